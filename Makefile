@@ -1,0 +1,29 @@
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: run test prove clean
+
+run: .venv/installed  ## open the app
+	$(BIN)/streamlit run app.py
+
+test: .venv/installed-dev  ## all tests, browser tests included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	sh tests/browser.sh
+	$(BIN)/pytest
+
+prove: .venv/installed-dev  ## what takes longer than a test should; prints what docs/prove.md keeps
+	$(BIN)/python tests/prove.py
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+clean:  ## forget decoded data and the environment; runs and weights stay
+	rm -rf .venv .cache

@@ -1,0 +1,166 @@
+"""A run's folder: what a training writes so that it can go on, and so that others can watch it.
+
+``config.json  log.txt  metrics.jsonl  heartbeat.json  checkpoints/step-00000400/{model,optimizer}.safetensors,state.json``
+and at the end ``model.safetensors``. Everything is written whole or not at all; no pickle is written or read.
+Knows nothing of networks or data.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+KEEP = 2
+"""How many checkpoints a run keeps: the newest, and one to fall back on."""
+
+
+class RunError(ValueError):
+    """A run's folder that cannot be used; the message says why and what to do."""
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Writes a file so that a reader, or a crash, sees all of it or what was there before."""
+    handle, holding = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(holding, 0o644)
+        os.replace(holding, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(holding)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_atomic` of JSON."""
+    write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file atomically."""
+    holding = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, holding, metadata)
+        with open(holding, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(holding, path)
+    finally:
+        holding.unlink(missing_ok=True)
+
+
+class Run:
+    """The folder of one training."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Makes the folder. Raises `RunError` if it holds anything: a run is never overwritten."""
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise RunError(f"{self.folder} is in use. Continue it with --resume {self.folder}, or name another with --out.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "config.json", config)
+
+    def config(self) -> dict[str, Any]:
+        """What `create` was given. Raises `RunError` if this is no run."""
+        try:
+            return json.loads((self.folder / "config.json").read_text())
+        except FileNotFoundError:
+            raise RunError(f"{self.folder} is no run: it has no config.json.") from None
+        except ValueError:
+            raise RunError(f"{self.folder}/config.json is damaged.") from None
+
+    def save(self, step: int, model: dict[str, Tensor], optimizer: dict[str, Any], state: dict[str, Any]) -> None:
+        """Writes a checkpoint: model and optimizer tensors, and JSON for the rest; then drops all but the newest `KEEP`."""
+        self.checkpoints.mkdir(exist_ok=True)
+        for left in self.checkpoints.glob(".writing-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        final = self.checkpoints / f"step-{step:08d}"
+        if final.exists():
+            return
+        holding = Path(tempfile.mkdtemp(dir=self.checkpoints, prefix=".writing-"))
+        try:
+            moments, groups = _flatten(optimizer)
+            save_tensors(holding / "model.safetensors", model)
+            save_tensors(holding / "optimizer.safetensors", moments)
+            write_json(holding / "state.json", {"step": step, "groups": groups, **state})
+            holding.rename(final)
+        finally:
+            shutil.rmtree(holding, ignore_errors=True)
+        for old in sorted(self.checkpoints.glob("step-*"))[:-KEEP]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def latest(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]] | None:
+        """Model, optimizer and state of the newest checkpoint that can be read; None before the first."""
+        for folder in sorted(self.checkpoints.glob("step-*"), reverse=True):
+            try:
+                state = json.loads((folder / "state.json").read_text())
+                model = load_file(folder / "model.safetensors")
+                optimizer = _unflatten(load_file(folder / "optimizer.safetensors"), state.pop("groups"))
+            except (OSError, ValueError, KeyError, SafetensorError):
+                continue  # a disk can damage what was once written whole; the one before serves
+            return model, optimizer, state
+        return None
+
+    def truncate_metrics(self, step: int) -> None:
+        """Drops what was recorded after `step`: the resumed run records it again."""
+        lines = [line for line in self.metrics() if line["step"] <= step]
+        write_atomic(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+    def record(self, line: dict[str, Any]) -> None:
+        """Appends one line to metrics.jsonl."""
+        with open(self.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All whole lines of metrics.jsonl."""
+        lines = []
+        with suppress(FileNotFoundError):
+            for text in (self.folder / "metrics.jsonl").read_text().splitlines():
+                with suppress(ValueError):  # the last line may be cut off
+                    lines.append(json.loads(text))
+        return lines
+
+    def beat(self, step: int, status: str, message: str = "") -> None:
+        """Says who works on the run and that it is alive; status is running, stopped, failed or finished."""
+        beat = {"time": time.time(), "pid": os.getpid(), "step": step, "status": status, "message": message}
+        # not synced to disk: it is written often and worth nothing after a crash
+        holding = self.folder / f".heartbeat.{os.getpid()}"
+        holding.write_text(json.dumps(beat))
+        os.replace(holding, self.folder / "heartbeat.json")
+
+    def log(self, text: str) -> None:
+        """Appends a dated line to log.txt."""
+        with open(self.folder / "log.txt", "a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+
+def _flatten(optimizer: dict[str, Any]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """A torch optimizer's state -> flat tensors, and its groups as JSON."""
+    tensors = {
+        f"{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
+        for index, entry in optimizer["state"].items()
+        for name, value in entry.items()
+    }
+    return tensors, optimizer["param_groups"]
+
+
+def _unflatten(tensors: dict[str, Tensor], groups: list[dict[str, Any]]) -> dict[str, Any]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": groups}

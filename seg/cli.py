@@ -1,0 +1,335 @@
+"""The command line: python -m seg COMMAND. Each command is a dataclass whose fields are its options."""
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from tyro.conf import Positional, arg, subcommand
+
+from seg import checkpoint, dataset, encoder, evaluate, labels, photo, predict, publish, scenes, train, weights
+from seg.fcn import VARIANTS, Variant
+
+console = Console()
+
+
+class CommandError(ValueError):
+    """A command that cannot be carried out as it was given; the message says why."""
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Download the Cityscapes Image Pairs from Kaggle (115 MB)."""
+
+    to: Path = train.TrainConfig.data
+    """Folder to place them in, new or empty."""
+
+    def run(self) -> None:
+        console.print(f"{dataset.fetch(self.to)} holds the pairs. Look at them: python -m seg data check {self.to}")
+
+
+@dataclass(frozen=True)
+class Check:
+    """Count and verify the pairs of a data set, decode them once, and print each class's share of the pixels."""
+
+    folder: Positional[Path]
+    """The data set: train/1.jpg … and val/1.jpg …"""
+
+    def run(self) -> None:
+        table = Table("class", title=f"share of the pixels that have a class, decoder {labels.DECODER_VERSION}")
+        columns, totals = [], []
+        for name in dataset.SPLITS:
+            split = _load(self.folder, name)
+            shares, ignored = dataset.class_shares(split.labels)
+            table.add_column(f"{name} ({len(split)} pairs)", justify="right")
+            columns.append([f"{share:.3%}" for share in shares])
+            totals.append(f"{ignored:.3%}")
+            console.print(f"{name}: {len(split)} pairs, digest {split.digest}", soft_wrap=True)
+        for row in zip(labels.NAMES, *columns, strict=True):
+            table.add_row(*row)
+        table.add_section()
+        table.add_row("ignored, of all pixels", *totals)
+        console.print(table)
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render street scenes with exact labels as a data set of pairs."""
+
+    to: Path
+    """Folder to write to, new or empty."""
+    train: int = 300
+    """How many pairs to train on."""
+    val: int = 50
+    """How many to score on."""
+    seed: int = 0
+    """Other seeds give other scenes."""
+
+    def run(self) -> None:
+        with Progress(console=console) as bar:
+            task = bar.add_task("rendering")
+            scenes.write_pairs(
+                self.to, self.train, self.val, self.seed, lambda done, total: bar.update(task, completed=done, total=total)
+            )
+        console.print(f"{self.to}: {self.train} pairs in train, {self.val} in val, exact labels in exact/")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Fetch, check or render a data set of pairs."""
+
+    action: (
+        Annotated[Fetch, subcommand("fetch")] | Annotated[Check, subcommand("check")] | Annotated[Render, subcommand("render")]
+    )
+
+    def run(self) -> None:
+        self.action.run()
+
+
+@dataclass(frozen=True)
+class Train(train.TrainConfig):
+    """Train the networks, or go on with a run: --resume RUN alone."""
+
+    resume: Path | None = None
+    """A run's folder: go on with it, with its own settings."""
+
+    def run(self) -> None:
+        if self.resume is None:
+            train.train(train.TrainConfig(**{f.name: getattr(self, f.name) for f in fields(train.TrainConfig)}))
+            return
+        if self != Train(resume=self.resume):
+            raise CommandError("--resume goes alone: a run keeps the settings that it began with.")
+        train.resume(self.resume)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score published weights on a data set: one confusion matrix over the split, labels at their own 256x256."""
+
+    name: Positional[str]
+    """The weights' name."""
+    data: Path = train.TrainConfig.data
+    """Folder of the pairs."""
+    split: str = "val"
+    """train or val."""
+    variants: tuple[Variant, ...] = ()
+    """Which to score; all that the weights have, if none is named."""
+    limit: int | None = None
+    """Score only the first LIMIT pairs."""
+    height: int | None = None
+    """Working height in pixels; the card's, if none is given."""
+    truth: evaluate.Truth = "decoded"
+    """decoded, or nearest: plain nearest colours, for comparison with figures published elsewhere."""
+    device: predict.Device = "auto"
+    """auto: the GPU where there is one."""
+    json: Path | None = None
+    """File to write everything to, confusion matrices included."""
+
+    def run(self) -> None:
+        if self.split not in dataset.SPLITS:
+            raise CommandError(f'--split must be train or val, not "{self.split}".')
+        if self.limit is not None and self.limit < 1:
+            raise CommandError("--limit must be at least 1.")
+        _check_height(self.height)
+        predictor = predict.Predictor.of(self.name, self.device)
+        split = _load(self.data, self.split)
+        variants = self.variants or predictor.model.variants
+        _check_variants(predictor, variants)
+        indices = range(len(split))[: self.limit]
+        with Progress(console=console) as bar:
+            task = bar.add_task("scoring", total=len(indices))
+            found = evaluate.confusions(
+                predictor, split, variants, indices, self.height, self.truth, lambda done, _: bar.update(task, completed=done)
+            )
+        rows = {variant: evaluate.report(confusion) for variant, confusion in found.items()}
+        _print_scores(f"{self.name} on {len(indices)} pairs of {self.data} {self.split}", rows)
+        if self.json:
+            answer = {"weights": self.name, "split": self.split, "images": len(indices), "variants": rows}
+            self.json.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_json(self.json, answer)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Score a finished run on val and make weights of it: float16 parameters and a card."""
+
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The run's folder."""
+    name: str
+    """Name of the weights, new."""
+    height: int | None = None
+    """Working height to name on the card, chosen on held-out pairs; the training's, if none is given."""
+    data: Path | None = None
+    """Where the pairs are now; where the training had them, if none is given."""
+
+    def run(self) -> None:
+        with Progress(console=console) as bar:
+            task = bar.add_task("scoring on val")
+            card = publish.publish(
+                self.run_folder,
+                self.name,
+                self.height,
+                self.data,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        _print_scores(f"{self.name} on {card.metrics['images']} pairs of {card.metrics['split']}", card.metrics["variants"])
+        console.print(f"published {weights.FOLDER / self.name} ({card.bytes / 1e6:.1f} MB)", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Photos or folders of photos -> DIR/<stem>.<variant>.png, an indexed mask of the photo's size, and DIR/<stem>.json."""
+
+    photos: Positional[tuple[Path, ...]]
+    """Picture files, or folders, whose structure is kept."""
+    out: Path
+    """Folder to write to."""
+    weights: str = weights.DEFAULT
+    """The weights' name."""
+    variants: tuple[Variant, ...] = ()
+    """Which to predict; all that the weights have, if none is named."""
+    height: int | None = None
+    """Working height in pixels; the card's, if none is given."""
+    device: predict.Device = "auto"
+    """auto: the GPU where there is one."""
+
+    def run(self) -> None:
+        _check_height(self.height)
+        jobs = predict.plan(self.photos, self.out)
+        card = weights.read_card(self.weights)
+        predictor = predict.Predictor.of(self.weights, self.device)
+        variants = self.variants or predictor.model.variants
+        _check_variants(predictor, variants)
+        failed = 0
+        with Progress(console=console) as bar:
+            for target, source in bar.track(jobs.items(), description="predicting"):
+                try:
+                    predict.write(predictor, card.sha256, source, target, variants, self.height)
+                except photo.PhotoError as error:
+                    failed += 1
+                    bar.console.print(f"[red]skipped[/] {_escape(str(source))}: {_escape(str(error))}", soft_wrap=True)
+        console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done, in {self.out}", soft_wrap=True)
+        if failed:
+            raise CommandError(f"{failed} of {len(jobs)} files could not be read as photos.")
+
+
+@dataclass(frozen=True)
+class List:
+    """List the published weights."""
+
+    def run(self) -> None:
+        table = Table("name", "variants", "mean IoU", "parameters", "file")
+        for name in weights.names():
+            card = weights.read_card(name)
+            scores = card.metrics["variants"]
+            table.add_row(
+                name,
+                " ".join(card.variants),
+                " ".join(f"{scores[v]['mean_iou']:.3f}" for v in card.variants),
+                f"{card.parameters / 1e6:.1f} M",
+                f"{card.bytes / 1e6:.1f} MB",
+            )
+        console.print(table)
+
+
+@dataclass(frozen=True)
+class Show:
+    """Print the card of weights."""
+
+    name: Positional[str]
+    """The weights' name."""
+
+    def run(self) -> None:
+        sys.stdout.write(weights.to_json(weights.read_card(self.name)).decode())
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check that the files are the ones that their cards describe."""
+
+    name: Positional[str | None] = None
+    """The weights' name; all, if none is given."""
+
+    def run(self) -> None:
+        for name in [self.name] if self.name else weights.names():
+            card = weights.verify(name)
+            console.print(f"{name}: sha256 {card.sha256} is right, {card.bytes} bytes", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """List, show or verify published weights."""
+
+    action: Annotated[List, subcommand("list")] | Annotated[Show, subcommand("show")] | Annotated[Verify, subcommand("verify")]
+
+    def run(self) -> None:
+        self.action.run()
+
+
+Command = (
+    Annotated[Data, subcommand("data")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Publish, subcommand("publish")]
+    | Annotated[Predict, subcommand("predict")]
+    | Annotated[Weights, subcommand("weights")]
+)
+
+EXPECTED = (
+    CommandError, photo.PhotoError, dataset.DatasetError, encoder.StartError, checkpoint.RunError, weights.WeightsError,
+    predict.DeviceError, predict.PhotosError, train.TrainError, publish.PublishError, FileExistsError,
+)  # fmt: skip
+"""What is told to the user in a sentence; anything else is a fault of the program and keeps its traceback."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Runs one command; ends with exit code 1 and a sentence where it cannot be carried out."""
+    try:
+        command = tyro.cli(
+            Command,
+            prog="python -m seg",
+            description="Train, publish, score and use ResNet-50 FCN-32s, FCN-16s and FCN-8s for street photos.",
+            args=args,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+        )
+        command.run()
+    except EXPECTED as error:
+        Console(stderr=True).print(f"[bold red]error[/] {_escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+def _load(data: Path, split: str) -> dataset.Split:
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(f"decoding {split}", visible=False)
+        return dataset.load(data, split, lambda done, total: bar.update(task, completed=done, total=total, visible=True))
+
+
+def _check_variants(predictor: predict.Predictor, variants: tuple[Variant, ...]) -> None:
+    missing = [v for v in variants if v not in predictor.model.variants]
+    if missing:
+        raise CommandError(f"These weights have no FCN-{missing[0]}; they have {', '.join(predictor.model.variants)}.")
+
+
+def _check_height(height: int | None) -> None:
+    if height is not None and not 32 <= height <= 2048:
+        raise CommandError("--height must be from 32 to 2048.")
+
+
+def _print_scores(title: str, rows: dict[str, dict]) -> None:
+    table = Table("", *(f"FCN-{v}" for v in VARIANTS if v in rows), title=title)
+    reports = [rows[v] for v in VARIANTS if v in rows]
+    for key in ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou"):
+        table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(f"{r[key]:.4f}" for r in reports))
+    for group in ("category_iou", "iou"):
+        table.add_section()
+        for name in reports[0][group]:
+            table.add_row(name, *("–" if r[group][name] is None else f"{r[group][name]:.4f}" for r in reports))
+    console.print(table)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")

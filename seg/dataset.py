@@ -1,0 +1,151 @@
+"""Image pairs on disk -> photos and labels in memory-mapped arrays: fetch, check, and decode once.
+
+The layout is that of the Kaggle set ``dansbecker/cityscapes-image-pairs``: ``DIR/train/1.jpg`` and ``DIR/val/1.jpg`` ..., each
+512x256, the photo squashed to 256x256 on the left, its label in the Cityscapes colours on the right. Knows nothing of networks.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from seg import labels
+
+KAGGLE = "dansbecker/cityscapes-image-pairs"
+SPLITS = ("train", "val")
+SIDE = 256
+"""Height and width in pixels of both halves of a pair."""
+
+CACHE = Path(os.environ.get("SEG_CACHE", Path(__file__).parent.parent / ".cache"))
+"""Where decoded splits are kept; ``SEG_CACHE`` moves it."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done, and of how many."""
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split, decoded: n x 256 x 256 x 3 RGB photos and n x 256 x 256 labels, both uint8 and read from disk as needed."""
+
+    name: str
+    files: tuple[Path, ...]
+    digest: str  # sha256 over the files' names and contents
+    photos: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def find(data: Path, split: str) -> tuple[Path, ...]:
+    """The pairs of a split, in the order of their numbers. Raises `DatasetError` where there are none."""
+    files = tuple(sorted((data / split).glob("*.jpg"), key=lambda f: (len(f.stem), f.stem)))
+    if not files:
+        raise DatasetError(
+            f"No pairs in {data / split}. Place the data set there (python -m seg data fetch), or render one: "
+            "python -m seg data render --to DIR."
+        )
+    return files
+
+
+def read_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """One pair -> its two halves, each 256 x 256 x 3 uint8. Raises `DatasetError` for what is no pair."""
+    try:
+        with Image.open(file, formats=["JPEG"]) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise DatasetError(f"{file} cannot be read as a JPEG ({error}). Fetch or copy it again.") from None
+    if pixels.shape != (SIDE, 2 * SIDE, 3):
+        raise DatasetError(f"{file} is {pixels.shape[1]}x{pixels.shape[0]}; a pair is {2 * SIDE}x{SIDE} pixels.")
+    return pixels[:, :SIDE], pixels[:, SIDE:]
+
+
+def load(data: Path, split: str, progress: Progress | None = None) -> Split:
+    """Opens a split, decoding it first where the cache does not hold these very files decoded by this very decoder.
+
+    Raises `DatasetError` for a missing, empty or damaged split.
+    """
+    files = find(data, split)
+    digest = _digest(files)
+    folder = CACHE / f"decoded-{digest[:16]}-v{labels.DECODER_VERSION}"
+    if not folder.is_dir():
+        _decode_all(files, folder, progress)
+    photos = np.load(folder / "photos.npy", mmap_mode="c")
+    return Split(split, files, digest, photos, np.load(folder / "labels.npy", mmap_mode="c"))
+
+
+def class_shares(label: np.ndarray) -> tuple[np.ndarray, float]:
+    """Train ids of any shape -> each class's share of the pixels that have one (19 numbers), and the share of ignored pixels."""
+    counts = np.bincount(label.reshape(-1), minlength=256)
+    known = counts[: len(labels.CLASSES)]
+    return known / max(known.sum(), 1), float(counts[labels.IGNORE] / max(counts.sum(), 1))
+
+
+def fetch(to: Path) -> Path:
+    """Downloads the Kaggle set and places train and val in `to`. Raises `DatasetError` saying how to do it by hand."""
+    by_hand = f"Download https://www.kaggle.com/datasets/{KAGGLE} in a browser and unpack it so that {to}/train/1.jpg exists."
+    if to.exists() and any(to.iterdir()):
+        raise DatasetError(f"{to} is not empty; nothing was fetched. Name another folder with --to.")
+    import kagglehub  # slow to import
+
+    try:
+        fetched = Path(kagglehub.dataset_download(KAGGLE))
+    except Exception as error:  # the client raises many unrelated kinds: no network, no account, no such version
+        raise DatasetError(f"Kaggle could not be reached or refused ({type(error).__name__}: {error}). {by_hand}") from error
+    root = next((p.parent for p in sorted(fetched.rglob("train")) if (p.parent / "val").is_dir()), None)
+    if root is None:
+        raise DatasetError(f"What Kaggle sent has no train and val folders. {by_hand}")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".fetch-") as holding:
+        for split in SPLITS:
+            shutil.copytree(root / split, Path(holding) / "set" / split)
+        if to.exists():
+            to.rmdir()
+        os.replace(Path(holding) / "set", to)
+    return to
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _decode_one(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    photo, picture = read_pair(file)
+    return photo, labels.decode(picture)
+
+
+def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # decoded into a folder of its own and moved in one go, so that a decoding cut off leaves nothing half-written in place
+    holding = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".decoding-"))
+    try:
+        shape = (len(files), SIDE, SIDE)
+        photos = np.lib.format.open_memmap(holding / "photos.npy", "w+", np.uint8, (*shape, 3))
+        decoded = np.lib.format.open_memmap(holding / "labels.npy", "w+", np.uint8, shape)
+        # spawned, since forking a process in which torch has started threads can hang
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+            for i, (photo, label) in enumerate(pool.map(_decode_one, files, chunksize=4)):
+                photos[i], decoded[i] = photo, label
+                if progress:
+                    progress(i + 1, len(files))
+        photos.flush()
+        decoded.flush()
+        if not folder.is_dir():  # else another process decoded the same files meanwhile
+            holding.rename(folder)
+    finally:
+        shutil.rmtree(holding, ignore_errors=True)

@@ -1,0 +1,117 @@
+"""ResNet-50 features from segmentation-models-pytorch, and the start they are trained from.
+
+Source: He, Zhang, Ren, Sun 2015, "Deep Residual Learning for Image Recognition". Knows nothing of scores or classes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+CHANNELS = {8: 512, 16: 1024, 32: 2048}
+"""Channels of the features at each stride that is scored."""
+
+Strides = Literal["v1", "v1.5"]
+"""Where the first block of a stage halves its input: on its first 1x1 convolution (v1, He et al. 2015) or on its 3x3 (v1.5)."""
+
+
+class StartError(ValueError):
+    """An encoder start that cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What an encoder's parameters are before training."""
+
+    name: str  # "imagenet", "none" or the file's name
+    strides: Strides = "v1.5"
+    source: str = "random"
+    licence: str = "none"
+
+
+class Encoder(nn.Module):
+    """N x 3 x H x W image, both multiples of 32 -> features ``{8: N x 512 x H/8 x W/8, 16: N x 1024 x …, 32: N x 2048 x …}``."""
+
+    def __init__(self, strides: Strides = "v1.5") -> None:
+        super().__init__()
+        from segmentation_models_pytorch.encoders import get_encoder  # slow to import, and only needed to build one
+
+        self.resnet = get_encoder("resnet50", weights=None)
+        if strides == "v1":
+            for stage in (self.resnet.layer2, self.resnet.layer3, self.resnet.layer4):
+                stage[0].conv1.stride, stage[0].conv2.stride = stage[0].conv2.stride, stage[0].conv1.stride
+
+    def forward(self, image: Tensor) -> dict[int, Tensor]:
+        *_, at8, at16, at32 = self.resnet(image)
+        return {8: at8, 16: at16, 32: at32}
+
+
+def describe_start(name: str) -> Start:
+    """The record of the start ``imagenet``, ``none`` or a safetensors FILE, without loading its tensors.
+
+    Raises `StartError` where the file is missing or is no safetensors file.
+    """
+    if name == "none":
+        return Start("none")
+    if name == "imagenet":
+        return Start("imagenet", source="segmentation-models-pytorch's ImageNet ResNet-50 (torchvision)", licence="BSD-3-Clause")
+    metadata = _open(Path(name)).metadata() or {}
+    strides = metadata.get("strides", "v1.5")
+    if strides not in ("v1", "v1.5"):
+        raise StartError(f'{name} says that its strides are "{strides}"; only "v1" and "v1.5" exist.')
+    return Start(Path(name).name, strides, metadata.get("source", "unknown"), metadata.get("licence", "see its source"))
+
+
+def load_start(encoder: Encoder, name: str) -> None:
+    """Fills the encoder with the start; its strides must be those of `describe_start`.
+
+    Raises `StartError` naming the first tensors that don't fit, or saying why the download failed.
+    """
+    if name == "none":
+        return
+    if name == "imagenet":
+        encoder.resnet.load_state_dict(_imagenet(), strict=True)
+        return
+    with _open(Path(name)) as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}
+    wanted = encoder.resnet.state_dict()
+    # torchvision's checkpoints carry a classifier that the encoder has not, and may lack the batch counters of batch-norm
+    state = {
+        key: value.float() if value.is_floating_point() else value for key, value in state.items() if not key.startswith("fc.")
+    }
+    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
+    state = counters | state
+    wrong = [f"{key} is missing" for key in wanted if key not in state]
+    wrong += [f"{key} is unknown" for key in state if key not in wanted]
+    wrong += [
+        f"{key} is {tuple(state[key].shape)}, not {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if wrong:
+        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+        raise StartError(f"{name} is no ResNet-50 in torchvision's names: {'; '.join(wrong[:3])}{more}.")
+    encoder.resnet.load_state_dict(state, strict=True)
+
+
+def _open(path: Path):
+    if not path.is_file():
+        raise StartError(f'There is no file {path}. Give "imagenet", "none" or a safetensors file of a ResNet-50.')
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise StartError(f"{path} is not a safetensors file ({error}).") from None
+
+
+def _imagenet() -> dict[str, Tensor]:
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    try:
+        return get_encoder("resnet50", weights="imagenet").state_dict()
+    except Exception as error:  # the hub's client raises many unrelated kinds
+        raise StartError(
+            "The ImageNet weights could not be downloaded from the Hugging Face hub "
+            f"({type(error).__name__}). Connect to the internet, or give --encoder-weights a local safetensors file, or none."
+        ) from error

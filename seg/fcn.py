@@ -1,0 +1,110 @@
+"""FCN-32s, FCN-16s and FCN-8s on one ResNet-50: scores, skips, learned upsampling, as three taps of one graph.
+
+Source: Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", section 4; the names of the
+layers are those of its published networks. Knows nothing of photos, training or files.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seg.encoder import CHANNELS, Encoder, Strides
+
+Variant = Literal["32s", "16s", "8s"]
+VARIANTS: tuple[Variant, ...] = ("32s", "16s", "8s")
+"""From coarse to fine: each adds the scores of one more, finer stride."""
+
+
+class Upsample(nn.Module):
+    """N x K x h x w scores -> N x K x factor h x factor w: a transposed convolution with one learned kernel per class.
+
+    It starts as bilinear interpolation. The scores are padded by replication first, since zero padding would darken the border.
+    Always in fp32: grouped transposed convolutions in bf16 are several times slower on CPUs.
+    """
+
+    def __init__(self, classes: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.weight = nn.Parameter(bilinear_kernel(factor).expand(classes, 1, -1, -1).clone())
+
+    def forward(self, scores: Tensor) -> Tensor:
+        with torch.autocast(scores.device.type, enabled=False):
+            padded = F.pad(scores.float(), (1, 1, 1, 1), mode="replicate")
+            # half a kernel less half a stride aligns input and output; one stride more cuts the replicated cell off again
+            cut = self.factor // 2 + self.factor
+            return F.conv_transpose2d(padded, self.weight, stride=self.factor, padding=cut, groups=len(self.weight))
+
+
+def bilinear_kernel(factor: int) -> Tensor:
+    """The 2f x 2f kernel with which a transposed convolution of stride f (even) interpolates bilinearly."""
+    ramp = 1 - (torch.arange(2 * factor) + 0.5 - factor).abs() / factor
+    return ramp[:, None] * ramp[None, :]
+
+
+class FCN(nn.Module):
+    """N x 3 x H x W image of any size -> ``{variant: N x K x H x W fp32 logits}`` of the variants asked for: one encoder pass."""
+
+    def __init__(self, classes: int, variants: Sequence[Variant] = VARIANTS, strides: Strides = "v1.5") -> None:
+        super().__init__()
+        self.variants = tuple(v for v in VARIANTS if v in variants)
+        if not self.variants or len(self.variants) != len(set(variants)):
+            raise ValueError(f"variants must be some of {', '.join(VARIANTS)}, not {', '.join(map(str, variants)) or 'none'}")
+        self.encoder = Encoder(strides)
+        finest = self.variants[-1]
+        self.score32 = _score(32, classes)
+        if "32s" in self.variants:
+            self.upscore32 = Upsample(classes, 32)
+        if finest != "32s":
+            self.score16 = _score(16, classes)
+            self.upscore2 = Upsample(classes, 2)
+        if "16s" in self.variants:
+            self.upscore16 = Upsample(classes, 16)
+        if finest == "8s":
+            self.score8 = _score(8, classes)
+            self.upscore4 = Upsample(classes, 2)  # the paper's upscore_pool4: the sum at stride 16 brought to stride 8
+            self.upscore8 = Upsample(classes, 8)
+
+    def forward(self, image: Tensor, variants: Sequence[Variant] | None = None) -> dict[Variant, Tensor]:
+        height, width = image.shape[-2:]
+        return {v: s[..., :height, :width] for v, s in self.decode(self.encoder(pad_to_multiple(image)), variants).items()}
+
+    def decode(self, features: dict[int, Tensor], variants: Sequence[Variant] | None = None) -> dict[Variant, Tensor]:
+        """Features at strides 8, 16, 32 -> ``{variant: N x K x 32h x 32w logits}``; only the taps asked for are computed.
+
+        Raises ValueError for a variant that this network was not built with.
+        """
+        asked = self.variants if variants is None else variants
+        for variant in asked:
+            if variant not in self.variants:
+                raise ValueError(
+                    f"FCN-{variant} is not in these weights; they have {', '.join('FCN-' + v for v in self.variants)}"
+                )
+        logits = {}
+        fused = self.score32(features[32]).float()
+        if "32s" in asked:
+            logits["32s"] = self.upscore32(fused)
+        if "16s" in asked or "8s" in asked:
+            fused = self.upscore2(fused) + self.score16(features[16]).float()
+        if "16s" in asked:
+            logits["16s"] = self.upscore16(fused)
+        if "8s" in asked:
+            fused = self.upscore4(fused) + self.score8(features[8]).float()
+            logits["8s"] = self.upscore8(fused)
+        return logits
+
+
+def pad_to_multiple(image: Tensor, multiple: int = 32) -> Tensor:
+    """Replicates the last row and column until both sides are multiples."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+def _score(stride: int, classes: int) -> nn.Conv2d:
+    score = nn.Conv2d(CHANNELS[stride], classes, 1)
+    # from zero, as in the paper: training begins with every class equally likely and every skip adding nothing
+    nn.init.zeros_(score.weight)
+    nn.init.zeros_(score.bias)
+    return score

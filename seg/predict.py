@@ -1,0 +1,172 @@
+"""A photo through the network: masks, confidences and where the time went, for the variants asked for."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from seg import masks, preprocess, weights
+from seg.checkpoint import write_atomic, write_json
+from seg.fcn import FCN, Variant, pad_to_multiple
+from seg.photo import read_photo
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class DeviceError(ValueError):
+    """A device that this machine does not have."""
+
+
+def pick_device(name: Device) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises `DeviceError` where cuda is asked for and there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("This machine has no CUDA device that PyTorch can use. Choose --device cpu, or auto.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16: GPUs since Ampere, CPUs with AVX-512 BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one photo, at the photo's own size."""
+
+    masks: dict[Variant, np.ndarray]  # H x W uint8 train ids
+    confidences: dict[Variant, np.ndarray]  # H x W float16, 0-1
+    seconds: dict[str, float]  # decode, preprocess, encoder, heads, post
+    working_size: tuple[int, int]  # height, width
+    device: str
+
+
+class Predictor:
+    """A network ready to predict; it is never changed, and several threads may use it at once."""
+
+    def __init__(self, model: FCN, working_height: int, device: torch.device, bf16: bool | None = None) -> None:
+        self.model = model.to(device, memory_format=torch.channels_last).eval()
+        self.working_height = working_height
+        self.device = device
+        self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
+
+    @classmethod
+    def of(cls, name: str, device: Device = "auto", folder: Path = weights.FOLDER) -> "Predictor":
+        """The published weights `name`. Raises `weights.WeightsError` where they are missing or damaged, and `DeviceError`."""
+        model, card = weights.load(name, folder)
+        return cls(model, card.working_height, pick_device(device))
+
+    @torch.inference_mode()
+    def logits(
+        self,
+        photo: Image.Image,
+        variants: Sequence[Variant],
+        working_height: int | None = None,
+        seconds: dict[str, float] | None = None,
+    ) -> dict[Variant, Tensor]:
+        """RGB photo -> ``{variant: K x h x w fp32 logits}`` at working resolution; adds to `seconds` what each part took."""
+        seconds = {} if seconds is None else seconds
+        clock = _Clock(seconds, self.device)
+        height, width = preprocess.working_size(*photo.size, working_height or self.working_height)
+        image = preprocess.to_image(photo, (height, width)).to(self.device, memory_format=torch.channels_last)
+        clock.lap("preprocess")
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            features = self.model.encoder(pad_to_multiple(image))
+            clock.lap("encoder")
+            logits = self.model.decode(features, variants)
+        clock.lap("heads")
+        return {variant: scores[0, :, :height, :width] for variant, scores in logits.items()}
+
+    def predict(
+        self, photo: Image.Image | bytes | Path, variants: Sequence[Variant] | None = None, working_height: int | None = None
+    ) -> Prediction:
+        """A photo, or a picture file -> `Prediction`. Raises `photo.PhotoError` for what is no readable picture."""
+        seconds: dict[str, float] = {}
+        clock = _Clock(seconds, self.device)
+        if not isinstance(photo, Image.Image):
+            photo = read_photo(photo)
+        clock.lap("decode")
+        logits = self.logits(photo, variants or self.model.variants, working_height, seconds)
+        clock = _Clock(seconds, self.device)
+        decided = {v: preprocess.to_mask(scores, photo.height, photo.width) for v, scores in logits.items()}
+        clock.lap("post")
+        size = preprocess.working_size(*photo.size, working_height or self.working_height)
+        return Prediction(
+            {v: mask for v, (mask, _) in decided.items()},
+            {v: c for v, (_, c) in decided.items()},
+            seconds,
+            size,
+            str(self.device),
+        )
+
+
+class PhotosError(ValueError):
+    """Photos that cannot be predicted together; the message says why."""
+
+
+def plan(photos: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Picture files and folders -> ``{what to write, without its ending: picture}``; a folder's structure is kept below `out`.
+
+    Raises `PhotosError` for what does not exist, for folders without files, and where two photos would write the same files.
+    """
+    found: dict[Path, Path] = {}
+    for given in photos:
+        if given.is_dir():
+            inside = sorted(p for p in given.rglob("*") if p.is_file() and not p.relative_to(given).as_posix().startswith("."))
+            pairs = [(p, p.relative_to(given)) for p in inside if not p.resolve().is_relative_to(out.resolve())]
+        elif given.exists():
+            pairs = [(given, Path(given.name))]
+        else:
+            raise PhotosError(f"There is no file or folder {given}.")
+        if not pairs:
+            raise PhotosError(f"The folder {given} has no files.")
+        for source, name in pairs:
+            target = out / name.with_name(name.stem)
+            if target in found:
+                raise PhotosError(f"{found[target]} and {source} would both be written as {target}. Rename one of them.")
+            found[target] = source
+    return found
+
+
+def write(predictor: Predictor, digest: str, source: Path, target: Path, variants: Sequence[Variant], height: int | None) -> None:
+    """Predicts one picture and writes ``target.VARIANT.png``, indexed masks, and ``target.json``. Raises `photo.PhotoError`."""
+    prediction = predictor.predict(source, variants, height)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for variant, mask in prediction.masks.items():
+        write_atomic(_named(target, f".{variant}.png"), masks.png(mask))
+    first = next(iter(prediction.masks.values()))
+    facts = {
+        "photo": source.name,
+        "width": first.shape[1],
+        "height": first.shape[0],
+        "working_size": {"width": prediction.working_size[1], "height": prediction.working_size[0]},
+        "shares": {variant: masks.shares(mask) for variant, mask in prediction.masks.items()},
+        "seconds": prediction.seconds,
+        "device": prediction.device,
+        "weights_sha256": digest,
+    }
+    write_json(_named(target, ".json"), facts)
+
+
+def _named(target: Path, ending: str) -> Path:
+    return target.with_name(target.name + ending)
+
+
+class _Clock:
+    def __init__(self, seconds: dict[str, float], device: torch.device) -> None:
+        self.seconds, self.device, self.since = seconds, device, time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self.since
+        self.since = now

@@ -1,0 +1,72 @@
+"""Photo <-> image tensor, the same for training and prediction: working resolution, normalising, and back.
+
+Knows nothing of files, labels or networks.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet's training photos, in RGB and 0-1: what ImageNet encoders were trained with (torchvision's documentation)."""
+
+PAIR_ASPECT = 2
+"""Width over height of the frames that the pairs were squashed from (2048x1024 to 256x256)."""
+
+MAX_SIDE = 4096
+"""No side of a working image is longer: a panorama is worked on smaller instead."""
+
+_STRIP = 4_000_000  # output pixels x classes held at once while logits are brought up to the photo's size
+
+
+def working_size(width: int, height: int, working_height: int) -> tuple[int, int]:
+    """A photo's width and height in pixels -> (height, width) at which it goes through the network: its aspect is kept."""
+    scale = min(working_height / height, MAX_SIDE / max(width, height))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def unsquash(photo: Image.Image) -> Image.Image:
+    """A 1:1 half of a pair -> the 2:1 photo that it was squashed from."""
+    return photo.resize((photo.width * PAIR_ASPECT, photo.height), Image.Resampling.BILINEAR)
+
+
+def to_image(photo: Image.Image, size: tuple[int, int]) -> Tensor:
+    """RGB photo -> 1 x 3 x H x W image at size (H, W); shrinking is antialiased."""
+    resized = photo.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    pixels = torch.from_numpy(np.array(resized, dtype=np.uint8))
+    return normalize(pixels.permute(2, 0, 1)[None].float() / 255)
+
+
+def normalize(rgb: Tensor) -> Tensor:
+    """N x 3 x H x W RGB in 0-1 -> image."""
+    mean = torch.tensor(MEAN, device=rgb.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=rgb.device).view(1, 3, 1, 1)
+    return (rgb - mean) / std
+
+
+def to_mask(logits: Tensor, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """K x h x w logits at working resolution -> (mask, confidence) at height x width: uint8 train ids, and float16 in 0-1.
+
+    The logits are brought up bilinearly and then decided, in strips of rows, so that no K x height x width tensor is held.
+    """
+    logits = logits.float()
+    classes, low, _ = logits.shape
+    rows = max(1, _STRIP // (classes * width))
+    mask = np.empty((height, width), np.uint8)
+    confidence = np.empty((height, width), np.float16)
+    # the centre of an output row, in input rows (align_corners=False)
+    centres = ((torch.arange(height, device=logits.device) + 0.5) * low / height - 0.5).clamp(0, low - 1)
+    above = centres.floor().long()
+    below = (above + 1).clamp(max=low - 1)
+    share = (centres - above)[None, :, None]
+    for top in range(0, height, rows):
+        part = slice(top, top + rows)
+        strip = torch.lerp(logits[:, above[part]], logits[:, below[part]], share[:, part])
+        strip = F.interpolate(strip[None], size=(strip.shape[1], width), mode="bilinear", align_corners=False)[0]
+        highest, winner = strip.max(0)
+        mask[part] = winner.to(torch.uint8).cpu().numpy()
+        confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
+    return mask, confidence

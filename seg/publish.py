@@ -1,0 +1,117 @@
+"""A finished run -> published weights: stripped, stored in float16, scored as stored, hashed, and written in one go."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from seg import dataset, evaluate, labels, preprocess, weights
+from seg.checkpoint import Run
+from seg.encoder import describe_start
+from seg.fcn import FCN
+from seg.predict import Predictor, pick_device
+from seg.train import TrainConfig
+
+TOLERANCE = 0.001
+"""By how much float16 may change pixel accuracy, mean accuracy and mean IoU."""
+
+
+class PublishError(ValueError):
+    """A run that cannot be published; the message says why."""
+
+
+def publish(
+    folder: Path,
+    name: str,
+    working_height: int | None = None,
+    data: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    registry: Path = weights.FOLDER,
+) -> weights.Card:
+    """Scores the finished run in `folder` on val and writes ``registry/name``. Returns its card.
+
+    Raises `PublishError`, and what reading the run and the data raises.
+    """
+    weights.check_name(name)
+    final = registry / name
+    if final.exists():
+        raise PublishError(f"{final} exists; published weights are never overwritten. Choose another name, or remove it first.")
+    run = Run(folder)
+    stored = run.config()
+    command = stored.pop("command")
+    config = TrainConfig.from_json(stored)
+    if not (folder / "model.safetensors").is_file():
+        raise PublishError(f"{folder} is not finished. Go on with it first: python -m seg train --resume {folder}.")
+    start = describe_start(config.encoder_weights)
+    full = load_file(folder / "model.safetensors")
+    stripped = {key: _store(value) for key, value in full.items()}
+    content = to_safetensors(stripped, {"format": "pt"})
+
+    split = dataset.load(data or config.data, "val")
+    height = working_height or config.height
+    found = []
+    for number, state in enumerate((stripped, full)):
+        model = FCN(len(labels.CLASSES), config.variants, start.strides)
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        predictor = Predictor(model, height, pick_device(config.device))
+        told = _part(progress, number)
+        found.append(evaluate.confusions(predictor, split, config.variants, range(len(split)), progress=told))
+    half, single = ({v: evaluate.report(c) for v, c in each.items()} for each in found)
+    for variant in config.variants:
+        for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
+            if not abs(half[variant][key] - single[variant][key]) <= TOLERANCE:
+                raise PublishError(
+                    f"In float16 the {key.replace('_', ' ')} of FCN-{variant} is {half[variant][key]:.4f}, in float32 "
+                    f"{single[variant][key]:.4f}: more than {TOLERANCE} apart. Nothing was published."
+                )
+
+    _, _, state = run.latest() or (None, None, {"digests": {}, "seconds": 0.0})
+    card = weights.Card(
+        format=weights.FORMAT,
+        name=name,
+        architecture="ResNet-50 FCN",
+        variants=list(config.variants),
+        classes=list(labels.NAMES),
+        mean=list(preprocess.MEAN),
+        std=list(preprocess.STD),
+        working_height=height,
+        encoder=vars(start),
+        parent=None,
+        command=command,
+        config=config.to_json(),
+        hours=round(state["seconds"] / 3600, 2),
+        data=state["digests"],
+        decoder_version=labels.DECODER_VERSION,
+        metrics={"split": "val", "images": len(split), "digest": split.digest, "variants": half},
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=sum(
+            v.numel() for k, v in full.items() if not k.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        ),
+        licence="Cityscapes terms: research and non-commercial use",
+    )
+    registry.mkdir(parents=True, exist_ok=True)
+    holding = Path(tempfile.mkdtemp(dir=registry, prefix=".publishing-"))
+    try:
+        (holding / weights.FILE).write_bytes(content)
+        (holding / weights.CARD).write_bytes(weights.to_json(card))
+        holding.chmod(0o755)
+        holding.rename(final)
+    finally:
+        shutil.rmtree(holding, ignore_errors=True)
+    return card
+
+
+def _store(value: Tensor) -> Tensor:
+    """Convolutions in float16; batch-norm and biases stay exact, they are few and sensitive."""
+    return value.to(torch.float16).contiguous() if value.ndim == 4 else value
+
+
+def _part(progress: Callable[[int, int], None] | None, number: int) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(number * total + done, 2 * total)

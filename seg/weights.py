@@ -1,0 +1,143 @@
+"""The registry of published weights: ``weights/NAME/model.safetensors`` and the card that says what they are.
+
+Cards are written by `publish`, never by hand; a file that its card does not match is refused. No pickle is ever read.
+"""
+
+import hashlib
+import json
+import os
+import re
+import types
+import typing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from seg.encoder import Start
+from seg.fcn import FCN, VARIANTS
+from seg.labels import NAMES
+
+FOLDER = Path(os.environ.get("SEG_WEIGHTS", Path(__file__).parent.parent / "weights"))
+"""The registry; ``SEG_WEIGHTS`` moves it."""
+DEFAULT = "fcn-resnet50-cityscapes"
+FORMAT = 1
+FILE, CARD = "model.safetensors", "card.json"
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that is known of published weights; card.json holds exactly these keys."""
+
+    format: int
+    name: str
+    architecture: str
+    variants: list[str]
+    classes: list[str]
+    mean: list[float]
+    std: list[float]
+    working_height: int  # pixels; the height at which a photo goes through the network
+    encoder: dict[str, str]  # `encoder.Start`: name, strides, source, licence
+    parent: str | None  # the weights that the training went on from
+    command: str  # the literal training command
+    config: dict[str, Any]  # all of the training's settings
+    hours: float  # of training, on one machine
+    data: dict[str, str]  # what it was trained on -> digest
+    decoder_version: int
+    metrics: dict[str, Any]  # split, images, and per variant what `evaluate` printed of this very file
+    sha256: str
+    bytes: int
+    parameters: int
+    licence: str
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """The names of all published weights."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{CARD}"))
+
+
+def check_name(name: str) -> None:
+    """Raises `WeightsError` for a name that could lead out of the registry."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise WeightsError(f'"{name}" is no name of weights: letters, digits, dots, dashes and underscores only.')
+
+
+def read_card(name: str, folder: Path = FOLDER) -> Card:
+    """Raises `WeightsError` where there is none, or where keys are missing, unknown or of the wrong kind."""
+    check_name(name)
+    path = folder / name / CARD
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(names(folder)) or "none yet"
+        raise WeightsError(f'There are no weights named "{name}". Published here: {known}.') from None
+    except (OSError, ValueError):
+        raise WeightsError(f"The card of {name} is damaged: it is not JSON. Restore {path}.") from None
+    if not isinstance(values, dict):
+        raise WeightsError(f"The card of {name} is damaged: it is no object. Restore {path}.")
+    wanted = typing.get_type_hints(Card)
+    missing, unknown = sorted(wanted.keys() - values.keys()), sorted(values.keys() - wanted.keys())
+    if missing or unknown:
+        parts = [f"it lacks {', '.join(missing)}"] * bool(missing) + [f"{', '.join(unknown)} is unknown"] * bool(unknown)
+        raise WeightsError(f"The card of {name} is refused: {' and '.join(parts)}. Publish the weights again.")
+    wrong = [key for key, kind in wanted.items() if not _fits(values[key], kind)]
+    if wrong:
+        raise WeightsError(
+            f"The card of {name} is refused: the value of {wrong[0]} is of the wrong kind. Publish the weights again."
+        )
+    card = Card(**values)
+    if card.format != FORMAT:
+        raise WeightsError(f"The card of {name} has format {card.format}; this version reads format {FORMAT}. Update Street FCN.")
+    if card.name != name:
+        raise WeightsError(f"The card in {folder / name} is that of {card.name}.")
+    if tuple(card.classes) != NAMES or not card.variants or not set(card.variants) <= set(VARIANTS):
+        raise WeightsError(f"The card of {name} is refused: its classes or variants are not those of this version.")
+    return card
+
+
+def verify(name: str, folder: Path = FOLDER) -> Card:
+    """Reads the card and checks the file against its hash. Raises `WeightsError`."""
+    return _read(name, folder)[0]
+
+
+def load(name: str, folder: Path = FOLDER) -> tuple[FCN, Card]:
+    """The network with the published parameters in fp32, and its card. Raises `WeightsError`."""
+    card, content = _read(name, folder)
+    model = FCN(len(card.classes), card.variants, Start(**card.encoder).strides)
+    try:
+        state = load_tensors(content)
+        model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"The parameters of {name} do not fit its card: {str(error).splitlines()[0]}") from None
+    return model.eval(), card
+
+
+def to_json(card: Card) -> bytes:
+    """The card as it is stored."""
+    return (json.dumps(asdict(card), indent=1) + "\n").encode()
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    accepted = typing.get_args(kind) if isinstance(kind, types.UnionType) else (float, int) if kind is float else (kind,)
+    return isinstance(value, tuple(typing.get_origin(each) or each for each in accepted))
+
+
+def _read(name: str, folder: Path) -> tuple[Card, bytes]:
+    # hashed and parsed from one reading, so that a file that changes in between cannot slip through
+    card = read_card(name, folder)
+    path = folder / name / FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"The weights file {path} cannot be read ({error.strerror}). Restore it, for example with git."
+        ) from None
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise WeightsError(f"{path} is not the file that its card describes: the hash differs. Restore it, for example with git.")
+    return card, content

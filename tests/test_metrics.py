@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from seg.metrics import confusion, merge, scores
+
+
+def test_five_pixels_by_hand():
+    matrix = confusion(np.array([0, 0, 1, 1, 255]), np.array([0, 1, 1, 1, 2]), classes=4)
+    assert matrix.dtype == np.int64
+    assert matrix.tolist() == [[1, 1, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    s = scores(matrix)
+    assert s.pixel_accuracy == 3 / 4
+    assert s.mean_accuracy == (1 / 2 + 1) / 2
+    np.testing.assert_array_equal(s.iou, [1 / 2, 2 / 3, np.nan, np.nan])
+    np.testing.assert_array_equal(s.accuracy, [1 / 2, 1, np.nan, np.nan])
+    assert s.mean_iou == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert s.frequency_weighted_iou == pytest.approx((2 * 1 / 2 + 2 * 2 / 3) / 4)
+
+
+def test_class_only_predicted_is_an_iou_of_zero():
+    s = scores(confusion(np.array([0, 0]), np.array([0, 2]), classes=3))
+    np.testing.assert_array_equal(s.iou, [1 / 2, np.nan, 0])
+    assert (s.mean_iou, s.mean_accuracy) == (1 / 4, 1 / 2)
+
+
+@pytest.mark.filterwarnings("ignore")  # torchmetrics' own
+def test_agrees_with_torchmetrics():
+    from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+
+    rng = np.random.default_rng(0)
+    truth = rng.choice([*range(17), 255], size=(4, 37, 53))  # 17 is only predicted, 18 nowhere
+    prediction = np.where(rng.random(truth.shape) < 0.6, np.minimum(truth, 17), rng.integers(0, 18, truth.shape))
+    s = scores(sum(confusion(t, p, 19) for t, p in zip(truth, prediction, strict=True)))
+    pair = torch.from_numpy(prediction), torch.from_numpy(truth)
+    each = MulticlassJaccardIndex(19, average="none", ignore_index=255)(*pair)
+    np.testing.assert_allclose(s.iou[:18], each[:18], rtol=1e-6)
+    assert np.isnan(s.iou[18])
+    assert s.mean_iou == pytest.approx(MulticlassJaccardIndex(19, average="macro", ignore_index=255)(*pair).item())
+    assert s.pixel_accuracy == pytest.approx(MulticlassAccuracy(19, average="micro", ignore_index=255)(*pair).item())
+    recall = MulticlassAccuracy(19, average="none", ignore_index=255)(*pair)
+    np.testing.assert_allclose(s.accuracy[:17], recall[:17], rtol=1e-6)
+    assert s.mean_accuracy == pytest.approx(recall[:17].mean().item())
+
+
+def test_small_dtypes_do_not_overflow():
+    ids = np.full((2, 3), 18, np.uint8)
+    assert confusion(ids, ids.astype(np.uint64), 19)[18, 18] == 6
+
+
+def test_nothing_counted_is_nan():
+    s = scores(confusion(np.full(3, 255), np.zeros(3, int), classes=2))
+    assert np.isnan([s.pixel_accuracy, s.mean_accuracy, s.mean_iou, s.frequency_weighted_iou, *s.iou, *s.accuracy]).all()
+
+
+@pytest.mark.parametrize(
+    "truth, prediction, words",
+    [
+        (np.zeros((2, 3), int), np.zeros((3, 2), int), r"\(2, 3\).*\(3, 2\)"),
+        (np.array([0, 3]), np.array([0, 1]), "truth holds the id 3"),
+        (np.array([0, 1]), np.array([0, 255]), "prediction holds the id 255"),
+        (np.array([0, 1]), np.array([0, -1]), "prediction holds the id -1"),
+        (np.array([0, 1]), np.array([0.0, 1.0]), "prediction must hold integer"),
+    ],
+)
+def test_unfit_pictures_are_refused(truth, prediction, words):
+    with pytest.raises(ValueError, match=words):
+        confusion(truth, prediction, classes=3)
+
+
+def test_merge_counts_mistakes_inside_a_group_as_hits():
+    matrix = np.array([[5, 2, 1], [3, 7, 0], [4, 6, 9]])
+    assert merge(matrix, [1, 1, 0]).tolist() == [[9, 10], [1, 17]]
+    rng = np.random.default_rng(1)
+    truth, prediction, groups = rng.integers(0, 6, 500), rng.integers(0, 6, 500), np.array([0, 2, 2, 1, 0, 1])
+    expected = confusion(groups[truth], groups[prediction], 3)
+    np.testing.assert_array_equal(merge(confusion(truth, prediction, 6), groups), expected)
+
+
+def test_shapes_of_matrices_are_checked():
+    with pytest.raises(ValueError, match="2 classes need 2 groups"):
+        merge(np.zeros((2, 2), int), [0])
+    with pytest.raises(ValueError, match="numbered from 0"):
+        merge(np.zeros((2, 2), int), [0, -1])
+    with pytest.raises(ValueError, match="square"):
+        scores(np.zeros((2, 3), int))
