@@ -89,10 +89,11 @@ _RARE_COST = 600.0  # the same for what the edges of cars and riders look like: 
 _THIN_COST = 100.0  # what a blend costs more where one of its classes is only seen in thin things
 _UNSEEN_COST = 150.0  # and where a pole is supposed that is nowhere sure: many are thinner than a pixel
 _WORST = 700.0  # a squared distance that nothing known explains: ignored
-_TIE = 0.08  # a blend this near to half and half could be either: ignored
-_MARGIN = 100.0  # two classes that explain a pixel this equally well: ignored
+_TIE = 0.10  # a blend this near to half and half could be either: ignored, or the thin class's
+_MARGIN = 250.0  # two classes that explain a pixel this equally well: ignored
+_THIN_MARGIN = 80.0  # the same where the better one is thin, of which little would be left
 _POLE, _BLACK = TRAIN_ID["pole"], len(CLASSES)
-_BODY = 6
+_BODY = 6  # person pixels nearby that make one believable beside a rider
 _THIN = tuple(TRAIN_ID[name] for name in ("traffic light", "rider", "motorcycle"))
 _MISTAKEN = (TRAIN_ID["truck"], TRAIN_ID["person"], *range(_BLACK + 1, len(_COLORS)))
 
@@ -174,6 +175,7 @@ def decode(picture: np.ndarray) -> np.ndarray:
     answer = present[answer]
     answer[undecided] = present[price.argmin(1)]
     first, second = np.partition(price, 1, axis=1)[:, :2].T
-    answer[undecided[(first > _WORST) | (second - first < _MARGIN)]] = IGNORE
+    margin = np.where(np.isin(present, (_POLE, *_THIN))[price.argmin(1)], _THIN_MARGIN, _MARGIN)
+    answer[undecided[(first > _WORST) | (second - first < margin)]] = IGNORE
     answer[answer >= len(CLASSES)] = IGNORE
     return answer.astype(np.uint8).reshape(h, w)

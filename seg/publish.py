@@ -44,7 +44,6 @@ def publish(
         raise PublishError(f"{final} exists; published weights are never overwritten. Choose another name, or remove it first.")
     run = Run(folder)
     stored = run.config()
-    command = stored.pop("command")
     config = TrainConfig.from_json(stored)
     if not (folder / "model.safetensors").is_file():
         raise PublishError(f"{folder} is not finished. Go on with it first: python -m seg train --resume {folder}.")
@@ -83,11 +82,11 @@ def publish(
         working_height=height,
         encoder=vars(start),
         parent=None,
-        command=command,
+        command=stored["command"],
         config=config.to_json(),
         hours=round(state["seconds"] / 3600, 2),
         data=state["digests"],
-        decoder_version=labels.DECODER_VERSION,
+        decoder_version=stored["decoder_version"],
         metrics={"split": "val", "images": len(split), "digest": split.digest, "variants": half},
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),

@@ -106,7 +106,8 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
-        """The other way round. Raises `TrainError` for unknown keys."""
+        """The settings in a run's config.json. Raises `TrainError` for what this version does not know."""
+        values = {k: v for k, v in values.items() if k not in ("command", "decoder_version")}
         unknown = values.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
             raise TrainError(f"The run's config.json has settings that this version does not know: {', '.join(sorted(unknown))}.")
@@ -121,7 +122,8 @@ def train(config: TrainConfig) -> None:
         dataset.find(config.data, split)
     pick_device(config.device)
     run = Run(config.out)
-    run.create({**config.to_json(), "command": "python -m seg " + shlex.join(sys.argv[1:])})
+    command = "python -m seg " + shlex.join(sys.argv[1:])
+    run.create({**config.to_json(), "command": command, "decoder_version": labels.DECODER_VERSION})
     _work(run, config)
 
 
@@ -129,7 +131,8 @@ def resume(folder: Path) -> None:
     """Goes on with the run in `folder` from its newest checkpoint, or from the start before the first. Raises as `train` does."""
     run = Run(folder)
     stored = run.config()
-    stored.pop("command", None)
+    if stored["decoder_version"] != labels.DECODER_VERSION:
+        raise TrainError(f"{folder} was trained on labels of another decoder; it cannot go on with those of this version.")
     config = dataclasses.replace(TrainConfig.from_json(stored), out=folder)
     if (folder / "model.safetensors").exists():
         raise TrainError(f"{folder} is finished. Publish it: python -m seg publish {folder} --name NAME.")

@@ -1,0 +1,129 @@
+"""What several tests need: a small rendered data set, throw-away weights, and the app in a real server and browser."""
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, sync_playwright
+from safetensors.torch import save
+
+from seg import dataset, labels, preprocess, scenes, weights
+from seg.fcn import FCN, VARIANTS
+
+ROOT = Path(__file__).parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Decoded data goes to a folder of this test session."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "CACHE", folder)
+        patch.setenv("SEG_CACHE", str(folder))  # for the processes that tests start
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fourteen rendered pairs to train on, three to score on."""
+    folder = tmp_path_factory.mktemp("data") / "pairs"
+    scenes.write_pairs(folder, 14, 3, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with weights of the default name that know nothing: their parameters are random, the same each time."""
+    folder = tmp_path_factory.mktemp("weights")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = FCN(len(labels.CLASSES), VARIANTS, "v1")
+        for score in (model.score32, model.score16, model.score8):
+            torch.nn.init.normal_(score.weight, std=0.02)
+    content = save({key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()})
+    card = weights.Card(
+        format=weights.FORMAT,
+        name=weights.DEFAULT,
+        architecture="fcn-resnet50",
+        variants=list(VARIANTS),
+        classes=list(labels.NAMES),
+        mean=list(preprocess.MEAN),
+        std=list(preprocess.STD),
+        working_height=96,
+        encoder={"name": "none", "strides": "v1", "source": "random", "licence": "none"},
+        parent=None,
+        command="",
+        config={},
+        hours=0.0,
+        data={},
+        decoder_version=labels.DECODER_VERSION,
+        metrics={},
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=sum(p.numel() for p in model.parameters()),
+        licence="none",
+    )
+    (folder / card.name).mkdir()
+    (folder / card.name / weights.FILE).write_bytes(content)
+    (folder / card.name / weights.CARD).write_bytes(weights.to_json(card))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium or Chrome. Without one the browser tests are skipped, except where CI=true."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        message = "no Chromium or Chrome on this machine; enable the browser tests with `apt-get install chromium`"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    # --no-sandbox: Chromium refuses to run as root with one, and these pages are our own
+    quiet = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=[*quiet.split(), "--disable-sync"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Start the app on weights of a folder -> its address; it ends with the tests."""
+    running: list[subprocess.Popen] = []
+
+    def start(folder: Path) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+        environment = os.environ | {"SEG_WEIGHTS": str(folder)}
+        running.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL))
+        address = f"http://localhost:{port}"
+        for _ in range(240):
+            assert running[-1].poll() is None, "the server ended at once; its message is above"
+            try:
+                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+                    if answer.status == 200:
+                        return address
+            except OSError:
+                time.sleep(0.25)
+        raise AssertionError("the server did not start within a minute")
+
+    yield start
+    for process in running:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,81 @@
+"""Pairs on disk: found, checked, decoded once."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seg import dataset, labels
+from seg.dataset import DatasetError
+
+
+def test_a_split_is_decoded_once_and_then_read(pairs, monkeypatch):
+    seen = []
+    first = dataset.load(pairs, "val", lambda done, total: seen.append((done, total)))
+    assert first.photos.shape == (3, 256, 256, 3) and first.labels.shape == (3, 256, 256)
+    photo, picture = dataset.read_pair(first.files[1])
+    assert (first.photos[1] == photo).all() and (first.labels[1] == labels.decode(picture)).all()
+
+    def never(*_):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(dataset, "_decode_all", never)
+    assert dataset.load(pairs, "val").digest == first.digest
+    monkeypatch.setattr(labels, "DECODER_VERSION", 0)
+    with pytest.raises(AssertionError, match="decoded again"):  # by another decoder
+        dataset.load(pairs, "val")
+
+
+def test_decoding_reports_progress_and_follows_the_content(pairs, tmp_path):
+    shutil.copytree(pairs / "val", tmp_path / "val")
+    shutil.copy(pairs / "train" / "3.jpg", tmp_path / "val" / "2.jpg")
+    seen = []
+    changed = dataset.load(tmp_path, "val", lambda done, total: seen.append((done, total)))
+    assert changed.digest != dataset.load(pairs, "val").digest
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_pairs_come_in_the_order_of_their_numbers(pairs):
+    assert [f.stem for f in dataset.find(pairs, "train")] == [str(i) for i in range(1, 15)]
+
+
+def test_missing_and_damaged_pairs_are_told(pairs, tmp_path):
+    with pytest.raises(DatasetError, match="No pairs in .*data fetch.*data render"):
+        dataset.load(tmp_path, "train")
+    (tmp_path / "val").mkdir()
+    Image.new("RGB", (100, 50)).save(tmp_path / "val" / "1.jpg")
+    with pytest.raises(DatasetError, match="1.jpg is 100x50; a pair is 512x256"):
+        dataset.load(tmp_path, "val")
+    (tmp_path / "val" / "1.jpg").write_bytes((pairs / "val" / "1.jpg").read_bytes()[:5000])
+    with pytest.raises(DatasetError, match="cannot be read as a JPEG"):
+        dataset.load(tmp_path, "val")
+    assert not list(dataset.CACHE.glob(".decoding-*"))
+
+
+def test_class_shares_leave_out_what_is_ignored():
+    shares, ignored = dataset.class_shares(np.array([[0, 0, 1, 255]], np.uint8))
+    assert (shares[0], shares[1], shares.sum(), ignored) == (pytest.approx(2 / 3), pytest.approx(1 / 3), pytest.approx(1), 0.25)
+
+
+def test_fetching_places_what_kaggle_sends(pairs, tmp_path, monkeypatch):
+    sent = tmp_path / "cache" / "cityscapes_data"
+    for split in dataset.SPLITS:
+        shutil.copytree(pairs / split, sent / split)
+    asked = []
+    monkeypatch.setattr("kagglehub.dataset_download", lambda name: asked.append(name) or str(sent.parent))
+    target = dataset.fetch(tmp_path / "placed" / "pairs")
+    assert asked == ["dansbecker/cityscapes-image-pairs"]
+    assert len(dataset.find(target, "train")) == 14
+    with pytest.raises(DatasetError, match="not empty"):
+        dataset.fetch(target)
+
+
+def test_fetching_without_network_says_how_to_do_it_by_hand(tmp_path, monkeypatch):
+    def unreachable(name):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr("kagglehub.dataset_download", unreachable)
+    with pytest.raises(DatasetError, match="Kaggle could not be reached.*kaggle.com/datasets/dansbecker.*train/1.jpg"):
+        dataset.fetch(tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()

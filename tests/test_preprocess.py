@@ -1,0 +1,42 @@
+"""Photo to image and back."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from seg.preprocess import MAX_SIDE, MEAN, STD, normalize, to_image, to_mask, unsquash, working_size
+
+
+@pytest.mark.parametrize(
+    ("photo", "wanted"),
+    [((2048, 1024), (320, 640)), ((3000, 4000), (320, 240)), ((640, 320), (320, 640)), ((1, 20000), (320, 1)), ((20000, 1), (1, 4096))],
+)
+def test_the_working_resolution_keeps_the_aspect_and_is_bounded(photo, wanted):
+    assert working_size(*photo, 320) == wanted
+    assert max(working_size(*photo, 320)) <= MAX_SIDE
+
+
+def test_an_image_is_normalized_as_imagenet_was():
+    grey = Image.new("RGB", (8, 4), (128, 64, 255))
+    image = to_image(grey, (2, 4))
+    assert image.shape == (1, 3, 2, 4)
+    wanted = [(v / 255 - m) / s for v, m, s in zip((128, 64, 255), MEAN, STD, strict=True)]
+    torch.testing.assert_close(image[0, :, 0, 0], torch.tensor(wanted))
+    torch.testing.assert_close(normalize(torch.tensor(MEAN).view(1, 3, 1, 1)), torch.zeros(1, 3, 1, 1))
+
+
+def test_a_pair_is_unsquashed_to_two_to_one():
+    assert unsquash(Image.new("RGB", (256, 256))).size == (512, 256)
+
+
+@pytest.mark.parametrize("size", [(7, 5), (64, 96), (300, 1000), (31, 1)])
+def test_strips_give_what_bringing_all_up_at_once_gives(size, monkeypatch):
+    monkeypatch.setattr("seg.preprocess._STRIP", 19 * 1000 * 7)
+    logits = torch.randn(19, 20, 31, generator=torch.Generator().manual_seed(0)) * 5
+    mask, confidence = to_mask(logits, *size)
+    whole = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
+    assert mask.dtype == np.uint8
+    assert (mask == whole.argmax(0).numpy()).mean() > 0.999  # ties may fall either way in the last bit
+    np.testing.assert_allclose(confidence, whole.softmax(0).amax(0).numpy(), atol=2e-3)
