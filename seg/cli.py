@@ -225,11 +225,11 @@ class List:
         table = Table("name", "variants", "mean IoU", "parameters", "file")
         for name in weights.names():
             card = weights.read_card(name)
-            scores = card.metrics["variants"]
+            scores = card.metrics.get("variants", {})
             table.add_row(
                 name,
                 " ".join(card.variants),
-                " ".join(f"{scores[v]['mean_iou']:.3f}" for v in card.variants),
+                " ".join(f"{scores[v]['mean_iou']:.3f}" if v in scores else "–" for v in card.variants),
                 f"{card.parameters / 1e6:.1f} M",
                 f"{card.bytes / 1e6:.1f} MB",
             )

@@ -102,7 +102,8 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As config.json holds it."""
-        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+        plain = {Path: str, tuple: list}
+        return {k: next((f(v) for t, f in plain.items() if isinstance(v, t)), v) for k, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
@@ -117,10 +118,17 @@ class TrainConfig:
 
 def train(config: TrainConfig) -> None:
     """Starts a run in ``config.out``. Raises `TrainError`, `RunError`, `DatasetError`, `StartError` or `DeviceError`."""
+    # all that can be refused is refused before the folder is made
     describe_start(config.encoder_weights)
-    for split in ("train", "val"):
-        dataset.find(config.data, split)
     pick_device(config.device)
+    pairs = len(dataset.find(config.data, "train"))
+    if pairs - config.holdout < config.batch_size:
+        raise TrainError(
+            f"{config.data} has {pairs} pairs in train; with {config.holdout} held out, less than a batch of "
+            f"{config.batch_size} is left. Choose a smaller --holdout or --batch-size."
+        )
+    for folder, _ in map(_mix, config.mix):
+        dataset.find(Path(folder), "train")
     run = Run(config.out)
     command = "python -m seg " + shlex.join(sys.argv[1:])
     run.create({**config.to_json(), "command": command, "decoder_version": labels.DECODER_VERSION})
@@ -185,19 +193,14 @@ class _Session:
         bf16 = bf16_is_fast(device) if config.precision == "auto" else config.precision == "bf16"
         self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=device.type == "cpu")
         self.device = self.accelerator.device
-        self.main = dataset_with_progress(config.data)
-        self.mixed = [(dataset_with_progress(Path(p)), share) for p, share in map(_mix, config.mix)]
+        self.main = _load(config.data)
+        self.mixed = [(_load(Path(folder)), share) for folder, share in map(_mix, config.mix)]
         self.kept = len(self.main) - config.holdout
-        if self.kept < config.batch_size:
-            raise TrainError(
-                f"{config.data} has {len(self.main)} pairs in train; with {config.holdout} held out, less than a batch of "
-                f"{config.batch_size} is left. Choose a smaller --holdout or --batch-size."
-            )
-        self.photos = [self._tensor(s.photos) for s, _ in [(self.main, 1), *self.mixed]]
-        self.labels = [self._tensor(s.labels) for s, _ in [(self.main, 1), *self.mixed]]
-        self.digests = {str(config.data): self.main.digest} | {
-            _mix(m)[0]: split.digest for m, (split, _) in zip(config.mix, self.mixed, strict=True)
-        }
+        splits = [self.main, *(split for split, _ in self.mixed)]
+        self.photos = [self._tensor(split.photos) for split in splits]
+        self.labels = [self._tensor(split.labels) for split in splits]
+        folders = [str(config.data), *(_mix(text)[0] for text in config.mix)]
+        self.digests = {folder: split.digest for folder, split in zip(folders, splits, strict=True)}
         extra = sum(round(share * self.kept) for _, share in self.mixed)
         self.steps_per_epoch = (self.kept + extra) // config.batch_size
         self.steps = self.steps_per_epoch * config.epochs
@@ -348,8 +351,7 @@ class _Session:
         bar.console.print(f"epoch {epoch + 1} on {self.config.holdout} held-out pairs: {'; '.join(words)}")
 
 
-def dataset_with_progress(data: Path) -> dataset.Split:
-    """The train split, with a progress bar while it is decoded."""
+def _load(data: Path) -> dataset.Split:
     with Progress(transient=True) as bar:
         task = bar.add_task(f"decoding {data}", visible=False)
         return dataset.load(data, "train", lambda done, total: bar.update(task, completed=done, total=total, visible=True))

@@ -98,6 +98,8 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         raise WeightsError(f"The card in {folder / name} is that of {card.name}.")
     if tuple(card.classes) != NAMES or not card.variants or not set(card.variants) <= set(VARIANTS):
         raise WeightsError(f"The card of {name} is refused: its classes or variants are not those of this version.")
+    if card.encoder.keys() != Start.__annotations__.keys() or card.encoder["strides"] not in ("v1", "v1.5"):
+        raise WeightsError(f"The card of {name} is refused: its encoder is not described as this version does. Publish it again.")
     return card
 
 

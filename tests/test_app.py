@@ -12,7 +12,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import charts, downloads
-from pages.parts.frame import plain
+from pages.parts.frame import PAGES, plain
 from seg import masks, scenes, weights
 
 ROOT = Path(__file__).parent.parent
@@ -67,14 +67,14 @@ def test_the_first_look_shows_a_sample_and_toggles_work(monkeypatch, registry):
     assert not at.exception and not at.error
     assert pictures(at, "overlay") == ["32s", "16s", "8s"]
     assert "mean IoU" in html(at) and "FCN-16s and FCN-8s" in html(at)
-    at.button_group(key="variants").set_value(["8s"]).run()
+    at.button_group(key="variants-32s-16s-8s").set_value(["8s"]).run()
     assert pictures(at, "overlay") == ["8s"]
     assert 'data-kind="disagreement"' not in html(at)
     at.button_group(key="view").set_value("Mask alone").run()
     assert pictures(at, "mask") == ["8s"] and pictures(at, "overlay") == []
     at.toggle(key="truth").set_value(True).run()
     assert 'data-kind="truth"' in html(at)
-    at.button_group(key="variants").set_value([]).run()
+    at.button_group(key="variants-32s-16s-8s").set_value([]).run()
     assert not at.exception and pictures(at, "mask") == []
     at.button(key="sample-7").click().run()
     assert not at.exception and "Wet road" in html(at)
@@ -101,6 +101,11 @@ def test_a_bad_file_is_named_and_a_good_one_stands(monkeypatch, registry):
     assert "mean IoU" in html(at)
     at.file_uploader(key="uploads").set_value(None).run()
     assert not at.exception and not at.error
+
+
+def test_every_page_is_in_the_list():
+    files = {"app.py", *(f"pages/{file.name}" for file in (ROOT / "pages").glob("*.py"))}
+    assert files == {file for file, _, _ in PAGES}
 
 
 def test_names_of_files_are_harmless():

@@ -14,7 +14,7 @@ from seg import masks, scenes, weights
 from seg.predict import Predictor
 
 SHIPPED = Path(__file__).parent.parent / "weights"
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 120_000  # milliseconds; a busy machine is no failure
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,8 @@ def visitor(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
 
 
 def ready(page: Page) -> None:
-    """Wait until the script has drawn all of the page."""
+    """Wait until all but the samples' thumbnails is drawn."""
     expect(page.get_by_role("button", name="Everything as a zip")).to_be_visible(timeout=PATIENCE)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
 
 
 def street(seed: int, width: int, height: int) -> bytes:
@@ -82,7 +81,7 @@ def shown(page: Page, kind: str, count: int) -> dict[str, bytes]:
 def mask_alone(page: Page, name: str) -> None:
     """Wait for a photo of this name and look at masks alone."""
     expect(page.locator("figcaption").first).to_contain_text(name, timeout=PATIENCE)
-    page.get_by_role("radio", name="Mask alone").or_(page.get_by_role("button", name="Mask alone")).first.click()
+    page.get_by_role("radio", name="Mask alone").click()
 
 
 def test_the_masks_on_the_page_are_those_that_predict_writes(visitor, predictor):
@@ -113,8 +112,10 @@ def test_the_masks_on_the_page_are_those_that_predict_writes(visitor, predictor)
     assert shown(page, "mask", 2) == {v: truth[v] for v in ("32s", "8s")}
     page.get_by_text("FCN-16s", exact=True).first.click()
     assert shown(page, "mask", 3) == truth
-    page.get_by_text("Overlay", exact=True).first.click()
+    page.get_by_role("radio", name="Overlay").click()
     assert shown(page, "overlay", 3) == truth  # small photos are shown at their own size, the mask over the photo
+    page.get_by_role("slider").press("ArrowLeft")
+    expect(page.locator('img[data-kind="overlay"]').first).to_have_css("opacity", "0.59")
 
 
 def test_a_bad_file_is_named_and_the_good_one_stands(visitor):

@@ -11,7 +11,13 @@ from seg.preprocess import MAX_SIDE, MEAN, STD, normalize, to_image, to_mask, un
 
 @pytest.mark.parametrize(
     ("photo", "wanted"),
-    [((2048, 1024), (320, 640)), ((3000, 4000), (320, 240)), ((640, 320), (320, 640)), ((1, 20000), (320, 1)), ((20000, 1), (1, 4096))],
+    [
+        ((2048, 1024), (320, 640)),
+        ((3000, 4000), (320, 240)),
+        ((640, 320), (320, 640)),
+        ((1, 20000), (320, 1)),
+        ((20000, 1), (1, 4096)),
+    ],
 )
 def test_the_working_resolution_keeps_the_aspect_and_is_bounded(photo, wanted):
     assert working_size(*photo, 320) == wanted

@@ -1,0 +1,154 @@
+"""python -m seg, as a person calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seg import cli, evaluate, labels, masks, scenes, weights
+from seg.dataset import load
+from seg.predict import Predictor
+from seg.weights import DEFAULT
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def use_registry(registry, monkeypatch):
+    monkeypatch.setattr(weights, "FOLDER", registry)
+    for function in (weights.names, weights.read_card, weights.verify, weights.load, Predictor.of.__func__):
+        monkeypatch.setattr(function, "__defaults__", (*(function.__defaults__ or ())[:-1], registry))
+
+
+def run(*words) -> int:
+    """The exit code of a command."""
+    try:
+        cli.main([str(w) for w in words])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def photos(folder: Path) -> Path:
+    (folder / "deep").mkdir(parents=True)
+    scene = Image.fromarray(scenes.render(3, 160, 96).photo)
+    scene.save(folder / "one.png")
+    exif = Image.Exif()
+    exif[274] = 6
+    scene.save(folder / "deep" / "turned.jpg", exif=exif)
+    (folder / "broken.jpg").write_bytes((folder / "deep" / "turned.jpg").read_bytes()[:900])
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_predict_writes_masks_and_facts_and_reports_what_it_cannot_read(tmp_path, registry, capsys):
+    out = tmp_path / "out"
+    assert run("predict", photos(tmp_path / "in"), "--out", out) == 1
+    said = " ".join(" ".join(capsys.readouterr()).split())
+    assert "skipped" in said and "broken.jpg" in said and "notes.txt" in said and "2 of 4 photos are done" in said
+    assert "Traceback" not in said
+    written = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    endings = ("32s.png", "16s.png", "8s.png", "json")
+    assert written == {f"{stem}.{end}" for stem in ("one", "deep/turned") for end in endings}
+    picture = Image.open(out / "deep" / "turned.8s.png")
+    assert (picture.mode, picture.size) == ("P", (96, 160))  # upright
+    assert picture.getpalette()[: 19 * 3] == [int(v) for c in labels.PALETTE for v in c]
+    mask = masks.read_png((out / "one.8s.png").read_bytes())
+    assert (mask == Predictor.of(DEFAULT, "cpu", registry).predict(tmp_path / "in" / "one.png").masks["8s"]).all()
+    facts = json.loads((out / "one.json").read_text())
+    assert facts["weights_sha256"] == weights.read_card(DEFAULT, registry).sha256
+    assert facts["shares"]["8s"] == masks.shares(mask) and set(facts["shares"]) == {"32s", "16s", "8s"}
+    assert facts["device"] and facts["seconds"]["encoder"] > 0
+
+
+def test_predict_of_good_photos_ends_with_zero_and_takes_variants(tmp_path):
+    photos(tmp_path / "in")
+    assert run("predict", tmp_path / "in" / "one.png", "--variants", "16s", "--out", tmp_path / "out") == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"one.16s.png", "one.json"}
+
+
+def test_evaluate_prints_and_writes_the_matrix(pairs, tmp_path, registry, capsys):
+    file = tmp_path / "scores.json"
+    assert run("evaluate", DEFAULT, "--data", pairs, "--split", "val", "--limit", 2, "--variants", "8s", "--json", file) == 0
+    answer = json.loads(file.read_text())
+    assert (answer["weights"], answer["split"], answer["images"], list(answer["variants"])) == (DEFAULT, "val", 2, ["8s"])
+    found = evaluate.confusions(Predictor.of(DEFAULT, "cpu", registry), load(pairs, "val"), ["8s"], range(2))["8s"]
+    row = answer["variants"]["8s"]
+    assert row["confusion"] == found.tolist()
+    assert {"pixel_accuracy", "mean_accuracy", "mean_iou", "iou"} <= set(row)
+    assert set(row["iou"]) == set(labels.NAMES)
+    assert np.trace(found) / found.sum() == pytest.approx(row["pixel_accuracy"])
+    assert f"{row['mean_iou']:.4f}" in capsys.readouterr().out
+
+
+def test_evaluate_against_nearest_colours_scores_more_pixels(pairs, tmp_path):
+    for truth in ("decoded", "nearest"):
+        assert run("evaluate", DEFAULT, "--data", pairs, "--limit", 1, "--truth", truth, "--json", tmp_path / truth) == 0
+    decoded, nearest = (json.loads((tmp_path / t).read_text())["variants"]["8s"]["confusion"] for t in ("decoded", "nearest"))
+    assert np.sum(nearest) > np.sum(decoded)
+
+
+def test_weights_are_listed_shown_and_verified(registry, capsys):
+    assert run("weights", "list") == 0 and DEFAULT in capsys.readouterr().out
+    assert run("weights", "show", DEFAULT) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == DEFAULT
+    for words in ((), (DEFAULT,)):
+        assert run("weights", "verify", *words) == 0
+        assert weights.read_card(DEFAULT, registry).sha256 in capsys.readouterr().out
+
+
+def test_data_is_rendered_and_checked(pairs, tmp_path, capsys):
+    assert run("data", "render", "--to", tmp_path / "new", "--train", 1, "--val", 1, "--seed", 9) == 0
+    assert {p.name for p in (tmp_path / "new").iterdir()} == {"train", "val", "exact"}
+    assert run("data", "check", pairs) == 0
+    said = capsys.readouterr().out
+    assert "train: 14 pairs" in said and "val: 3 pairs" in said and "traffic light" in said and "%" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("predict", "nowhere.jpg", "--out", "x"), "There is no file or folder nowhere.jpg"),
+        (("evaluate", "unknown", "--data", "nowhere"), 'There are no weights named "unknown"'),
+        (("evaluate", DEFAULT, "--data", "nowhere"), "No pairs in nowhere/val"),
+        (("evaluate", DEFAULT, "--split", "test"), "--split must be train or val"),
+        (("publish", "nowhere", "--name", "x"), "nowhere is no run"),
+        (("train", "--resume", "nowhere"), "nowhere is no run"),
+        (("train", "--resume", "nowhere", "--epochs", "3"), "--resume goes alone"),
+        (("train", "--data", "nowhere", "--encoder-weights", "none"), "No pairs in nowhere/train"),
+        (("train", "--encoder-weights", "missing.safetensors"), "There is no file missing.safetensors"),
+        (("train", "--epochs", "0"), "--epochs must be at least 1"),
+        (("data", "check", "nowhere"), "No pairs in nowhere/train"),
+        (("weights", "show", "../x"), "is no name of weights"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(words, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert sentence in said and "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+COMMANDS = ("", "data fetch", "data check", "data render", "train", "evaluate", "publish", "predict")
+COMMANDS += ("weights list", "weights show", "weights verify")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_complete(command, capsys):
+    assert run(*command.split(), "--help") == 0
+    said = capsys.readouterr().out
+    assert "usage: python -m seg" in said
+    if command == "train":
+        assert all(
+            f"--{name}" in said for name in ("resume", "variants", "encoder-weights", "epochs", "batch-size", "out", "mix")
+        )
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "seg", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "evaluate" in done.stdout and not done.stderr

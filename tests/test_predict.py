@@ -1,0 +1,83 @@
+"""Photos to masks, alone and in folders."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from seg import predict, scenes
+from seg.predict import DeviceError, PhotosError, Predictor, pick_device, plan
+from seg.weights import DEFAULT
+
+
+@pytest.fixture(scope="module")
+def predictor(registry) -> Predictor:
+    return Predictor.of(DEFAULT, "cpu", registry)
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    return Image.fromarray(scenes.render(5, 200, 120).photo)
+
+
+def test_a_prediction_has_the_photos_size_and_all_its_parts(predictor, photo):
+    found = predictor.predict(photo)
+    assert list(found.masks) == list(found.confidences) == ["32s", "16s", "8s"]
+    for variant, mask in found.masks.items():
+        assert mask.shape == found.confidences[variant].shape == (120, 200)
+        assert mask.dtype == np.uint8 and mask.max() < 19
+        assert 1 / 19 - 0.01 <= found.confidences[variant].min() and found.confidences[variant].max() <= 1
+    assert set(found.seconds) == {"decode", "preprocess", "encoder", "heads", "post"}
+    assert all(took >= 0 for took in found.seconds.values())
+    assert found.working_size == (96, 160) and found.device == "cpu"
+
+
+def test_variants_asked_for_alone_are_those_of_all_three(predictor, photo):
+    together = predictor.predict(photo)
+    for variant in ("16s", "8s"):
+        alone = predictor.predict(photo, [variant])
+        assert list(alone.masks) == [variant]
+        assert (alone.masks[variant] == together.masks[variant]).mean() > 0.999
+
+
+def test_the_network_is_not_changed_by_use(predictor, photo):
+    before = {k: v.clone() for k, v in predictor.model.state_dict().items()}
+    predictor.predict(photo)
+    assert all(torch.equal(before[k], v) for k, v in predictor.model.state_dict().items())
+
+
+def test_every_shape_of_photo_is_predicted(predictor):
+    for size in ((1, 1), (3, 700), (700, 3), (33, 65)):
+        assert predictor.predict(Image.new("RGB", size)).masks["8s"].shape == size[::-1]
+
+
+def test_a_device_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type == "cpu"
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        pick_device("cuda")
+
+
+def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path):
+    folder, out = tmp_path / "photos", tmp_path / "photos" / "masks"
+    for name in ("a.jpg", "deep/a.png", "b.c.jpg", ".hidden"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    out.mkdir()
+    (out / "old.png").write_bytes(b"x")
+    jobs = {str(target.relative_to(out)): source.name for target, source in plan([folder], out).items()}
+    assert jobs == {"a": "a.jpg", "b.c": "b.c.jpg", "deep/a": "a.png"}
+    (folder / "a.png").write_bytes(b"x")
+    with pytest.raises(PhotosError, match="a.jpg and .*a.png would both be written as"):
+        plan([folder], out)
+    with pytest.raises(PhotosError, match="There is no file or folder"):
+        plan([tmp_path / "none.jpg"], out)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PhotosError, match="has no files"):
+        plan([tmp_path / "empty"], out)
+
+
+def test_bf16_is_used_where_the_device_computes_in_it(monkeypatch):
+    for able, wanted in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False), ({}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert predict.bf16_is_fast(torch.device("cpu")) is wanted

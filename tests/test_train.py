@@ -1,0 +1,213 @@
+"""Training through the command line: killed, resumed, stopped, and what goes wrong told in words."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from seg import train
+from seg.checkpoint import Run, RunError
+from seg.dataset import DatasetError
+from seg.train import TrainConfig, TrainError
+
+ROOT = Path(__file__).parent.parent
+STEPS = 12
+
+
+def command(pairs: Path, out: Path, *more: str) -> list[str]:
+    """A ResNet-50 at small size with all that a real run has: bf16, clipping, channels_last, warm-up, a mixed-in set."""
+    options = f"""--data {pairs} --out {out} --encoder-weights none --epochs 2 --batch-size 2 --height 32 --holdout 4
+    --mix {pairs}:0.2 --warmup 3 --clip 1 --checkpoint-every 4 --precision bf16 --device cpu --class-weights 0.2 --lr 1e-3"""
+    return [sys.executable, "-m", "seg", "train", *options.split(), *more]
+
+
+def start(words: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def kill_when(process: subprocess.Popen, ready: Callable[[], bool]) -> None:
+    while not ready():
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def beat(run: Path) -> dict:
+    try:
+        return json.loads((run / "heartbeat.json").read_text())
+    except FileNotFoundError:
+        return {"step": -1}
+
+
+def finish(words: list[str]) -> str:
+    process = start(words)
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def unbroken(pairs, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "unbroken"
+    finish(command(pairs, run))
+    return run
+
+
+def test_a_run_killed_in_mid_write_and_in_mid_epoch_ends_with_the_same_parameters(pairs, unbroken, tmp_path):
+    run = tmp_path / "broken"
+    process = start(command(pairs, run))
+    kill_when(process, lambda: any((run / "checkpoints").glob(".writing-*")))  # the first checkpoint: none is whole yet
+    assert Run(run).latest() is None
+    resume = [sys.executable, "-m", "seg", "train", "--resume", str(run)]
+    process = start(resume)
+    kill_when(process, lambda: beat(run)["step"] >= 5 and Run(run).checkpoints.joinpath("step-00000004").exists())
+    assert beat(run)["step"] < STEPS
+    finish(resume)
+    one, other = load_file(unbroken / "model.safetensors"), load_file(run / "model.safetensors")
+    assert one.keys() == other.keys()
+    assert [key for key in one if not torch.equal(one[key], other[key])] == []
+    timeless = [{k: v for k, v in line.items() if k != "seconds"} for line in Run(unbroken).metrics()]
+    assert timeless == [{k: v for k, v in line.items() if k != "seconds"} for line in Run(run).metrics()]
+    assert not list((run / "checkpoints").glob(".writing-*"))
+
+
+def test_a_run_holds_what_its_folder_promises(unbroken):
+    assert beat(unbroken)["status"] == "finished" and beat(unbroken)["step"] == STEPS
+    assert {p.name for p in unbroken.iterdir()} == {
+        *("config.json", "metrics.jsonl", "heartbeat.json", "log.txt", "checkpoints", "model.safetensors")
+    }
+    config = json.loads((unbroken / "config.json").read_text())
+    assert config["command"].startswith("python -m seg train --data ") and config["batch_size"] == 2
+    held_out = [line for line in Run(unbroken).metrics() if "8s" in line]
+    assert [line["epoch"] for line in held_out] == [0, 1]
+    assert 0 <= held_out[1]["32s"]["mean_iou"] <= 1
+    model = load_file(unbroken / "model.safetensors")
+    assert float(model["score8.weight"].abs().sum()) > 0
+
+
+def test_a_finished_run_is_not_resumed_and_a_used_folder_not_overwritten(unbroken, pairs):
+    with pytest.raises(TrainError, match="is finished. Publish it"):
+        train.resume(unbroken)
+    with pytest.raises(RunError, match="is in use. Continue it with --resume"):
+        train.train(TrainConfig(data=pairs, out=unbroken, encoder_weights="none"))
+
+
+def test_ctrl_c_saves_and_ends_cleanly(pairs, tmp_path):
+    run = tmp_path / "stopped"
+    process = start(command(pairs, run, "--checkpoint-every", "1000"))
+    while beat(run)["step"] < 2:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert f"Go on with: python -m seg train --resume {run}" in said.replace("\n", "")
+    assert beat(run)["status"] == "stopped"
+    _, _, state = Run(run).latest()
+    assert state["step"] == beat(run)["step"] < STEPS
+
+
+def small(pairs: Path, out: Path, **more) -> TrainConfig:
+    chosen = {"encoder_weights": "none", "epochs": 1, "batch_size": 2, "height": 32, "holdout": 2, "device": "cpu"} | more
+    return TrainConfig(data=pairs, out=out, **chosen)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_in_words_and_keeps_the_last_checkpoint(pairs, tmp_path, monkeypatch):
+    real, seen = train._loss, []
+
+    def turning(*given):
+        seen.append(1)
+        return real(*given) * (float("nan") if len(seen) > 9 else 1)
+
+    monkeypatch.setattr(train, "_loss", turning)
+    run = tmp_path / "nan"
+    with pytest.raises(TrainError, match="no longer (a )?number|no numbers any more"):
+        train.train(small(pairs, run, checkpoint_every=2))
+    model, _, state = Run(run).latest()
+    assert state["step"] == 2 and all(bool(v.isfinite().all()) for v in model.values())
+    assert beat(run)["status"] == "failed" and "number" in beat(run)["message"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (OSError(28, "No space left on device"), "The disk is full"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "Out of memory: choose a smaller --batch-size"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), "Out of memory"),
+    ],
+)
+def test_faults_are_told_and_the_last_checkpoint_kept(pairs, tmp_path, monkeypatch, fault, words):
+    real, run = Run.save, tmp_path / "faulty"
+
+    def failing(self, step, *rest):
+        if step > 1:
+            raise fault
+        real(self, step, *rest)
+
+    monkeypatch.setattr(Run, "save", failing)
+    with pytest.raises(TrainError, match=f"{words}.*--resume"):
+        train.train(small(pairs, run, checkpoint_every=1))
+    assert Run(run).latest()[2]["step"] == 1
+    assert words in beat(run)["message"]
+
+
+def test_training_learns_what_it_sees(pairs, tmp_path):
+    config = small(pairs, tmp_path / "run", holdout=0, epochs=6, height=64, color=0, scale=(1.0, 1.0), warmup=5, lr=1e-3)
+    train.train(config)
+    losses = [line["loss"] for line in Run(config.out).metrics()]
+    assert losses[-1] < 3 * math.log(19) * 0.75  # a network that guesses stands at ln 19 a variant
+
+
+def test_wrong_settings_are_refused_before_anything_is_made(pairs, tmp_path):
+    for wrong, words in (
+        ({"height": 40}, "--height must be a multiple of 32"),
+        ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"variants": ()}, "at least one of the variants"),
+        ({"scale": (2.0, 1.0)}, "--scale"),
+        ({"lr": -1.0}, "must be above 0"),
+    ):
+        with pytest.raises(TrainError, match=words):
+            small(pairs, tmp_path / "never", **wrong)
+    with pytest.raises(TrainError, match="less than a batch"):
+        train.train(small(pairs, tmp_path / "few", holdout=13))
+    with pytest.raises(TrainError, match="--mix takes DIR:SHARE"):
+        train.train(small(pairs, tmp_path / "mixed", mix=("nowhere",)))
+    with pytest.raises(DatasetError, match="No pairs in nowhere/train"):
+        train.train(small(pairs, tmp_path / "mixed", mix=("nowhere:0.1",)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["cross-entropy", "ohem", "dice"])
+def test_losses_ignore_what_has_no_class_and_fall_when_right(kind):
+    label = torch.randint(0, 19, (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    label[:, 0] = 255
+    right = torch.nn.functional.one_hot(label.clamp(max=18), 19).permute(0, 3, 1, 2).float() * 9
+    other = right.clone()
+    other[:, :, 0] = 7.0 * torch.rand(2, 19, 8, generator=torch.Generator().manual_seed(1))
+    assert train._loss(right, label, kind, None) < 0.1
+    torch.testing.assert_close(train._loss(right, label, kind, None), train._loss(other, label, kind, None))
+    assert train._loss(-right, label, kind, None) > 1
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing():
+    for schedule in ("poly", "cosine"):
+        config = TrainConfig(warmup=10, schedule=schedule)
+        rates = [train._rate(step, 100, config) for step in range(100)]
+        assert rates[0] < 0.11 and max(rates) == max(rates[8:13]) > 0.85 and rates[-1] < 0.02
+        assert rates[12:] == sorted(rates[12:], reverse=True)
+
+
+def test_config_survives_json(pairs):
+    config = small(pairs, Path("runs/x"), mix=("a:0.1",), scale=(0.75, 2.0))
+    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    with pytest.raises(TrainError, match="does not know: speed"):
+        TrainConfig.from_json(config.to_json() | {"speed": 1})

@@ -1,0 +1,91 @@
+"""The registry: what it accepts, and what it refuses in a sentence."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from seg import weights
+from seg.weights import DEFAULT, WeightsError
+
+
+@pytest.fixture
+def copied(registry: Path, tmp_path: Path) -> Path:
+    shutil.copytree(registry, tmp_path / "registry")
+    return tmp_path / "registry"
+
+
+def edit(folder: Path, **changes) -> None:
+    path = folder / DEFAULT / weights.CARD
+    card = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({k: v for k, v in card.items() if v != "drop"}))
+
+
+def test_published_weights_load_and_verify(registry):
+    assert weights.names(registry) == [DEFAULT]
+    model, card = weights.load(DEFAULT, registry)
+    assert not model.training and next(model.parameters()).dtype.is_floating_point
+    assert weights.verify(DEFAULT, registry) == card == weights.read_card(DEFAULT, registry)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metrics": "drop", "licence": "drop"}, "it lacks licence, metrics"),
+        ({"colour": "red"}, "colour is unknown"),
+        ({"format": 2}, "has format 2; this version reads format 1"),
+        ({"variants": "8s"}, "the value of variants is of the wrong kind"),
+        ({"working_height": "tall"}, "the value of working_height is of the wrong kind"),
+        ({"variants": ["4s"]}, "its classes or variants"),
+        ({"classes": ["road"]}, "its classes or variants"),
+        ({"name": "other"}, "is that of other"),
+        ({"sha256": "0" * 64}, "the hash differs"),
+        ({"encoder": {"name": "none", "strides": "v9", "source": "", "licence": ""}}, "its encoder"),
+        ({"encoder": {"strides": "v1"}}, "its encoder"),
+    ],
+)
+def test_a_card_that_is_not_right_is_refused(copied, changes, words):
+    edit(copied, **changes)
+    with pytest.raises(WeightsError, match=words):
+        weights.load(DEFAULT, copied)
+
+
+def test_a_changed_or_missing_file_is_refused(copied):
+    path = copied / DEFAULT / weights.FILE
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="is not the file that its card describes"):
+        weights.verify(DEFAULT, copied)
+    path.unlink()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        weights.load(DEFAULT, copied)
+
+
+def test_a_pickle_is_never_read(copied, tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "harmed",))
+
+    import hashlib
+
+    content = pickle.dumps(Harm())
+    (copied / DEFAULT / weights.FILE).write_bytes(content)
+    edit(copied, sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(WeightsError, match="do not fit its card"):
+        weights.load(DEFAULT, copied)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_damaged_cards_and_unknown_or_wicked_names_are_refused(copied):
+    for name in ("../outside", "a/b", "", ".hidden", "x" * 200):
+        with pytest.raises(WeightsError, match="is no name of weights"):
+            weights.read_card(name, copied)
+    with pytest.raises(WeightsError, match=f'no weights named "other". Published here: {DEFAULT}'):
+        weights.read_card("other", copied)
+    for text in ("{", "[]", "\x00"):
+        (copied / DEFAULT / weights.CARD).write_text(text)
+        with pytest.raises(WeightsError, match="is damaged"):
+            weights.read_card(DEFAULT, copied)
