@@ -22,6 +22,9 @@ from torch import Tensor
 KEEP = 2
 """How many checkpoints a run keeps: the newest, and one to fall back on."""
 
+FRESH = 600
+"""Seconds after which a heartbeat says nothing: longer than any step or evaluation of a held-out slice takes between two."""
+
 
 class RunError(ValueError):
     """A run's folder that cannot be used; the message says why and what to do."""
@@ -141,6 +144,15 @@ class Run:
         holding = self.folder / f".heartbeat.{os.getpid()}"
         holding.write_text(json.dumps(beat))
         os.replace(holding, self.folder / "heartbeat.json")
+
+    def alive(self) -> bool:
+        """Whether a process of this machine is at work on the run: its heartbeat is fresh and it exists."""
+        try:
+            beat = json.loads((self.folder / "heartbeat.json").read_text())
+            os.kill(beat["pid"], 0)
+        except (OSError, ValueError):
+            return False
+        return beat["status"] == "running" and beat["pid"] != os.getpid() and time.time() - beat["time"] < FRESH
 
     def log(self, text: str) -> None:
         """Appends a dated line to log.txt."""

@@ -162,20 +162,21 @@ class Publish:
     name: str
     """Name of the weights, new."""
     height: int | None = None
-    """Working height to name on the card, chosen on held-out pairs; the training's, if none is given."""
+    """Working height to name on the card; if none is given, the best of three on the pairs held out of train."""
     data: Path | None = None
     """Where the pairs are now; where the training had them, if none is given."""
 
     def run(self) -> None:
         with Progress(console=console) as bar:
-            task = bar.add_task("scoring on val")
-            card = publish.publish(
-                self.run_folder,
-                self.name,
-                self.height,
-                self.data,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
+            task = bar.add_task("reading")
+
+            def told(what: str, done: int, total: int) -> None:
+                bar.update(task, description=f"scoring: {what}", completed=done, total=total)
+
+            card = publish.publish(self.run_folder, self.name, self.height, self.data, told)
+        for height, scores in card.heights_tried.items():
+            words = ", ".join(f"FCN-{variant} {score:.4f}" for variant, score in scores.items())
+            console.print(f"{height} pixels high: mean IoU {words} on the pairs held out of train", soft_wrap=True)
         _print_scores(f"{self.name} on {card.metrics['images']} pairs of {card.metrics['split']}", card.metrics["variants"])
         console.print(f"published {weights.FOLDER / self.name} ({card.bytes / 1e6:.1f} MB)", soft_wrap=True)
 
@@ -281,7 +282,7 @@ Command = (
 
 EXPECTED = (
     CommandError, photo.PhotoError, dataset.DatasetError, encoder.StartError, checkpoint.RunError, weights.WeightsError,
-    predict.DeviceError, predict.PhotosError, train.TrainError, publish.PublishError, FileExistsError,
+    predict.DeviceError, predict.PhotosError, train.TrainError, publish.PublishError, OSError,
 )  # fmt: skip
 """What is told to the user in a sentence; anything else is a fault of the program and keeps its traceback."""
 
@@ -300,6 +301,9 @@ def main(args: list[str] | None = None) -> None:
     except EXPECTED as error:
         Console(stderr=True).print(f"[bold red]error[/] {_escape(str(error))}", soft_wrap=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped")
+        sys.exit(130)
 
 
 def _load(data: Path, split: str) -> dataset.Split:

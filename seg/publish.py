@@ -1,10 +1,14 @@
-"""A finished run -> published weights: stripped, stored in float16, scored as stored, hashed, and written in one go."""
+"""A finished run -> published weights: stripped, stored in float16, scored as stored, hashed, and written in one go.
+
+The working height is chosen here as well, on the pairs of train that the training held out; val is only for the final score.
+"""
 
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -17,6 +21,9 @@ from seg.encoder import describe_start
 from seg.fcn import FCN
 from seg.predict import Predictor, pick_device
 from seg.train import TrainConfig
+
+HEIGHTS = (1.0, 1.25, 1.5)
+"""Working heights that are tried, as multiples of the height trained at."""
 
 TOLERANCE = 0.001
 """By how much float16 may change pixel accuracy, mean accuracy and mean IoU."""
@@ -31,10 +38,12 @@ def publish(
     name: str,
     working_height: int | None = None,
     data: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
     registry: Path = weights.FOLDER,
 ) -> weights.Card:
     """Scores the finished run in `folder` on val and writes ``registry/name``. Returns its card.
+
+    Without `working_height`, the one of `HEIGHTS` with the best mean IoU of the finest variant on the held-out pairs is taken.
 
     Raises `PublishError`, and what reading the run and the data raises.
     """
@@ -52,16 +61,29 @@ def publish(
     stripped = {key: _store(value) for key, value in full.items()}
     content = to_safetensors(stripped, {"format": "pt"})
 
-    split = dataset.load(data or config.data, "val")
-    height = working_height or config.height
-    found = []
-    for number, state in enumerate((stripped, full)):
+    def predictor(state: dict[str, Tensor]) -> Predictor:
         model = FCN(len(labels.CLASSES), config.variants, start.strides)
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        predictor = Predictor(model, height, pick_device(config.device))
-        told = _part(progress, number)
-        found.append(evaluate.confusions(predictor, split, config.variants, range(len(split)), progress=told))
-    half, single = ({v: evaluate.report(c) for v, c in each.items()} for each in found)
+        return Predictor(model, config.height, pick_device(config.device))
+
+    def score(of: Predictor, split: dataset.Split, pairs: range, height: int, what: str) -> dict[str, Any]:
+        told = None if progress is None else lambda done, total: progress(what, done, total)
+        found = evaluate.confusions(of, split, config.variants, pairs, height, progress=told)
+        return {variant: evaluate.report(confusion) for variant, confusion in found.items()}
+
+    stored_as, trained_as = predictor(stripped), predictor(full)
+    tried = {}
+    if working_height is None and config.holdout:
+        split = dataset.load(data or config.data, "train")
+        held, finest = range(len(split) - config.holdout, len(split)), stored_as.model.variants[-1]
+        for height in (round(config.height * factor) for factor in HEIGHTS):
+            scores = score(stored_as, split, held, height, f"{height} pixels high, held-out pairs")
+            tried[str(height)] = {variant: scores[variant]["mean_iou"] for variant in scores}
+        working_height = int(max(tried, key=lambda height: tried[height][finest]))
+    height = working_height or config.height
+    split = dataset.load(data or config.data, "val")
+    half = score(stored_as, split, range(len(split)), height, "val")
+    single = score(trained_as, split, range(len(split)), height, "val, in float32")
     for variant in config.variants:
         for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
             if not abs(half[variant][key] - single[variant][key]) <= TOLERANCE:
@@ -80,6 +102,7 @@ def publish(
         mean=list(preprocess.MEAN),
         std=list(preprocess.STD),
         working_height=height,
+        heights_tried=tried,
         encoder=vars(start),
         parent=None,
         command=stored["command"],
@@ -110,7 +133,3 @@ def publish(
 def _store(value: Tensor) -> Tensor:
     """Convolutions in float16; batch-norm and biases stay exact, they are few and sensitive."""
     return value.to(torch.float16).contiguous() if value.ndim == 4 else value
-
-
-def _part(progress: Callable[[int, int], None] | None, number: int) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(number * total + done, 2 * total)

@@ -142,6 +142,8 @@ def resume(folder: Path) -> None:
     if stored["decoder_version"] != labels.DECODER_VERSION:
         raise TrainError(f"{folder} was trained on labels of another decoder; it cannot go on with those of this version.")
     config = dataclasses.replace(TrainConfig.from_json(stored), out=folder)
+    if run.alive():
+        raise TrainError(f"Another process is training {folder} right now. End it first, with Ctrl-C where it was started.")
     if (folder / "model.safetensors").exists():
         raise TrainError(f"{folder} is finished. Publish it: python -m seg publish {folder} --name NAME.")
     _work(run, config)

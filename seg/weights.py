@@ -43,6 +43,7 @@ class Card:
     mean: list[float]
     std: list[float]
     working_height: int  # pixels; the height at which a photo goes through the network
+    heights_tried: dict[str, dict[str, float]]  # mean IoU by height and variant on pairs held out of train, to choose by
     encoder: dict[str, str]  # `encoder.Start`: name, strides, source, licence
     parent: str | None  # the weights that the training went on from
     command: str  # the literal training command

@@ -60,6 +60,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mean=list(preprocess.MEAN),
         std=list(preprocess.STD),
         working_height=96,
+        heights_tried={},
         encoder={"name": "none", "strides": "v1", "source": "random", "licence": "none"},
         parent=None,
         command="",

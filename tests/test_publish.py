@@ -48,6 +48,13 @@ def test_the_metrics_are_those_of_the_very_file(published, pairs):
         assert card.metrics["variants"][variant]["mean_iou"] == scores(confusion).mean_iou
 
 
+def test_the_working_height_is_chosen_on_held_out_pairs(run, tmp_path):
+    card = publish.publish(run, "chosen", registry=tmp_path)
+    assert list(card.heights_tried) == ["32", "40", "48"]
+    best = max(card.heights_tried.values(), key=lambda scores: scores["8s"])
+    assert card.heights_tried[str(card.working_height)]["8s"] == best["8s"]
+
+
 def test_weights_are_never_overwritten_and_unfinished_runs_not_published(published, run, tmp_path):
     registry, _ = published
     with pytest.raises(PublishError, match="never overwritten"):

@@ -98,7 +98,20 @@ def test_a_finished_run_is_not_resumed_and_a_used_folder_not_overwritten(unbroke
     with pytest.raises(TrainError, match="is finished. Publish it"):
         train.resume(unbroken)
     with pytest.raises(RunError, match="is in use. Continue it with --resume"):
-        train.train(TrainConfig(data=pairs, out=unbroken, encoder_weights="none"))
+        train.train(small(pairs, unbroken))
+
+
+def test_a_run_at_work_is_not_resumed_by_another_process(pairs, tmp_path):
+    run = tmp_path / "busy"
+    process = start(command(pairs, run))
+    while beat(run)["step"] < 1:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.01)
+    with pytest.raises(TrainError, match="Another process is training"):
+        train.resume(run)
+    process.kill()
+    process.communicate()
+    assert not Run(run).alive()
 
 
 def test_ctrl_c_saves_and_ends_cleanly(pairs, tmp_path):

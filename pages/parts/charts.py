@@ -1,0 +1,112 @@
+"""Charts and tables of a prediction: class shares, and where the time went."""
+
+from collections.abc import Mapping
+from html import escape
+
+import plotly.graph_objects as go
+
+from seg.labels import CLASSES, TRAIN_ID
+
+STYLE = """
+table.legend { width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+table.legend :is(th, td) { padding: .28rem .4rem; border: 0; border-bottom: 1px solid #8883; text-align: right; }
+table.legend th { font-weight: 400; }
+table.legend thead th { font-weight: 600; }
+table.legend :is(th, td):first-child { text-align: left; }
+table.legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .55rem;
+  vertical-align: -.08rem; box-shadow: inset 0 0 0 1px #8886; }
+table.legend td.none { opacity: .45; }
+.times { font-size: .875rem; }
+.times div { display: flex; height: .5rem; gap: 2px; border-radius: .25rem; overflow: hidden; margin: .3rem 0 .6rem; }
+.times div i { min-width: 2px; }
+.times ul { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; list-style: none; margin: 0; padding: 0; }
+.times li { margin: 0; font-size: .8125rem; }
+.times li i { display: inline-block; width: .6rem; height: .6rem; border-radius: 50%; margin-right: .4rem; }
+"""
+
+_PARTS = {
+    "decode": ("reading the file", "#94a3b8"),
+    "preprocess": ("resizing", "#7dd3fc"),
+    "encoder": ("encoder", "#0f766e"),
+    "heads": ("scores and upsampling", "#2dd4bf"),
+    "post": ("masks", "#fbbf24"),
+}
+
+
+def percent(share: float) -> str:
+    """A share of the image as HTML; what is there but rounds to nothing is not called nothing."""
+    if share == 0:
+        return "–"
+    return f"{share:.1%}" if share >= 0.0005 else "&lt; 0.1%"
+
+
+def legend(shares: Mapping[str, Mapping[str, float]]) -> str:
+    """HTML table: a row per class present, a column of shares for each of `shares`, the largest class first."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in shares)
+    rows = []
+    for name in _by_size(shares):
+        cells = (of.get(name, 0.0) for of in shares.values())
+        tds = "".join(f'<td class="none">{percent(c)}</td>' if c == 0 else f"<td>{percent(c)}</td>" for c in cells)
+        swatch = f'<i style="background:{_css(name)}"></i>'
+        rows.append(f'<tr><th scope="row">{swatch}{escape(name)}</th>{tds}</tr>')
+    caption = '<tr><th scope="col">Class</th>'
+    return f'<table class="legend"><thead>{caption}{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def pairs(shares: Mapping[str, float]) -> str:
+    """HTML table of names and shares."""
+    rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{percent(share)}</td></tr>' for name, share in shares.items())
+    return f'<table class="legend"><tbody>{rows}</tbody></table>'
+
+
+def share_bars(shares: Mapping[str, Mapping[str, float]]) -> go.Figure:
+    """One stacked bar for each of `shares`, in the classes' own colours."""
+    rows = list(shares)
+    figure = go.Figure()
+    for name in _by_size(shares):
+        figure.add_bar(
+            x=[100 * shares[row].get(name, 0.0) for row in rows],
+            y=rows,
+            name=name,
+            orientation="h",
+            marker={"color": _css(name), "line": {"width": 0}},
+            hovertemplate="%{y}: " + name + " %{x:.2f} %<extra></extra>",
+        )
+    figure.update_layout(
+        barmode="stack",
+        showlegend=False,
+        bargap=0.35,
+        height=70 + 48 * len(rows),
+        margin={"l": 0, "r": 8, "t": 8, "b": 0},
+        xaxis={"range": [0, 100], "ticksuffix": " %", "fixedrange": True},
+        yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  "},
+    )
+    return figure
+
+
+def times(seconds: Mapping[str, float], device: str, working_size: tuple[int, int]) -> str:
+    """HTML: how long a prediction took, on what, and which part took how much of it."""
+    height, width = working_size
+    parts = [(*_PARTS.get(key, (key, "#888")), value) for key, value in seconds.items()]
+    whole = sum(seconds.values()) or 1
+    bar = "".join(f'<i style="flex:{100 * value / whole:.2f};background:{color}"></i>' for _, color, value in parts)
+    items = "".join(f'<li><i style="background:{color}"></i>{escape(what)} {_time(value)}</li>' for what, color, value in parts)
+    where = "GPU" if device.startswith("cuda") else "CPU"
+    total = f"<b>{_time(sum(seconds.values()))}</b> on the {where} ({escape(device)}), at {width} × {height} pixels"
+    return f'<div class="times">{total}<div>{bar}</div><ul>{items}</ul></div>'
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"
+
+
+def _by_size(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
+    most: dict[str, float] = {}
+    for of in shares.values():
+        for name, share in of.items():
+            most[name] = max(share, most.get(name, 0))
+    return sorted(most, key=lambda name: -most[name])
+
+
+def _css(name: str) -> str:
+    return "rgb({},{},{})".format(*CLASSES[TRAIN_ID[name]].color)

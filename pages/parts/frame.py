@@ -1,0 +1,95 @@
+"""What all pages have around them: title, style, the list of pages, and the choice of weights."""
+
+import re
+from html import escape
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from pages.parts import charts, panes
+from seg import weights
+from seg.labels import PALETTE, TRAIN_ID
+
+PAGES = (("app.py", "Compare", ":material/compare:"),)
+"""File, name and icon of each page, in the order of the list."""
+
+NAME = "Street FCN"
+
+_STRIPES = PALETTE[[TRAIN_ID[name] for name in ("sky", "building", "vegetation", "road")]]
+_ICON = Image.fromarray(np.repeat(_STRIPES, 8, 0)[:, None].repeat(32, 1))  # emoji and symbols would be fetched from the net
+
+_STYLE = """
+.block-container { padding: 2.25rem 2.5rem 4rem; max-width: 1800px; }
+@media (max-width: 640px) { .block-container { padding: 3.25rem 1rem 3rem; } }
+[data-testid="stHeader"] { background: transparent; }
+[data-testid="stSidebarUserContent"] { padding-top: 0; }
+h1 { padding: 0 0 .1rem !important; letter-spacing: -.02em; }
+.lead { opacity: .75; margin: 0; max-width: 62rem; }
+.brand { font-weight: 700; font-size: 1.15rem; letter-spacing: -.01em; }
+:root { --chosen: #0d9488; }
+p.label { font-size: .875rem; margin: 0 0 -.35rem; }
+.st-key-samples { display: grid !important; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: .6rem; }
+@media (max-width: 1100px) { .st-key-samples { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
+.st-key-samples button { aspect-ratio: 2; height: auto; min-height: 0; padding: .3rem .4rem; background: #475569 center/cover;
+  border: 0; align-items: flex-end; color: #fff !important; }
+.st-key-samples button p { font-size: .75rem; line-height: 1.1; font-weight: 600; text-shadow: 0 1px 3px #000; }
+.st-key-samples button:hover { filter: brightness(1.15); }
+dl.card { font-size: .8125rem; margin: 0; padding: 0 !important; display: grid; grid-template-columns: auto 1fr;
+  gap: .15rem .75rem; }
+.card dt { opacity: .65; margin: 0; font-weight: 400; } .card dd { margin: 0; padding: 0; overflow-wrap: anywhere; }
+"""
+
+
+def frame(title: str, lead: str) -> None:
+    """Begin a page: call it before any other Streamlit command."""
+    st.set_page_config(page_title=f"{title} · {NAME}", page_icon=_ICON, layout="wide")
+    st.html(f"<style>{_STYLE}{panes.STYLE}{charts.STYLE}</style>")
+    with st.sidebar:
+        st.html(f'<div class="brand">{NAME}</div>')
+        for file, name, icon in PAGES:
+            st.page_link(file, label=name, icon=icon, width="stretch")
+    st.title(title, anchor=False)
+    st.html(f'<p class="lead">{lead}</p>')
+
+
+def choose_weights() -> weights.Card:
+    """The published weights that the visitor chose in the sidebar; ends the page with what to do where there are none."""
+    cards, broken = {}, []
+    for name in weights.names(weights.FOLDER):
+        try:
+            cards[name] = weights.read_card(name, weights.FOLDER)
+        except weights.WeightsError as error:
+            broken.append(str(error))
+    for sentence in broken:
+        st.warning(plain(sentence), icon=":material/error:")
+    if not cards:
+        st.info(
+            f"There are no weights in `{weights.FOLDER}` that can be used, so no photo can be looked at. Restore the "
+            "shipped ones with `git checkout -- weights`, or publish a training of your own with "
+            "`python -m seg publish RUN --name NAME`.",
+            icon=":material/download:",
+        )
+        st.stop()
+    with st.sidebar:
+        names = sorted(cards, key=lambda name: name != weights.DEFAULT)
+        card = cards[st.selectbox("Weights", names, key="weights", persist_state="session")]
+        st.html(_summary(card))
+    return card
+
+
+def plain(text: str) -> str:
+    """Text that Streamlit would take for Markdown -> the same, to be shown as it is."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])", r"\\\1", text)
+
+
+def _summary(card: weights.Card) -> str:
+    scores = card.metrics.get("variants", {})
+    rows = {
+        "Trained on": ", ".join(card.data) or "nothing",
+        "Mean IoU": ", ".join(f"{v} {scores[v]['mean_iou']:.2f}" for v in card.variants if v in scores) or "not measured",
+        "Encoder": f"ResNet-50, from {card.encoder['name']}",
+        "Size": f"{card.parameters / 1e6:.1f} million parameters, {card.bytes / 1e6:.0f} MB",
+        "Licence": card.licence,
+    }
+    return f'<dl class="card">{"".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())}</dl>'
