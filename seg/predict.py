@@ -43,7 +43,7 @@ class Prediction:
     """What the network says of one photo, at the photo's own size."""
 
     masks: dict[Variant, np.ndarray]  # H x W uint8 train ids
-    confidences: dict[Variant, np.ndarray]  # H x W float16, 0-1
+    confidences: dict[Variant, np.ndarray]  # H x W float16, 0-1; empty if they were not asked for
     seconds: dict[str, float]  # decode, preprocess, encoder, heads, post
     working_size: tuple[int, int]  # height, width
     device: str
@@ -86,7 +86,11 @@ class Predictor:
         return {variant: scores[0, :, :height, :width] for variant, scores in logits.items()}
 
     def predict(
-        self, photo: Image.Image | bytes | Path, variants: Sequence[Variant] | None = None, working_height: int | None = None
+        self,
+        photo: Image.Image | bytes | Path,
+        variants: Sequence[Variant] | None = None,
+        working_height: int | None = None,
+        with_confidence: bool = False,
     ) -> Prediction:
         """A photo, or a picture file -> `Prediction`. Raises `photo.PhotoError` for what is no readable picture."""
         seconds: dict[str, float] = {}
@@ -96,12 +100,12 @@ class Predictor:
         clock.lap("decode")
         logits = self.logits(photo, variants or self.model.variants, working_height, seconds)
         clock = _Clock(seconds, self.device)
-        decided = {v: preprocess.to_mask(scores, photo.height, photo.width) for v, scores in logits.items()}
+        decided = {v: preprocess.to_mask(scores, photo.height, photo.width, with_confidence) for v, scores in logits.items()}
         clock.lap("post")
         size = preprocess.working_size(*photo.size, working_height or self.working_height)
         return Prediction(
             {v: mask for v, (mask, _) in decided.items()},
-            {v: c for v, (_, c) in decided.items()},
+            {v: confidence for v, (_, confidence) in decided.items() if confidence is not None},
             seconds,
             size,
             str(self.device),

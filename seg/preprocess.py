@@ -47,8 +47,10 @@ def normalize(rgb: Tensor) -> Tensor:
     return (rgb - mean) / std
 
 
-def to_mask(logits: Tensor, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def to_mask(logits: Tensor, height: int, width: int, with_confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
     """K x h x w logits at working resolution -> (mask, confidence) at height x width: uint8 train ids, and float16 in 0-1.
+
+    Confidence costs about as much again as the mask, so it is None unless asked for.
 
     The logits are brought up bilinearly and then decided, in strips of rows, so that no K x height x width tensor is held.
     """
@@ -56,7 +58,7 @@ def to_mask(logits: Tensor, height: int, width: int) -> tuple[np.ndarray, np.nda
     classes, low, _ = logits.shape
     rows = max(1, _STRIP // (classes * width))
     mask = np.empty((height, width), np.uint8)
-    confidence = np.empty((height, width), np.float16)
+    confidence = np.empty((height, width), np.float16) if with_confidence else None
     # the centre of an output row, in input rows (align_corners=False)
     centres = ((torch.arange(height, device=logits.device) + 0.5) * low / height - 0.5).clamp(0, low - 1)
     above = centres.floor().long()
@@ -68,5 +70,6 @@ def to_mask(logits: Tensor, height: int, width: int) -> tuple[np.ndarray, np.nda
         strip = F.interpolate(strip[None], size=(strip.shape[1], width), mode="bilinear", align_corners=False)[0]
         highest, winner = strip.max(0)
         mask[part] = winner.to(torch.uint8).cpu().numpy()
-        confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
+        if confidence is not None:
+            confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
     return mask, confidence

@@ -21,7 +21,8 @@ def photo() -> Image.Image:
 
 
 def test_a_prediction_has_the_photos_size_and_all_its_parts(predictor, photo):
-    found = predictor.predict(photo)
+    assert predictor.predict(photo).confidences == {}
+    found = predictor.predict(photo, with_confidence=True)
     assert list(found.masks) == list(found.confidences) == ["32s", "16s", "8s"]
     for variant, mask in found.masks.items():
         assert mask.shape == found.confidences[variant].shape == (120, 200)

@@ -41,7 +41,7 @@ def test_a_pair_is_unsquashed_to_two_to_one():
 def test_strips_give_what_bringing_all_up_at_once_gives(size, monkeypatch):
     monkeypatch.setattr("seg.preprocess._STRIP", 19 * 1000 * 7)
     logits = torch.randn(19, 20, 31, generator=torch.Generator().manual_seed(0)) * 5
-    mask, confidence = to_mask(logits, *size)
+    mask, confidence = to_mask(logits, *size, with_confidence=True)
     whole = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
     assert mask.dtype == np.uint8
     assert (mask == whole.argmax(0).numpy()).mean() > 0.999  # ties may fall either way in the last bit
