@@ -43,6 +43,7 @@ class Check:
         table = Table("class", title=f"share of the pixels that have a class, decoder {labels.DECODER_VERSION}")
         columns, totals = [], []
         for name in dataset.SPLITS:
+            self._verify(name)
             split = _load(self.folder, name)
             shares, ignored = dataset.class_shares(split.labels)
             table.add_column(f"{name} ({len(split)} pairs)", justify="right")
@@ -54,6 +55,17 @@ class Check:
         table.add_section()
         table.add_row("ignored, of all pixels", *totals)
         console.print(table)
+
+    def _verify(self, name: str) -> None:
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task(f"verifying {name}")
+            damaged = dataset.damaged(
+                dataset.find(self.folder, name), lambda done, total: bar.update(task, completed=done, total=total)
+            )
+        for sentence in damaged:
+            console.print(f"[red]damaged[/] {_escape(sentence)}", soft_wrap=True)
+        if damaged:
+            raise CommandError(f"{len(damaged)} of the pairs in {self.folder / name} are damaged.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,8 @@ class Render:
     """Other seeds give other scenes."""
 
     def run(self) -> None:
+        if min(self.train, self.val) < 1:
+            raise CommandError("--train and --val must be at least 1.")
         with Progress(console=console) as bar:
             task = bar.add_task("rendering")
             scenes.write_pairs(

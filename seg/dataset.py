@@ -72,6 +72,19 @@ def read_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
     return pixels[:, :SIDE], pixels[:, SIDE:]
 
 
+def damaged(files: tuple[Path, ...], progress: Progress | None = None) -> list[str]:
+    """A sentence for each file that is no pair."""
+    found = []
+    for done, file in enumerate(files, 1):
+        try:
+            read_pair(file)
+        except DatasetError as error:
+            found.append(str(error))
+        if progress:
+            progress(done, len(files))
+    return found
+
+
 def load(data: Path, split: str, progress: Progress | None = None) -> Split:
     """Opens a split, decoding it first where the cache does not hold these very files decoded by this very decoder.
 

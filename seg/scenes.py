@@ -6,6 +6,7 @@ averaged down and the label takes the majority, so no label pixel is ever a blen
 """
 
 import io
+import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -1633,7 +1634,8 @@ def write_pairs(to: Path, train: int, val: int, seed: int, progress: Callable[[i
         for folder in (to / split, to / "exact" / split):
             folder.mkdir(parents=True, exist_ok=True)
     jobs = [("train", i + 1) for i in range(train)] + [("val", i + 1) for i in range(val)]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    # spawned, since forking a process in which torch has started threads can hang
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         futures = [pool.submit(_write_pair, to, seed, split, index) for split, index in jobs]
         try:
             for done, future in enumerate(as_completed(futures), 1):

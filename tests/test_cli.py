@@ -109,6 +109,16 @@ def test_data_is_rendered_and_checked(pairs, tmp_path, capsys):
     assert "train: 14 pairs" in said and "val: 3 pairs" in said and "traffic light" in said and "%" in said
 
 
+def test_every_damaged_pair_is_named(pairs, tmp_path, capsys):
+    (tmp_path / "train").mkdir()
+    whole = (pairs / "val" / "1.jpg").read_bytes()
+    for name, content in (("1", whole), ("2", whole[:4000]), ("3", b"")):
+        (tmp_path / "train" / f"{name}.jpg").write_bytes(content)
+    assert run("data", "check", tmp_path) == 1
+    said = " ".join(" ".join(capsys.readouterr()).split())
+    assert "2.jpg cannot be read" in said and "3.jpg cannot be read" in said and "2 of the pairs" in said
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
