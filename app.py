@@ -65,9 +65,7 @@ def main() -> None:
             show(chosen, card, height, None)
     except (weights.WeightsError, DeviceError, PhotoError) as error:
         st.error(plain(str(error)))
-    except (MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when memory runs out
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
+    except MemoryError:
         st.error("There is not enough memory for this photo at this detail. Choose a lower detail or a smaller photo.")
     with st.expander("What am I looking at?", icon=":material/help:"):
         st.markdown(EXPLANATION)

@@ -58,6 +58,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, holding, metadata)
         with open(holding, "rb") as file:
             os.fsync(file.fileno())
+        os.chmod(holding, 0o644)
         os.replace(holding, path)
     finally:
         holding.unlink(missing_ok=True)
@@ -72,7 +73,8 @@ class Run:
 
     def create(self, config: dict[str, Any]) -> None:
         """Makes the folder. Raises `RunError` if it holds anything: a run is never overwritten."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        # what a creation cut off left behind does not count
+        if self.folder.exists() and not all(p.name.startswith(".config.json.") for p in self.folder.iterdir()):
             raise RunError(f"{self.folder} is in use. Continue it with --resume {self.folder}, or name another with --out.")
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "config.json", config)
@@ -92,14 +94,13 @@ class Run:
         for left in self.checkpoints.glob(".writing-*"):
             shutil.rmtree(left, ignore_errors=True)
         final = self.checkpoints / f"step-{step:08d}"
-        if final.exists():
-            return
         holding = Path(tempfile.mkdtemp(dir=self.checkpoints, prefix=".writing-"))
         try:
             moments, groups = _flatten(optimizer)
             save_tensors(holding / "model.safetensors", model)
             save_tensors(holding / "optimizer.safetensors", moments)
             write_json(holding / "state.json", {"step": step, "groups": groups, **state})
+            shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step, from before a resumption
             holding.rename(final)
         finally:
             shutil.rmtree(holding, ignore_errors=True)
@@ -107,8 +108,12 @@ class Run:
             shutil.rmtree(old, ignore_errors=True)
 
     def latest(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]] | None:
-        """Model, optimizer and state of the newest checkpoint that can be read; None before the first."""
-        for folder in sorted(self.checkpoints.glob("step-*"), reverse=True):
+        """Model, optimizer and state of the newest checkpoint that can be read; None before the first.
+
+        Raises `RunError` where there are checkpoints and none can be read: to begin anew would lose what they hold.
+        """
+        folders = sorted(self.checkpoints.glob("step-*"), reverse=True)
+        for folder in folders:
             try:
                 state = json.loads((folder / "state.json").read_text())
                 model = load_file(folder / "model.safetensors")
@@ -116,6 +121,8 @@ class Run:
             except (OSError, ValueError, KeyError, SafetensorError):
                 continue  # a disk can damage what was once written whole; the one before serves
             return model, optimizer, state
+        if folders:
+            raise RunError(f"None of the checkpoints in {self.checkpoints} can be read. Are they yours, and is the disk sound?")
         return None
 
     def truncate_metrics(self, step: int) -> None:
@@ -150,9 +157,9 @@ class Run:
         try:
             beat = json.loads((self.folder / "heartbeat.json").read_text())
             os.kill(beat["pid"], 0)
-        except (OSError, ValueError):
+            return beat["status"] == "running" and beat["pid"] != os.getpid() and time.time() - beat["time"] < FRESH
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        return beat["status"] == "running" and beat["pid"] != os.getpid() and time.time() - beat["time"] < FRESH
 
     def log(self, text: str) -> None:
         """Appends a dated line to log.txt."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 from tyro.conf import Positional, arg, subcommand
@@ -63,7 +64,7 @@ class Check:
                 dataset.find(self.folder, name), lambda done, total: bar.update(task, completed=done, total=total)
             )
         for sentence in damaged:
-            console.print(f"[red]damaged[/] {_escape(sentence)}", soft_wrap=True)
+            console.print(f"[red]damaged[/] {escape(sentence)}", soft_wrap=True)
         if damaged:
             raise CommandError(f"{len(damaged)} of the pairs in {self.folder / name} are damaged.")
 
@@ -214,6 +215,8 @@ class Predict:
 
     def run(self) -> None:
         _check_height(self.height)
+        if not self.photos:
+            raise CommandError("Name at least one photo or folder.")
         jobs = predict.plan(self.photos, self.out)
         card = weights.read_card(self.weights)
         predictor = predict.Predictor.of(self.weights, self.device)
@@ -224,12 +227,12 @@ class Predict:
             for target, source in bar.track(jobs.items(), description="predicting"):
                 try:
                     predict.write(predictor, card.sha256, source, target, variants, self.height)
-                except photo.PhotoError as error:
+                except (photo.PhotoError, MemoryError) as error:
                     failed += 1
-                    bar.console.print(f"[red]skipped[/] {_escape(str(source))}: {_escape(str(error))}", soft_wrap=True)
+                    bar.console.print(f"[red]skipped[/] {escape(str(source))}: {escape(str(error))}", soft_wrap=True)
         console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done, in {self.out}", soft_wrap=True)
         if failed:
-            raise CommandError(f"{failed} of {len(jobs)} files could not be read as photos.")
+            raise CommandError(f"{failed} of {len(jobs)} files could not be predicted.")
 
 
 @dataclass(frozen=True)
@@ -238,8 +241,13 @@ class List:
 
     def run(self) -> None:
         table = Table("name", "variants", "mean IoU", "parameters", "file")
+        broken = []
         for name in weights.names():
-            card = weights.read_card(name)
+            try:
+                card = weights.read_card(name)
+            except weights.WeightsError as error:
+                broken.append(str(error))
+                continue
             scores = card.metrics.get("variants", {})
             table.add_row(
                 name,
@@ -249,6 +257,8 @@ class List:
                 f"{card.bytes / 1e6:.1f} MB",
             )
         console.print(table)
+        if broken:
+            raise CommandError(" ".join(broken))
 
 
 @dataclass(frozen=True)
@@ -270,9 +280,18 @@ class Verify:
     """The weights' name; all, if none is given."""
 
     def run(self) -> None:
-        for name in [self.name] if self.name else weights.names():
-            card = weights.verify(name)
+        names, broken = [self.name] if self.name else weights.names(), []
+        if not names:
+            raise CommandError(f"There are no weights in {weights.FOLDER}. Restore the shipped ones, for example with git.")
+        for name in names:
+            try:
+                card = weights.verify(name)
+            except weights.WeightsError as error:
+                broken.append(str(error))
+                continue
             console.print(f"{name}: sha256 {card.sha256} is right, {card.bytes} bytes", soft_wrap=True)
+        if broken:
+            raise CommandError(" ".join(broken))
 
 
 @dataclass(frozen=True)
@@ -313,7 +332,7 @@ def main(args: list[str] | None = None) -> None:
         )
         command.run()
     except EXPECTED as error:
-        Console(stderr=True).print(f"[bold red]error[/] {_escape(str(error))}", soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]error[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped")
@@ -347,7 +366,3 @@ def _print_scores(title: str, rows: dict[str, dict]) -> None:
         for name in reports[0][group]:
             table.add_row(name, *("–" if r[group][name] is None else f"{r[group][name]:.4f}" for r in reports))
     console.print(table)
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -100,8 +101,9 @@ def load(data: Path, split: str, progress: Progress | None = None) -> Split:
 
 
 def class_shares(label: np.ndarray) -> tuple[np.ndarray, float]:
-    """Train ids of any shape -> each class's share of the pixels that have one (19 numbers), and the share of ignored pixels."""
-    counts = np.bincount(label.reshape(-1), minlength=256)
+    """n labels, or the rows of one -> each class's share of the pixels that have one (19 numbers), and the ignored share."""
+    # one by one, since counting widens its argument to eight bytes a pixel
+    counts = sum(np.bincount(each.reshape(-1), minlength=256) for each in label)
     known = counts[: len(labels.CLASSES)]
     return known / max(known.sum(), 1), float(counts[labels.IGNORE] / max(counts.sum(), 1))
 
@@ -144,6 +146,14 @@ def _decode_one(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(".decoding-*"):  # by a decoding that was killed, long ago enough not to be at work
+        if time.time() - left.stat().st_mtime > 24 * 3600:
+            shutil.rmtree(left, ignore_errors=True)
+    needed = 4 * SIDE * SIDE * len(files)
+    if shutil.disk_usage(folder.parent).free < 1.05 * needed:  # writing to a mapped file on a full disk kills the process
+        raise DatasetError(
+            f"Decoding needs {needed / 1e6:.0f} MB in {folder.parent}: free some space, or move it with SEG_CACHE."
+        )
     # decoded into a folder of its own and moved in one go, so that a decoding cut off leaves nothing half-written in place
     holding = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".decoding-"))
     try:
@@ -158,7 +168,10 @@ def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None
                     progress(i + 1, len(files))
         photos.flush()
         decoded.flush()
-        if not folder.is_dir():  # else another process decoded the same files meanwhile
+        try:
             holding.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process decoded the same files meanwhile
+                raise
     finally:
         shutil.rmtree(holding, ignore_errors=True)

@@ -64,25 +64,25 @@ def describe_start(name: str) -> Start:
     return Start(Path(name).name, strides, metadata.get("source", "unknown"), metadata.get("licence", "see its source"))
 
 
-def load_start(encoder: Encoder, name: str) -> None:
-    """Fills the encoder with the start; its strides must be those of `describe_start`.
+def load_start(encoder: Encoder, name: str) -> str:
+    """Fills the encoder with the start; its strides must be those of `describe_start`. Returns what was copied and dropped.
 
     Raises `StartError` naming the first tensors that don't fit, or saying why the download failed.
     """
     if name == "none":
-        return
+        return "encoder: parameters are random"
     if name == "imagenet":
-        encoder.resnet.load_state_dict(_imagenet(), strict=True)
-        return
+        state = _imagenet()
+        encoder.resnet.load_state_dict(state, strict=True)
+        return f"encoder: {len(state)} tensors copied from ImageNet"
     with _open(Path(name)) as file:
         state = {key: file.get_tensor(key) for key in file.keys()}
     wanted = encoder.resnet.state_dict()
     # torchvision's checkpoints carry a classifier that the encoder has not, and may lack the batch counters of batch-norm
-    state = {
-        key: value.float() if value.is_floating_point() else value for key, value in state.items() if not key.startswith("fc.")
-    }
-    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
-    state = counters | state
+    dropped = [key for key in state if key.startswith("fc.")]
+    kept = [key for key in wanted if key.endswith("num_batches_tracked") and key not in state]
+    copied = {k: v.float() if v.is_floating_point() else v for k, v in state.items() if k not in dropped}
+    state = copied | {key: wanted[key] for key in kept}
     wrong = [f"{key} is missing" for key in wanted if key not in state]
     wrong += [f"{key} is unknown" for key in state if key not in wanted]
     wrong += [
@@ -94,6 +94,9 @@ def load_start(encoder: Encoder, name: str) -> None:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
         raise StartError(f"{name} is no ResNet-50 in torchvision's names: {'; '.join(wrong[:3])}{more}.")
     encoder.resnet.load_state_dict(state, strict=True)
+    words = f"encoder: {len(copied)} tensors copied from {name}"
+    words += f"; dropped {', '.join(dropped)}" if dropped else ""
+    return words + (f"; {len(kept)} batch counters it lacks begin at 0" if kept else "")
 
 
 def _open(path: Path):

@@ -47,10 +47,10 @@ def report(confusion: np.ndarray) -> dict[str, Any]:
     groups = [labels.CATEGORIES.index(c.category) for c in labels.CLASSES]
     by_category = metrics.scores(metrics.merge(confusion, groups)).iou
     return {
-        "pixel_accuracy": scores.pixel_accuracy,
-        "mean_accuracy": scores.mean_accuracy,
-        "mean_iou": scores.mean_iou,
-        "frequency_weighted_iou": scores.frequency_weighted_iou,
+        "pixel_accuracy": _number(scores.pixel_accuracy),
+        "mean_accuracy": _number(scores.mean_accuracy),
+        "mean_iou": _number(scores.mean_iou),
+        "frequency_weighted_iou": _number(scores.frequency_weighted_iou),
         "iou": {name: _number(v) for name, v in zip(labels.NAMES, scores.iou, strict=True)},
         "category_iou": {name: _number(v) for name, v in zip(labels.CATEGORIES, by_category, strict=True)},
         "confusion": confusion.tolist(),

@@ -92,13 +92,26 @@ class Predictor:
         working_height: int | None = None,
         with_confidence: bool = False,
     ) -> Prediction:
-        """A photo, or a picture file -> `Prediction`. Raises `photo.PhotoError` for what is no readable picture."""
+        """A photo, or a picture file -> `Prediction`.
+
+        Raises `photo.PhotoError` for what is no readable picture, and MemoryError, with a sentence, where memory runs out.
+        """
+        try:
+            return self._predict(photo, variants or self.model.variants, working_height, with_confidence)
+        except (MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when a CPU's memory runs out
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            raise MemoryError("There is not enough memory for this photo: choose a lower working height.") from error
+
+    def _predict(
+        self, photo: Image.Image | bytes | Path, variants: Sequence[Variant], working_height: int | None, with_confidence: bool
+    ) -> Prediction:
         seconds: dict[str, float] = {}
         clock = _Clock(seconds, self.device)
         if not isinstance(photo, Image.Image):
             photo = read_photo(photo)
         clock.lap("decode")
-        logits = self.logits(photo, variants or self.model.variants, working_height, seconds)
+        logits = self.logits(photo, variants, working_height, seconds)
         clock = _Clock(seconds, self.device)
         decided = {v: preprocess.to_mask(scores, photo.height, photo.width, with_confidence) for v, scores in logits.items()}
         clock.lap("post")
@@ -122,10 +135,17 @@ def plan(photos: Sequence[Path], out: Path) -> dict[Path, Path]:
     Raises `PhotosError` for what does not exist, for folders without files, and where two photos would write the same files.
     """
     found: dict[Path, Path] = {}
+    seen: dict[str, Path] = {}
     for given in photos:
         if given.is_dir():
-            inside = sorted(p for p in given.rglob("*") if p.is_file() and not p.relative_to(given).as_posix().startswith("."))
-            pairs = [(p, p.relative_to(given)) for p in inside if not p.resolve().is_relative_to(out.resolve())]
+            if given.resolve().is_relative_to(out.resolve()):
+                raise PhotosError(f"The masks of {given} would lie among its photos. Name another folder with --out.")
+            named = [(p, p.relative_to(given)) for p in sorted(given.rglob("*")) if p.is_file()]
+            pairs = [
+                (p, name)
+                for p, name in named
+                if not any(part.startswith(".") for part in name.parts) and not p.resolve().is_relative_to(out.resolve())
+            ]
         elif given.exists():
             pairs = [(given, Path(given.name))]
         else:
@@ -134,8 +154,9 @@ def plan(photos: Sequence[Path], out: Path) -> dict[Path, Path]:
             raise PhotosError(f"The folder {given} has no files.")
         for source, name in pairs:
             target = out / name.with_name(name.stem)
-            if target in found:
-                raise PhotosError(f"{found[target]} and {source} would both be written as {target}. Rename one of them.")
+            other = seen.setdefault(str(target).casefold(), source)  # not every file system tells A from a
+            if other is not source:
+                raise PhotosError(f"{other} and {source} would both be written as {target}. Rename one of them.")
             found[target] = source
     return found
 

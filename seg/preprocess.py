@@ -19,6 +19,9 @@ PAIR_ASPECT = 2
 MAX_SIDE = 4096
 """No side of a working image is longer: a panorama is worked on smaller instead."""
 
+WIDEST = 65_536
+"""Masks wider than this are decided at this width, and their pixels repeated."""
+
 _STRIP = 4_000_000  # output pixels x classes held at once while logits are brought up to the photo's size
 
 
@@ -54,6 +57,10 @@ def to_mask(logits: Tensor, height: int, width: int, with_confidence: bool = Fal
 
     The logits are brought up bilinearly and then decided, in strips of rows, so that no K x height x width tensor is held.
     """
+    if width > WIDEST:  # a strip is at least a row, and a row may be millions of pixels
+        mask, confidence = to_mask(logits, height, WIDEST, with_confidence)
+        columns = np.arange(width) * WIDEST // width
+        return mask[:, columns], None if confidence is None else confidence[:, columns]
     logits = logits.float()
     classes, low, _ = logits.shape
     rows = max(1, _STRIP // (classes * width))

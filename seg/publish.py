@@ -17,7 +17,6 @@ from torch import Tensor
 
 from seg import dataset, evaluate, labels, preprocess, weights
 from seg.checkpoint import Run
-from seg.encoder import describe_start
 from seg.fcn import FCN
 from seg.predict import Predictor, pick_device
 from seg.train import TrainConfig
@@ -56,22 +55,25 @@ def publish(
     config = TrainConfig.from_json(stored)
     if not (folder / "model.safetensors").is_file():
         raise PublishError(f"{folder} is not finished. Go on with it first: python -m seg train --resume {folder}.")
-    start = describe_start(config.encoder_weights)
+    latest = run.latest()
+    if latest is None:
+        raise PublishError(f"{folder} has no checkpoint, so what it was trained on is not known.")
+    state = latest[2]
     full = load_file(folder / "model.safetensors")
     stripped = {key: _store(value) for key, value in full.items()}
     content = to_safetensors(stripped, {"format": "pt"})
 
-    def predictor(state: dict[str, Tensor]) -> Predictor:
-        model = FCN(len(labels.CLASSES), config.variants, start.strides)
+    def predictor(state: dict[str, Tensor], bf16: bool | None = None) -> Predictor:
+        model = FCN(len(labels.CLASSES), config.variants, stored["start"]["strides"])
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        return Predictor(model, config.height, pick_device(config.device))
+        return Predictor(model, config.height, pick_device("auto"), bf16)
 
     def score(of: Predictor, split: dataset.Split, pairs: range, height: int, what: str) -> dict[str, Any]:
         told = None if progress is None else lambda done, total: progress(what, done, total)
         found = evaluate.confusions(of, split, config.variants, pairs, height, progress=told)
         return {variant: evaluate.report(confusion) for variant, confusion in found.items()}
 
-    stored_as, trained_as = predictor(stripped), predictor(full)
+    stored_as, trained_as = predictor(stripped), predictor(full, bf16=False)
     tried = {}
     if working_height is None and config.holdout:
         split = dataset.load(data or config.data, "train")
@@ -88,22 +90,21 @@ def publish(
         for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
             if not abs(half[variant][key] - single[variant][key]) <= TOLERANCE:
                 raise PublishError(
-                    f"In float16 the {key.replace('_', ' ')} of FCN-{variant} is {half[variant][key]:.4f}, in float32 "
+                    f"As published the {key.replace('_', ' ')} of FCN-{variant} is {half[variant][key]:.4f}, in float32 "
                     f"{single[variant][key]:.4f}: more than {TOLERANCE} apart. Nothing was published."
                 )
 
-    _, _, state = run.latest() or (None, None, {"digests": {}, "seconds": 0.0})
     card = weights.Card(
         format=weights.FORMAT,
         name=name,
-        architecture="ResNet-50 FCN",
+        architecture=weights.ARCHITECTURE,
         variants=list(config.variants),
         classes=list(labels.NAMES),
         mean=list(preprocess.MEAN),
         std=list(preprocess.STD),
         working_height=height,
         heights_tried=tried,
-        encoder=vars(start),
+        encoder=stored["start"],
         parent=None,
         command=stored["command"],
         config=config.to_json(),

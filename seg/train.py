@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -108,7 +109,7 @@ class TrainConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
         """The settings in a run's config.json. Raises `TrainError` for what this version does not know."""
-        values = {k: v for k, v in values.items() if k not in ("command", "decoder_version")}
+        values = {k: v for k, v in values.items() if k not in ("command", "decoder_version", "start")}
         unknown = values.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
             raise TrainError(f"The run's config.json has settings that this version does not know: {', '.join(sorted(unknown))}.")
@@ -119,7 +120,7 @@ class TrainConfig:
 def train(config: TrainConfig) -> None:
     """Starts a run in ``config.out``. Raises `TrainError`, `RunError`, `DatasetError`, `StartError` or `DeviceError`."""
     # all that can be refused is refused before the folder is made
-    describe_start(config.encoder_weights)
+    start = describe_start(config.encoder_weights)
     pick_device(config.device)
     pairs = len(dataset.find(config.data, "train"))
     if pairs - config.holdout < config.batch_size:
@@ -131,7 +132,8 @@ def train(config: TrainConfig) -> None:
         dataset.find(Path(folder), "train")
     run = Run(config.out)
     command = "python -m seg " + shlex.join(sys.argv[1:])
-    run.create({**config.to_json(), "command": command, "decoder_version": labels.DECODER_VERSION})
+    facts = {"command": command, "decoder_version": labels.DECODER_VERSION, "start": dataclasses.asdict(start)}
+    run.create(config.to_json() | facts)
     _work(run, config)
 
 
@@ -152,6 +154,7 @@ def resume(folder: Path) -> None:
 def _work(run: Run, config: TrainConfig) -> None:
     session = None
     try:
+        run.beat(0, "running")  # before the slow beginning, so that no other process takes the run as well
         session = _Session(run, config)
         with _graceful() as stop:
             status = session.loop(stop)
@@ -167,9 +170,10 @@ def _work(run: Run, config: TrainConfig) -> None:
 
 
 def _explain(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    # by their words too: safetensors and PyTorch's CPU allocator have no kinds of error of their own for these
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
         return "The disk is full: free some space."
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error).lower():
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
         return "Out of memory: choose a smaller --batch-size or --height."
     return f"{type(error).__name__}: {error}"
 
@@ -209,11 +213,10 @@ class _Session:
         self.class_weight = self._class_weight()
 
         torch.manual_seed(config.seed)
-        self.start = describe_start(config.encoder_weights)
-        model = FCN(len(labels.CLASSES), config.variants, self.start.strides)
+        model = FCN(len(labels.CLASSES), config.variants, run.config()["start"]["strides"])
         found = run.latest()
         if found is None:
-            load_start(model.encoder, config.encoder_weights)
+            run.log(load_start(model.encoder, config.encoder_weights))
         self.model = model.to(self.device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(_groups(model, config), fused=True)
         self.step, self.seconds = 0, 0.0
@@ -237,6 +240,8 @@ class _Session:
         return (weight / (weight * share).sum()).to(self.device)
 
     def _restore(self, model: dict[str, Tensor], optimizer: dict[str, Any], state: dict[str, Any]) -> None:
+        if state["digests"] != self.digests:
+            raise TrainError("The pairs are no longer those that this run began with. Restore them, or begin a new run.")
         self.model.load_state_dict(model)
         # in the parameters' own memory layout: in another one sums run in another order, and the last bit differs
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -278,16 +283,15 @@ class _Session:
                     bar.update(task, loss=f"{total / len(values):.3f}")
                 run.beat(self.step, "running")
                 ended = self.step % self.steps_per_epoch == 0
+                if ended:  # before saving, so that a run killed meanwhile does it again
+                    self._evaluate(epoch, bar)
                 if ended or stop or self.step % config.checkpoint_every == 0:
                     self._save()
-                if ended:
-                    self._evaluate(epoch, bar)
                 bar.update(task, completed=self.step, epoch=min(self.step // self.steps_per_epoch + 1, config.epochs))
                 if stop and self.step < self.steps:
                     run.log(f"stopped at step {self.step}")
-                    bar.console.print(
-                        f"Stopped at step {self.step}, saved. Go on with: python -m seg train --resume {run.folder}"
-                    )
+                    words = f"Stopped at step {self.step}, saved. Go on with: python -m seg train --resume {run.folder}"
+                    bar.console.print(words, soft_wrap=True, markup=False, highlight=False)
                     return "stopped"
         save_tensors(run.folder / "model.safetensors", self.accelerator.unwrap_model(self.model).state_dict())
         run.log("finished")
@@ -338,9 +342,12 @@ class _Session:
         predictor = Predictor(model, self.config.height, self.device, self.accelerator.mixed_precision == "bf16")
         task = bar.add_task("", total=self.config.holdout, epoch=f"{epoch + 1} held out", loss="–")
         held = range(self.kept, len(self.main))
-        found = evaluate.confusions(
-            predictor, self.main, self.config.variants, held, progress=lambda done, _: bar.update(task, completed=done)
-        )
+
+        def told(done: int, _: int) -> None:
+            bar.update(task, completed=done)
+            self.run.beat(self.step, "running")
+
+        found = evaluate.confusions(predictor, self.main, self.config.variants, held, progress=told)
         bar.remove_task(task)
         line: dict[str, Any] = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
         for variant, confusion in found.items():
@@ -355,7 +362,7 @@ class _Session:
 
 def _load(data: Path) -> dataset.Split:
     with Progress(transient=True) as bar:
-        task = bar.add_task(f"decoding {data}", visible=False)
+        task = bar.add_task(f"decoding {escape(str(data))}", visible=False)
         return dataset.load(data, "train", lambda done, total: bar.update(task, completed=done, total=total, visible=True))
 
 
@@ -391,7 +398,9 @@ def _rate(step: int, steps: int, config: TrainConfig) -> float:
 
 
 def _loss(logits: Tensor, label: Tensor, kind: str, weight: Tensor | None) -> Tensor:
-    """N x K x H x W logits, N x H x W label -> one number."""
+    """N x K x H x W logits, N x H x W label -> one number; nothing to learn where no pixel has a class."""
+    if bool((label == labels.IGNORE).all()):
+        return logits.sum() * 0
     if kind == "ohem":
         each = F.cross_entropy(logits, label, weight, ignore_index=labels.IGNORE, reduction="none").flatten()
         known = int((label != labels.IGNORE).sum())

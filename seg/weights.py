@@ -19,11 +19,13 @@ from safetensors.torch import load as load_tensors
 from seg.encoder import Start
 from seg.fcn import FCN, VARIANTS
 from seg.labels import NAMES
+from seg.preprocess import MEAN, STD
 
 FOLDER = Path(os.environ.get("SEG_WEIGHTS", Path(__file__).parent.parent / "weights"))
 """The registry; ``SEG_WEIGHTS`` moves it."""
 DEFAULT = "fcn-resnet50-cityscapes"
 FORMAT = 1
+ARCHITECTURE = "fcn-resnet50"
 FILE, CARD = "model.safetensors", "card.json"
 
 
@@ -60,7 +62,7 @@ class Card:
 
 def names(folder: Path = FOLDER) -> list[str]:
     """The names of all published weights."""
-    return sorted(path.parent.name for path in folder.glob(f"*/{CARD}"))
+    return sorted(path.parent.name for path in folder.glob(f"*/{CARD}") if not path.parent.name.startswith("."))
 
 
 def check_name(name: str) -> None:
@@ -97,8 +99,12 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         raise WeightsError(f"The card of {name} has format {card.format}; this version reads format {FORMAT}. Update Street FCN.")
     if card.name != name:
         raise WeightsError(f"The card in {folder / name} is that of {card.name}.")
-    if tuple(card.classes) != NAMES or not card.variants or not set(card.variants) <= set(VARIANTS):
+    if tuple(card.classes) != NAMES or not card.variants or not all(variant in VARIANTS for variant in card.variants):
         raise WeightsError(f"The card of {name} is refused: its classes or variants are not those of this version.")
+    if (card.architecture, tuple(card.mean), tuple(card.std)) != (ARCHITECTURE, MEAN, STD):
+        raise WeightsError(f"The card of {name} is refused: its architecture or preprocessing is not that of this version.")
+    if not 32 <= card.working_height <= 2048:
+        raise WeightsError(f"The card of {name} is refused: its working height is not from 32 to 2048.")
     if card.encoder.keys() != Start.__annotations__.keys() or card.encoder["strides"] not in ("v1", "v1.5"):
         raise WeightsError(f"The card of {name} is refused: its encoder is not described as this version does. Publish it again.")
     return card

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Finds Chromium or Chrome for the browser tests, or installs Chromium where the system's package manager may be used.
-for name in chromium chromium-browser google-chrome google-chrome-stable; do
-    command -v "$name" >/dev/null 2>&1 && exit 0
+for name in chromium chromium-browser google-chrome google-chrome-stable \
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" /Applications/Chromium.app/Contents/MacOS/Chromium; do
+    "$name" --version >/dev/null 2>&1 && exit 0 # asked for its version, since Ubuntu has a chromium-browser that is none
 done
 if [ "$(id -u)" = 0 ]; then
     echo "installing Chromium for the browser tests"

@@ -20,7 +20,12 @@ from seg import dataset, labels, preprocess, scenes, weights
 from seg.fcn import FCN, VARIANTS
 
 ROOT = Path(__file__).parent.parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSERS = (
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+"""As tests/browser.sh looks for them."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,7 +59,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = weights.Card(
         format=weights.FORMAT,
         name=weights.DEFAULT,
-        architecture="fcn-resnet50",
+        architecture=weights.ARCHITECTURE,
         variants=list(VARIANTS),
         classes=list(labels.NAMES),
         mean=list(preprocess.MEAN),
@@ -83,9 +88,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium or Chrome. Without one the browser tests are skipped, except where CI=true."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = filter(None, map(shutil.which, BROWSERS))
+    path = next((p for p in found if subprocess.run([p, "--version"], capture_output=True).returncode == 0), None)
     if path is None:
-        message = "no Chromium or Chrome on this machine; enable the browser tests with `apt-get install chromium`"
+        message = (
+            "no Chromium or Chrome on this machine; enable the browser tests by installing one (Debian: apt-get install chromium)"
+        )
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

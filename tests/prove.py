@@ -81,7 +81,7 @@ def runs_killed_at_random(folder: Path, kills: int = 12) -> None:
     while not (folder / "killed" / "model.safetensors").exists():
         process = subprocess.Popen(words, **quiet)
         try:
-            process.wait(dice.uniform(4, 9) if killed < kills else None)
+            assert process.wait(dice.uniform(4, 9) if killed < kills else None) == 0
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -52,6 +52,15 @@ def test_every_shape_of_photo_is_predicted(predictor):
         assert predictor.predict(Image.new("RGB", size)).masks["8s"].shape == size[::-1]
 
 
+def test_memory_that_runs_out_is_told(predictor, photo, monkeypatch):
+    def hungry(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(predictor.model, "decode", hungry)
+    with pytest.raises(MemoryError, match="choose a lower working height"):
+        predictor.predict(photo)
+
+
 def test_a_device_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto").type == "cpu"
@@ -61,18 +70,20 @@ def test_a_device_that_is_not_there_is_told(monkeypatch):
 
 def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path):
     folder, out = tmp_path / "photos", tmp_path / "photos" / "masks"
-    for name in ("a.jpg", "deep/a.png", "b.c.jpg", ".hidden"):
+    for name in ("a.jpg", "deep/a.png", "b.c.jpg", ".hidden", "deep/.DS_Store"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"x")
     out.mkdir()
     (out / "old.png").write_bytes(b"x")
     jobs = {str(target.relative_to(out)): source.name for target, source in plan([folder], out).items()}
     assert jobs == {"a": "a.jpg", "b.c": "b.c.jpg", "deep/a": "a.png"}
-    (folder / "a.png").write_bytes(b"x")
-    with pytest.raises(PhotosError, match="a.jpg and .*a.png would both be written as"):
+    (folder / "A.png").write_bytes(b"x")
+    with pytest.raises(PhotosError, match="A.png and .*a.jpg would both be written as"):
         plan([folder], out)
     with pytest.raises(PhotosError, match="There is no file or folder"):
         plan([tmp_path / "none.jpg"], out)
+    with pytest.raises(PhotosError, match="would lie among its photos"):
+        plan([folder], tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(PhotosError, match="has no files"):
         plan([tmp_path / "empty"], out)
@@ -80,5 +91,5 @@ def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path):
 
 def test_bf16_is_used_where_the_device_computes_in_it(monkeypatch):
     for able, wanted in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False), ({}, False)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
         assert predict.bf16_is_fast(torch.device("cpu")) is wanted

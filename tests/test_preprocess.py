@@ -37,6 +37,12 @@ def test_a_pair_is_unsquashed_to_two_to_one():
     assert unsquash(Image.new("RGB", (256, 256))).size == (512, 256)
 
 
+def test_an_endless_row_is_decided_at_a_bounded_width():
+    mask, confidence = to_mask(torch.randn(19, 1, 40), 1, 200_000, with_confidence=True)
+    assert mask.shape == confidence.shape == (1, 200_000)
+    assert (mask[:, ::4] == to_mask(torch.randn(19, 1, 40) * 0, 1, 50_000)[0]).mean() < 1
+
+
 @pytest.mark.parametrize("size", [(7, 5), (64, 96), (300, 1000), (31, 1)])
 def test_strips_give_what_bringing_all_up_at_once_gives(size, monkeypatch):
     monkeypatch.setattr("seg.preprocess._STRIP", 19 * 1000 * 7)

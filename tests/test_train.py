@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from seg import train
@@ -114,6 +116,23 @@ def test_a_run_at_work_is_not_resumed_by_another_process(pairs, tmp_path):
     assert not Run(run).alive()
 
 
+def test_unreadable_checkpoints_and_changed_pairs_are_not_trained_over(pairs, tmp_path):
+    mine = tmp_path / "pairs"
+    shutil.copytree(pairs, mine)
+    config = small(mine, tmp_path / "run", checkpoint_every=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "save_tensors", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(TrainError, match="disk is full"):
+            train.train(config)
+    (mine / "train" / "1.jpg").write_bytes((mine / "train" / "2.jpg").read_bytes())
+    with pytest.raises(TrainError, match="no longer those that this run began with"):
+        train.resume(config.out)
+    for file in config.out.glob("checkpoints/*/model.safetensors"):
+        file.write_bytes(b"damaged")
+    with pytest.raises(RunError, match="None of the checkpoints"):
+        train.resume(config.out)
+
+
 def test_ctrl_c_saves_and_ends_cleanly(pairs, tmp_path):
     run = tmp_path / "stopped"
     process = start(command(pairs, run, "--checkpoint-every", "1000"))
@@ -123,7 +142,7 @@ def test_ctrl_c_saves_and_ends_cleanly(pairs, tmp_path):
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert f"Go on with: python -m seg train --resume {run}" in said.replace("\n", "")
+    assert f"Go on with: python -m seg train --resume {run}\n" in said
     assert beat(run)["status"] == "stopped"
     _, _, state = Run(run).latest()
     assert state["step"] == beat(run)["step"] < STEPS
@@ -155,7 +174,8 @@ def test_a_loss_that_is_no_number_ends_the_run_in_words_and_keeps_the_last_check
     [
         (OSError(28, "No space left on device"), "The disk is full"),
         (torch.OutOfMemoryError("CUDA out of memory"), "Out of memory: choose a smaller --batch-size"),
-        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), "Out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "Out of memory"),
+        (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), "The disk is full"),
     ],
 )
 def test_faults_are_told_and_the_last_checkpoint_kept(pairs, tmp_path, monkeypatch, fault, words):
@@ -197,6 +217,13 @@ def test_wrong_settings_are_refused_before_anything_is_made(pairs, tmp_path):
     with pytest.raises(DatasetError, match="No pairs in nowhere/train"):
         train.train(small(pairs, tmp_path / "mixed", mix=("nowhere:0.1",)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["cross-entropy", "ohem", "dice"])
+def test_a_batch_without_any_class_teaches_nothing(kind):
+    logits = torch.randn(1, 19, 4, 4, requires_grad=True)
+    train._loss(logits, torch.full((1, 4, 4), 255), kind, None).backward()
+    assert float(logits.grad.abs().sum()) == 0
 
 
 @pytest.mark.parametrize("kind", ["cross-entropy", "ohem", "dice"])

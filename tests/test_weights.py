@@ -40,6 +40,10 @@ def test_published_weights_load_and_verify(registry):
         ({"working_height": "tall"}, "the value of working_height is of the wrong kind"),
         ({"variants": ["4s"]}, "its classes or variants"),
         ({"classes": ["road"]}, "its classes or variants"),
+        ({"variants": [["8s"]]}, "its classes or variants"),
+        ({"working_height": -5}, "its working height"),
+        ({"mean": [0.5, 0.5, 0.5]}, "its architecture or preprocessing"),
+        ({"architecture": "unet"}, "its architecture or preprocessing"),
         ({"name": "other"}, "is that of other"),
         ({"sha256": "0" * 64}, "the hash differs"),
         ({"encoder": {"name": "none", "strides": "v9", "source": "", "licence": ""}}, "its encoder"),
@@ -77,6 +81,11 @@ def test_a_pickle_is_never_read(copied, tmp_path):
     with pytest.raises(WeightsError, match="do not fit its card"):
         weights.load(DEFAULT, copied)
     assert not (tmp_path / "harmed").exists()
+
+
+def test_a_publication_cut_off_is_not_listed(copied):
+    shutil.copytree(copied / DEFAULT, copied / ".publishing-x")
+    assert weights.names(copied) == [DEFAULT]
 
 
 def test_damaged_cards_and_unknown_or_wicked_names_are_refused(copied):
