@@ -1,4 +1,4 @@
-"""The Compare page in a real browser on a real server, with the shipped weights where they are there."""
+"""The Compare page in a real browser on a real server, with the shipped weights."""
 
 import base64
 import io
@@ -18,19 +18,13 @@ PATIENCE = 120_000  # milliseconds; a busy machine is no failure
 
 
 @pytest.fixture(scope="module")
-def published(registry: Path) -> Path:
-    """The registry that the server and these tests use."""
-    return SHIPPED if (SHIPPED / weights.DEFAULT / weights.CARD).exists() else registry
+def address(serve: Callable[[Path], str]) -> str:
+    return serve(SHIPPED)
 
 
 @pytest.fixture(scope="module")
-def address(serve: Callable[[Path], str], published: Path) -> str:
-    return serve(published)
-
-
-@pytest.fixture(scope="module")
-def predictor(published: Path) -> Predictor:
-    return Predictor.of(weights.DEFAULT, folder=published)
+def predictor() -> Predictor:
+    return Predictor.of(weights.DEFAULT, folder=SHIPPED)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from seg import weights
 from seg.weights import DEFAULT, WeightsError
 
+SHIPPED = Path(__file__).parent.parent / "weights"
+
 
 @pytest.fixture
 def copied(registry: Path, tmp_path: Path) -> Path:
@@ -28,6 +30,16 @@ def test_published_weights_load_and_verify(registry):
     model, card = weights.load(DEFAULT, registry)
     assert not model.training and next(model.parameters()).dtype.is_floating_point
     assert weights.verify(DEFAULT, registry) == card == weights.read_card(DEFAULT, registry)
+
+
+def test_the_shipped_weights_are_whole_and_say_where_they_come_from():
+    card = weights.verify(DEFAULT, SHIPPED)
+    assert card.variants == ["32s", "16s", "8s"] and card.bytes < 50e6
+    assert "ImageNet, pruned 8-bit ResNet-50" in card.encoder["source"] and card.encoder["licence"] == "MIT"
+    assert "Cityscapes terms" in card.licence and card.command.startswith("python -m seg train ")
+    scores = card.metrics["variants"]
+    assert card.metrics["split"] == "val" and card.metrics["images"] == 500
+    assert scores["8s"]["mean_iou"] > scores["16s"]["mean_iou"] > scores["32s"]["mean_iou"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from html import escape
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -86,9 +87,9 @@ def plain(text: str) -> str:
 def _summary(card: weights.Card) -> str:
     scores = card.metrics.get("variants", {})
     rows = {
-        "Trained on": ", ".join(card.data) or "nothing",
+        "Trained on": ", ".join(Path(folder).name for folder in card.data) or "nothing",
         "Mean IoU": ", ".join(f"{v} {scores[v]['mean_iou']:.2f}" for v in card.variants if v in scores) or "not measured",
-        "Encoder": f"ResNet-50, from {card.encoder['name']}",
+        "Encoder": card.encoder["source"],
         "Size": f"{card.parameters / 1e6:.1f} million parameters, {card.bytes / 1e6:.0f} MB",
         "Licence": card.licence,
     }
