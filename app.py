@@ -119,10 +119,15 @@ def read(uploads: Sequence[Any]) -> dict[str, cached.Photo]:
     photos = {}
     for upload in uploads:
         try:
-            photos[upload.file_id] = cached.photo(upload.name, upload.getvalue())
+            photos[upload.file_id] = cached.photo(unquoted(upload.name), upload.getvalue())
         except PhotoError as error:
-            st.error(f"**{plain(upload.name)}**: {plain(str(error))}", icon=":material/broken_image:")
+            st.error(f"**{plain(unquoted(upload.name))}**: {plain(str(error))}", icon=":material/broken_image:")
     return photos
+
+
+def unquoted(name: str) -> str:
+    """A file's name as it was: browsers write quotes and line ends in it as %22, %0D and %0A (HTML standard, form submission)."""
+    return name.replace("%22", '"').replace("%0D", " ").replace("%0A", " ")
 
 
 def choose_upload(photos: Mapping[str, cached.Photo]) -> cached.Photo | None:
@@ -193,7 +198,7 @@ def show(photo: cached.Photo, card: weights.Card, height: int, sample: cached.Sa
             note = f"mean IoU {cached.mean_iou(photo.digest, cached.key(png), sample.truth, png):.2f}"
         pictures.append(laid(f"FCN-{variant}", png, answer.shown[variant], "overlay" if over else "mask", variant, note))
     if with_truth:
-        pictures.append(laid("Truth", sample.truth, sample.truth, "truth", "", "exact, from the renderer"))
+        pictures.append(laid("Truth", sample.truth, sample.truth, "truth", "", "exact; black has no class"))
     across = min(4, len(pictures)) if ratio < 0.9 else {1: 2, 2: 2, 4: 2}.get(len(pictures), 3)
     place.html(panes(pictures, ratio, across))
     if not variants:

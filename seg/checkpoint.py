@@ -75,7 +75,9 @@ class Run:
         """Makes the folder. Raises `RunError` if it holds anything: a run is never overwritten."""
         # what a creation cut off left behind does not count
         if self.folder.exists() and not all(p.name.startswith(".config.json.") for p in self.folder.iterdir()):
-            raise RunError(f"{self.folder} is in use. Continue it with --resume {self.folder}, or name another with --out.")
+            finished = (self.folder / "model.safetensors").exists()
+            advice = "" if finished else f"Go on with it by --resume {self.folder}, or delete it. "
+            raise RunError(f"{self.folder} is not empty; a run is never overwritten. {advice}Name another folder with --out.")
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "config.json", config)
 

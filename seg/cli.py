@@ -2,14 +2,15 @@
 
 import sys
 from dataclasses import dataclass, fields
+from json import dumps, loads
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 from tyro.conf import Positional, arg, subcommand
 
 from seg import checkpoint, dataset, encoder, evaluate, labels, photo, predict, publish, scenes, train, weights
@@ -129,8 +130,8 @@ class Evaluate:
     """The weights' name."""
     data: Path = train.TrainConfig.data
     """Folder of the pairs."""
-    split: str = "val"
-    """train or val."""
+    split: Literal["train", "val"] = "val"
+    """Which part of the data."""
     variants: tuple[Variant, ...] = ()
     """Which to score; all that the weights have, if none is named."""
     limit: int | None = None
@@ -145,8 +146,6 @@ class Evaluate:
     """File to write everything to, confusion matrices included."""
 
     def run(self) -> None:
-        if self.split not in dataset.SPLITS:
-            raise CommandError(f'--split must be train or val, not "{self.split}".')
         if self.limit is not None and self.limit < 1:
             raise CommandError("--limit must be at least 1.")
         _check_height(self.height)
@@ -217,6 +216,8 @@ class Predict:
         _check_height(self.height)
         if not self.photos:
             raise CommandError("Name at least one photo or folder.")
+        if self.out.exists() and not self.out.is_dir():
+            raise CommandError(f"{self.out} is a file; --out names a folder.")
         jobs = predict.plan(self.photos, self.out)
         card = weights.read_card(self.weights)
         predictor = predict.Predictor.of(self.weights, self.device)
@@ -240,7 +241,7 @@ class List:
     """List the published weights."""
 
     def run(self) -> None:
-        table = Table("name", "variants", "mean IoU", "parameters", "file")
+        table = Table(Column("name", no_wrap=True), "variants", "mean IoU", "parameters", "file")
         broken = []
         for name in weights.names():
             try:
@@ -263,13 +264,18 @@ class List:
 
 @dataclass(frozen=True)
 class Show:
-    """Print the card of weights."""
+    """Print the card of weights, as JSON."""
 
     name: Positional[str]
     """The weights' name."""
+    full: bool = False
+    """With the confusion matrices, which are long."""
 
     def run(self) -> None:
-        sys.stdout.write(weights.to_json(weights.read_card(self.name)).decode())
+        card = loads(weights.to_json(weights.read_card(self.name)))
+        for scores in () if self.full else card["metrics"].get("variants", {}).values():
+            del scores["confusion"]
+        sys.stdout.write(dumps(card, indent=1) + "\n")
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class Split:
 
 def find(data: Path, split: str) -> tuple[Path, ...]:
     """The pairs of a split, in the order of their numbers. Raises `DatasetError` where there are none."""
+    if not data.is_dir():
+        raise DatasetError(f"There is no folder {data}. Get the data with python -m seg data fetch, or data render --to {data}.")
     files = tuple(sorted((data / split).glob("*.jpg"), key=lambda f: (len(f.stem), f.stem)))
     if not files:
         raise DatasetError(
@@ -86,6 +88,11 @@ def damaged(files: tuple[Path, ...], progress: Progress | None = None) -> list[s
     return found
 
 
+def is_rendered(data: Path) -> bool:
+    """Whether `scenes.write_pairs` made this set: it leaves the exact labels beside the pairs."""
+    return (data / "exact").is_dir()
+
+
 def load(data: Path, split: str, progress: Progress | None = None) -> Split:
     """Opens a split, decoding it first where the cache does not hold these very files decoded by this very decoder.
 
@@ -118,7 +125,7 @@ def fetch(to: Path) -> Path:
     try:
         fetched = Path(kagglehub.dataset_download(KAGGLE))
     except Exception as error:  # the client raises many unrelated kinds: no network, no account, no such version
-        raise DatasetError(f"Kaggle could not be reached or refused ({type(error).__name__}: {error}). {by_hand}") from error
+        raise DatasetError(f"Kaggle could not be reached or refused ({type(error).__name__}). {by_hand}") from error
     root = next((p.parent for p in sorted(fetched.rglob("train")) if (p.parent / "val").is_dir()), None)
     if root is None:
         raise DatasetError(f"What Kaggle sent has no train and val folders. {by_hand}")

@@ -72,7 +72,7 @@ def weights_on(data: Path, title: str) -> None:
 def runs_killed_at_random(folder: Path, kills: int = 12) -> None:
     """One run killed again and again at random moments, against one left alone."""
     scenes.write_pairs(folder / "pairs", 14, 3, seed=1)
-    options = f"--data {folder / 'pairs'} --encoder-weights none --epochs 4 --batch-size 2 --height 32 --holdout 4 --warmup 3"
+    options = f"--data {folder / 'pairs'} --encoder-weights none --epochs 16 --batch-size 2 --height 32 --holdout 4 --warmup 3"
     options += " --checkpoint-every 3 --device cpu"
     begin = [sys.executable, "-m", "seg", "train", *options.split(), "--out"]
     quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL}

@@ -96,6 +96,8 @@ def test_weights_are_listed_shown_and_verified(registry, capsys):
     assert run("weights", "list") == 0 and DEFAULT in capsys.readouterr().out
     assert run("weights", "show", DEFAULT) == 0
     assert json.loads(capsys.readouterr().out)["name"] == DEFAULT
+    assert run("weights", "show", "--full", DEFAULT) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(weights.to_json(weights.read_card(DEFAULT, registry)))
     for words in ((), (DEFAULT,)):
         assert run("weights", "verify", *words) == 0
         assert weights.read_card(DEFAULT, registry).sha256 in capsys.readouterr().out
@@ -124,15 +126,14 @@ def test_every_damaged_pair_is_named(pairs, tmp_path, capsys):
     [
         (("predict", "nowhere.jpg", "--out", "x"), "There is no file or folder nowhere.jpg"),
         (("evaluate", "unknown", "--data", "nowhere"), 'There are no weights named "unknown"'),
-        (("evaluate", DEFAULT, "--data", "nowhere"), "No pairs in nowhere/val"),
-        (("evaluate", DEFAULT, "--split", "test"), "--split must be train or val"),
+        (("evaluate", DEFAULT, "--data", "nowhere"), "There is no folder nowhere"),
         (("publish", "nowhere", "--name", "x"), "nowhere is no run"),
         (("train", "--resume", "nowhere"), "nowhere is no run"),
         (("train", "--resume", "nowhere", "--epochs", "3"), "--resume goes alone"),
-        (("train", "--data", "nowhere", "--encoder-weights", "none"), "No pairs in nowhere/train"),
+        (("train", "--data", "nowhere", "--encoder-weights", "none"), "There is no folder nowhere"),
         (("train", "--encoder-weights", "missing.safetensors"), "There is no file missing.safetensors"),
         (("train", "--epochs", "0"), "--epochs must be at least 1"),
-        (("data", "check", "nowhere"), "No pairs in nowhere/train"),
+        (("data", "check", "nowhere"), "There is no folder nowhere"),
         (("weights", "show", "../x"), "is no name of weights"),
     ],
 )

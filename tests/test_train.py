@@ -99,7 +99,7 @@ def test_a_run_holds_what_its_folder_promises(unbroken):
 def test_a_finished_run_is_not_resumed_and_a_used_folder_not_overwritten(unbroken, pairs):
     with pytest.raises(TrainError, match="is finished. Publish it"):
         train.resume(unbroken)
-    with pytest.raises(RunError, match="is in use. Continue it with --resume"):
+    with pytest.raises(RunError, match="is not empty; a run is never overwritten"):
         train.train(small(pairs, unbroken))
 
 
@@ -214,7 +214,7 @@ def test_wrong_settings_are_refused_before_anything_is_made(pairs, tmp_path):
         train.train(small(pairs, tmp_path / "few", holdout=13))
     with pytest.raises(TrainError, match="--mix takes DIR:SHARE"):
         train.train(small(pairs, tmp_path / "mixed", mix=("nowhere",)))
-    with pytest.raises(DatasetError, match="No pairs in nowhere/train"):
+    with pytest.raises(DatasetError, match="There is no folder nowhere"):
         train.train(small(pairs, tmp_path / "mixed", mix=("nowhere:0.1",)))
     assert not list(tmp_path.iterdir())
 

@@ -77,8 +77,8 @@ def share_bars(shares: Mapping[str, Mapping[str, float]]) -> go.Figure:
         showlegend=False,
         bargap=0.35,
         height=70 + 48 * len(rows),
-        margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        xaxis={"range": [0, 100], "ticksuffix": " %", "fixedrange": True},
+        margin={"l": 0, "r": 24, "t": 8, "b": 0},
+        xaxis={"range": [0, 100], "dtick": 25, "ticksuffix": " %", "fixedrange": True},
         yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  "},
     )
     return figure
@@ -91,8 +91,8 @@ def times(seconds: Mapping[str, float], device: str, working_size: tuple[int, in
     whole = sum(seconds.values()) or 1
     bar = "".join(f'<i style="flex:{100 * value / whole:.2f};background:{color}"></i>' for _, color, value in parts)
     items = "".join(f'<li><i style="background:{color}"></i>{escape(what)} {_time(value)}</li>' for what, color, value in parts)
-    where = "GPU" if device.startswith("cuda") else "CPU"
-    total = f"<b>{_time(sum(seconds.values()))}</b> on the {where} ({escape(device)}), at {width} × {height} pixels"
+    where = f"GPU ({escape(device)})" if device.startswith("cuda") else "CPU"
+    total = f"<b>{_time(sum(seconds.values()))}</b> on the {where}, at {width} × {height} pixels"
     return f'<div class="times">{total}<div>{bar}</div><ul>{items}</ul></div>'
 
 

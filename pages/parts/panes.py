@@ -16,7 +16,7 @@ from PIL import Image
 STYLE = """
 .panes { display: grid; gap: 1rem; grid-template-columns: repeat(var(--across), minmax(0, 1fr)); }
 .panes figure { margin: 0; min-width: 0; }
-.panes .pane { position: relative; max-width: calc(78vh * var(--ratio)); aspect-ratio: var(--ratio); margin: 0 auto;
+.panes .pane { position: relative; max-width: calc(60vh * var(--ratio)); aspect-ratio: var(--ratio); margin: 0 auto;
   border-radius: .5rem; overflow: hidden; background: #8882; }
 .panes .pane img { position: absolute; inset: 0; width: 100%; height: 100%; display: block; }
 .panes .pane img.exact { image-rendering: pixelated; }
