@@ -7,6 +7,7 @@ of an unbroken one: the order of the pairs and their views derive from (seed, st
 import contextlib
 import dataclasses
 import errno
+import json
 import math
 import shlex
 import signal
@@ -103,8 +104,7 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As config.json holds it."""
-        plain = {Path: str, tuple: list}
-        return {k: next((f(v) for t, f in plain.items() if isinstance(v, t)), v) for k, v in dataclasses.asdict(self).items()}
+        return json.loads(json.dumps(dataclasses.asdict(self), default=str))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
