@@ -9,8 +9,8 @@ import streamlit as st
 from pages.parts import cached, charts, downloads
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.panes import Layer, Pane, data_url, highlight, panes
-from seg import masks, weights
-from seg.fcn import Variant
+from seg import masks, preprocess, weights
+from seg.networks import TITLES
 from seg.photo import PhotoError, read_photo
 from seg.predict import DeviceError
 
@@ -24,7 +24,7 @@ SAMPLES = {
     10: "At dusk",
 }
 
-DETAIL = {"Fast": 0.75, "Default": 1.0, "Fine": 1.5}  # times the card's working height
+DETAIL = {"Fast": 0.75, "Default": 1.0, "Fine": 1.5, "Best": 1.0}  # times the card's working height
 
 EXPLANATION = """
 A **mask** names a class for every pixel of a photo: road, car, person, … nineteen in all. A fully convolutional network (FCN)
@@ -44,7 +44,7 @@ def main() -> None:
     """Draw the page."""
     frame("Compare", "Give it a street photo and see, pixel by pixel, what FCN-32s, FCN-16s and FCN-8s take each part of it for.")
     card = choose_weights()
-    height = detail(card)
+    height, best = detail(card)
     give, pick = st.columns([2, 3], gap="medium")
     with give:
         uploads = st.file_uploader(
@@ -60,9 +60,9 @@ def main() -> None:
         if chosen is None:
             with st.spinner("Rendering the sample …"):
                 sample = cached.sample(seed, SAMPLES[seed])
-            show(sample.photo, card, height, sample)
+            show(sample.photo, card, height, best, sample)
         else:
-            show(chosen, card, height, None)
+            show(chosen, card, height, best, None)
     except (weights.WeightsError, DeviceError, PhotoError) as error:
         st.error(plain(str(error)))
     except MemoryError:
@@ -72,8 +72,8 @@ def main() -> None:
     draw_thumbnails(seed)  # last: rendering six streets takes seconds
 
 
-def detail(card: weights.Card) -> int:
-    """The working height that the visitor chose."""
+def detail(card: weights.Card) -> tuple[int, bool]:
+    """The working height that the visitor chose, and whether the best quality is asked for."""
     heights = {name: round(card.working_height * factor) for name, factor in DETAIL.items()}
     with st.sidebar:
         name = st.segmented_control(
@@ -84,10 +84,13 @@ def detail(card: weights.Card) -> int:
             key="detail",
             persist_state="session",
             width="stretch",
-            help="To what height a photo is brought before it goes through the network. Masks have the photo's own size.",
+            help="To what size a photo is brought before it goes through the network. Masks have the photo's own size. Best "
+            "takes the mean of three sizes, each also mirrored: better, and several times slower.",
         )
-        st.caption(f"The network sees photos {heights[name]} pixels high.")
-    return heights[name]
+        size = f"{preprocess.PAIR_ASPECT * heights[name]} × {heights[name]}"
+        words = " and at sizes around it" if name == "Best" else ""
+        st.caption(f"A 2:1 photo goes through the network at {size} pixels{words}.")
+    return heights[name], name == "Best"
 
 
 def choose_sample() -> int:
@@ -144,7 +147,7 @@ def choose_upload(photos: Mapping[str, cached.Photo]) -> cached.Photo | None:
     return photos.get(state.photo)
 
 
-def show(photo: cached.Photo, card: weights.Card, height: int, sample: cached.Sample | None) -> None:
+def show(photo: cached.Photo, card: weights.Card, height: int, best: bool, sample: cached.Sample | None) -> None:
     """All about one photo."""
     tools = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tools")
     with tools:
@@ -153,7 +156,7 @@ def show(photo: cached.Photo, card: weights.Card, height: int, sample: cached.Sa
             card.variants,
             selection_mode="multi",
             default=card.variants,
-            format_func="FCN-{}".format,
+            format_func=TITLES.get,
             key=f"variants-{'-'.join(card.variants)}",  # other weights, other choice: the old one may not be in them
             persist_state="session",
         )
@@ -175,11 +178,11 @@ def show(photo: cached.Photo, card: weights.Card, height: int, sample: cached.Sa
     place = st.empty()
     ratio = photo.width / photo.height
     photo_layer = Layer(photo.jpeg, "photo", photo.name)
-    asked = (photo.digest, cached.digest(card), height)
+    asked = (photo.digest, cached.digest(card), height, best)
     if st.session_state.get("answered") != asked:
         place.html(panes([Pane("Photo", [photo_layer], photo.name)], ratio, 2))  # at once, while the network works
     with st.spinner(f"Looking at {plain(_short(photo.name))} …", show_time=True):
-        answer = cached.answer(photo, card, height, everyone=sample is not None)
+        answer = cached.answer(photo, card, height, best=best, everyone=sample is not None)
     st.session_state.answered = asked
     over = view == "Overlay"
     st.html(f"<style>:root {{ --mask-opacity: {opacity}; }}</style>")
@@ -196,7 +199,7 @@ def show(photo: cached.Photo, card: weights.Card, height: int, sample: cached.Sa
         note = ""
         if sample:
             note = f"mean IoU {cached.mean_iou(photo.digest, cached.key(png), sample.truth, png):.2f}"
-        pictures.append(laid(f"FCN-{variant}", png, answer.shown[variant], "overlay" if over else "mask", variant, note))
+        pictures.append(laid(TITLES[variant], png, answer.shown[variant], "overlay" if over else "mask", variant, note))
     if with_truth:
         pictures.append(laid("Truth", sample.truth, sample.truth, "truth", "", "exact; black has no class"))
     across = min(4, len(pictures)) if ratio < 0.9 else {1: 2, 2: 2, 4: 2}.get(len(pictures), 3)
@@ -211,9 +214,9 @@ def show(photo: cached.Photo, card: weights.Card, height: int, sample: cached.Sa
     files(photo, card, answer, variants, opacity)
 
 
-def classes(answer: cached.Answer, variants: Sequence[Variant], truth_of: cached.Sample | None) -> None:
+def classes(answer: cached.Answer, variants: Sequence[str], truth_of: cached.Sample | None) -> None:
     """The legend of the classes present with their shares, as a table and as bars."""
-    shares = {f"FCN-{variant}": answer.shares[variant] for variant in variants}
+    shares = {TITLES[variant]: answer.shares[variant] for variant in variants}
     if truth_of:
         shares["Truth"] = masks.shares(masks.read_png(truth_of.truth))
     st.subheader("Classes", anchor=False)
@@ -229,7 +232,7 @@ def classes(answer: cached.Answer, variants: Sequence[Variant], truth_of: cached
         )
 
 
-def disagreement(photo: cached.Photo, answer: cached.Answer, variants: Sequence[Variant]) -> None:
+def disagreement(photo: cached.Photo, answer: cached.Answer, variants: Sequence[str]) -> None:
     """Where the variants name different classes: the share of the pixels, and a picture."""
     st.subheader("Where they disagree", anchor=False)
     picture, figures = st.columns([3, 2], gap="large")
@@ -245,10 +248,10 @@ def disagreement(photo: cached.Photo, answer: cached.Answer, variants: Sequence[
         st.metric("Pixels given different classes", charts.percent(share) if share else "0%")
         if len(variants) > 2:
             pairs = {pair: part for pair, part in answer.differ.items() if len(pair) == 2 and set(pair) <= set(variants)}
-            st.html(charts.pairs({f"FCN-{a} and FCN-{b}": part for (a, b), part in pairs.items()}))
+            st.html(charts.pairs({f"{TITLES[a]} and {TITLES[b]}": part for (a, b), part in pairs.items()}))
 
 
-def files(photo: cached.Photo, card: weights.Card, answer: cached.Answer, variants: Sequence[Variant], opacity: float) -> None:
+def files(photo: cached.Photo, card: weights.Card, answer: cached.Answer, variants: Sequence[str], opacity: float) -> None:
     """The downloads."""
     stem = downloads.safe_stem(photo.name)
     height, width = answer.working_size
@@ -268,7 +271,7 @@ def files(photo: cached.Photo, card: weights.Card, answer: cached.Answer, varian
     with st.container(horizontal=True, gap="small", key="files"):
         for variant in variants:
             st.download_button(
-                f"FCN-{variant} mask",
+                f"{TITLES[variant]} mask",
                 answer.pngs[variant],
                 f"{stem}.{variant}.png",
                 "image/png",
@@ -290,7 +293,7 @@ def files(photo: cached.Photo, card: weights.Card, answer: cached.Answer, varian
 
 
 def _zip(
-    stem: str, data: bytes, answer: cached.Answer, variants: Sequence[Variant], opacity: float, record: Mapping[str, Any]
+    stem: str, data: bytes, answer: cached.Answer, variants: Sequence[str], opacity: float, record: Mapping[str, Any]
 ) -> bytes:
     return downloads.bundle(stem, read_photo(data), answer.pngs, variants, opacity, record)
 

@@ -1,7 +1,7 @@
 """The command line: python -m seg COMMAND. Each command is a dataclass whose fields are its options."""
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,8 +13,9 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from tyro.conf import Positional, arg, subcommand
 
-from seg import checkpoint, dataset, encoder, evaluate, labels, photo, predict, publish, scenes, train, weights
-from seg.fcn import VARIANTS, Variant
+from seg import checkpoint, dataset, encoder, evaluate, labels, photo, predict, publish, resolution, scenes, train, weights
+from seg import table as comparison
+from seg.networks import TITLES
 
 console = Console()
 
@@ -132,12 +133,14 @@ class Evaluate:
     """Folder of the pairs."""
     split: Literal["train", "val"] = "val"
     """Which part of the data."""
-    variants: tuple[Variant, ...] = ()
+    variants: tuple[str, ...] = ()
     """Which to score; all that the weights have, if none is named."""
     limit: int | None = None
     """Score only the first LIMIT pairs."""
     height: int | None = None
     """Working height in pixels; the card's, if none is given."""
+    best: bool = False
+    """Best quality: the mean of three sizes, each also mirrored. About seven times slower."""
     truth: evaluate.Truth = "decoded"
     """decoded, or nearest: plain nearest colours, for comparison with figures published elsewhere."""
     device: predict.Device = "auto"
@@ -156,13 +159,19 @@ class Evaluate:
         indices = range(len(split))[: self.limit]
         with Progress(console=console) as bar:
             task = bar.add_task("scoring", total=len(indices))
-            found = evaluate.confusions(
-                predictor, split, variants, indices, self.height, self.truth, lambda done, _: bar.update(task, completed=done)
-            )
-        rows = {variant: evaluate.report(confusion) for variant, confusion in found.items()}
-        _print_scores(f"{self.name} on {len(indices)} pairs of {self.data} {self.split}", rows)
+            told = lambda done, _: bar.update(task, completed=done)  # noqa: E731
+            found = evaluate.tally(predictor, split, variants, indices, self.height, self.truth, self.best, told)
+        rows = {variant: evaluate.report(tally) for variant, tally in found.items()}
+        quality = ", best quality" if self.best else ""
+        _print_scores(f"{self.name} on {len(indices)} pairs of {self.data} {self.split}{quality}", rows)
         if self.json:
-            answer = {"weights": self.name, "split": self.split, "images": len(indices), "variants": rows}
+            answer = {
+                "weights": self.name,
+                "split": self.split,
+                "images": len(indices),
+                "best_quality": self.best,
+                "variants": rows,
+            }
             self.json.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.write_json(self.json, answer)
 
@@ -189,7 +198,7 @@ class Publish:
 
             card = publish.publish(self.run_folder, self.name, self.height, self.data, told)
         for height, scores in card.heights_tried.items():
-            words = ", ".join(f"FCN-{variant} {score:.4f}" for variant, score in scores.items())
+            words = ", ".join(f"{TITLES[variant]} {score:.4f}" for variant, score in scores.items())
             console.print(f"{height} pixels high: mean IoU {words} on the pairs held out of train", soft_wrap=True)
         _print_scores(f"{self.name} on {card.metrics['images']} pairs of {card.metrics['split']}", card.metrics["variants"])
         console.print(f"published {weights.FOLDER / self.name} ({card.bytes / 1e6:.1f} MB)", soft_wrap=True)
@@ -205,10 +214,12 @@ class Predict:
     """Folder to write to."""
     weights: str = weights.DEFAULT
     """The weights' name."""
-    variants: tuple[Variant, ...] = ()
+    variants: tuple[str, ...] = ()
     """Which to predict; all that the weights have, if none is named."""
     height: int | None = None
     """Working height in pixels; the card's, if none is given."""
+    best: bool = False
+    """Best quality: the mean of three sizes, each also mirrored. About seven times slower."""
     device: predict.Device = "auto"
     """auto: the GPU where there is one."""
 
@@ -227,13 +238,92 @@ class Predict:
         with Progress(console=console) as bar:
             for target, source in bar.track(jobs.items(), description="predicting"):
                 try:
-                    predict.write(predictor, card.sha256, source, target, variants, self.height)
+                    predict.write(predictor, card.sha256, source, target, variants, self.height, self.best)
                 except (photo.PhotoError, MemoryError) as error:
                     failed += 1
                     bar.console.print(f"[red]skipped[/] {escape(str(source))}: {escape(str(error))}", soft_wrap=True)
         console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done, in {self.out}", soft_wrap=True)
         if failed:
             raise CommandError(f"{failed} of {len(jobs)} files could not be predicted.")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Print every published network and every control beside each other, with ceilings, and draw them as a page of HTML."""
+
+    data: Path = train.TrainConfig.data
+    """Folder of the pairs: ceilings are computed on its val."""
+    controls: Path = Path("docs/controls")
+    """Folder of the cards of trainings that were scored for comparison only."""
+    out: Path | None = None
+    """File to draw to, ending in .html."""
+    json: Path | None = None
+    """File to write everything to."""
+    device: predict.Device = "auto"
+    """auto: the GPU where there is one."""
+
+    def run(self) -> None:
+        split = _load(self.data, "val")
+        cards = comparison.cards(self.controls)
+        with Progress(console=console, transient=True) as bar:
+            counting, timing = bar.add_task("ceilings"), bar.add_task("times")
+            limits = comparison.ceilings(split, lambda done, total: bar.update(counting, completed=done, total=total))
+            rows = comparison.rows(
+                cards, limits, self.device, lambda done, total: bar.update(timing, completed=done, total=total)
+            )
+        grid = Table("input", *(f"stride {s}" for s in comparison.STRIDES), title=f"ceilings: mean IoU on {len(split)} labels")
+        for height in comparison.HEIGHTS:
+            grid.add_row(f"{height}x{2 * height}", *(f"{limits[height, s]:.4f}" for s in comparison.STRIDES))
+        console.print(grid)
+        head = ("network", "weights", "start", "views", "parameters", "height", "pixel acc.", "mean acc.", "mean IoU", "95 %")
+        table = Table(*head, "boundary IoU", "ceiling", "ms")
+        for row in rows:
+            low, high = row.report["intervals"]["mean_iou"]
+            scores = (_figure(row.report[key]) for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"))
+            table.add_row(
+                row.network, row.weights, row.start, str(row.photos), f"{row.parameters / 1e6:.1f} M", str(row.height), *scores,
+                f"{low:.4f}–{high:.4f}", _figure(row.report["boundary_iou"]), _figure(row.ceiling), f"{1000 * row.seconds:.0f}",
+            )  # fmt: skip
+        console.print(table, soft_wrap=True)
+        if self.out:
+            comparison.write(rows, limits, self.out)
+            console.print(f"drawn to {self.out}", soft_wrap=True)
+        if self.json:
+            found = {"ceilings": [{"height": h, "stride": s, "mean_iou": v} for (h, s), v in limits.items()]}
+            checkpoint.write_json(self.json, found | {"rows": [asdict(row) for row in rows]})
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Mean IoU against working height for photos of several shapes and sizes, by which a card's rule is chosen."""
+
+    name: Positional[str]
+    """The weights' name."""
+    data: Path = train.TrainConfig.data
+    """Folder of the pairs: their val is cut to other shapes."""
+    count: int = 50
+    """Photos of each shape and size."""
+    device: predict.Device = "auto"
+    """auto: the GPU where there is one."""
+
+    def run(self) -> None:
+        predictor = predict.Predictor.of(self.name, self.device)
+        split = _load(self.data, "val")
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("scoring")
+            rows = resolution.study(
+                predictor, split, self.count, lambda done, total: bar.update(task, completed=done, total=total)
+            )
+        heights = sorted({height for row in rows for height in row["by_height"]})
+        table = Table(
+            "photos", "shape", "width", *map(str, heights), "rule: height", "rule: cover",
+            title=f"mean IoU of {TITLES[predictor.model.variants[-1]]} by working height, {self.count} photos a row",
+        )  # fmt: skip
+        for row in rows:
+            cells = (_figure(row["by_height"].get(height)) for height in heights)
+            rules = (f"{row['by_rule'][rule]:.4f}" for rule in ("height", "cover"))
+            table.add_row(row["source"], row["shape"], str(row["width"]), *cells, *rules)
+        console.print(table, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -317,6 +407,8 @@ Command = (
     | Annotated[Publish, subcommand("publish")]
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Weights, subcommand("weights")]
+    | Annotated[Comparison, subcommand("table")]
+    | Annotated[Resolution, subcommand("resolution")]
 )
 
 EXPECTED = (
@@ -351,10 +443,10 @@ def _load(data: Path, split: str) -> dataset.Split:
         return dataset.load(data, split, lambda done, total: bar.update(task, completed=done, total=total, visible=True))
 
 
-def _check_variants(predictor: predict.Predictor, variants: tuple[Variant, ...]) -> None:
+def _check_variants(predictor: predict.Predictor, variants: tuple[str, ...]) -> None:
     missing = [v for v in variants if v not in predictor.model.variants]
     if missing:
-        raise CommandError(f"These weights have no FCN-{missing[0]}; they have {', '.join(predictor.model.variants)}.")
+        raise CommandError(f"These weights have no {missing[0]}; they have {', '.join(predictor.model.variants)}.")
 
 
 def _check_height(height: int | None) -> None:
@@ -363,12 +455,23 @@ def _check_height(height: int | None) -> None:
 
 
 def _print_scores(title: str, rows: dict[str, dict]) -> None:
-    table = Table("", *(f"FCN-{v}" for v in VARIANTS if v in rows), title=title)
-    reports = [rows[v] for v in VARIANTS if v in rows]
-    for key in ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou"):
+    table = Table("", *(TITLES[v] for v in rows), title=title)
+    reports = list(rows.values())
+    for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
         table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(f"{r[key]:.4f}" for r in reports))
+        ends = [r["intervals"][key] for r in reports]
+        table.add_row("  95 % interval", *(f"{low:.4f}–{high:.4f}" for low, high in ends), style="dim")
+    for key in ("frequency_weighted_iou", "boundary_iou"):
+        table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(_figure(r[key]) for r in reports))
+    table.add_section()
+    for sizes in zip(*(r["by_size"] for r in reports), strict=True):
+        table.add_row(evaluate.size_words(sizes[0]), *(_figure(size["iou"]) for size in sizes))
     for group in ("category_iou", "iou"):
         table.add_section()
         for name in reports[0][group]:
-            table.add_row(name, *("–" if r[group][name] is None else f"{r[group][name]:.4f}" for r in reports))
+            table.add_row(name, *(_figure(r[group][name]) for r in reports))
     console.print(table)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

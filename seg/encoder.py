@@ -1,6 +1,7 @@
-"""ResNet-50 features from segmentation-models-pytorch, and the start they are trained from.
+"""Features of ResNet-50 and VGG-16 from segmentation-models-pytorch, and the start they are trained from.
 
-Source: He, Zhang, Ren, Sun 2015, "Deep Residual Learning for Image Recognition". Knows nothing of scores or classes.
+Sources: He, Zhang, Ren, Sun 2015, "Deep Residual Learning for Image Recognition"; Simonyan, Zisserman 2015, "Very Deep
+Convolutional Networks for Large-Scale Image Recognition". Knows nothing of scores or classes.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Literal
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-CHANNELS = {8: 512, 16: 1024, 32: 2048}
-"""Channels of the features at each stride that is scored."""
+Backbone = Literal["resnet50", "vgg16"]
+TITLES: dict[Backbone, str] = {"resnet50": "ResNet-50", "vgg16": "VGG-16"}
 
 Strides = Literal["v1", "v1.5"]
 """Where the first block of a stage halves its input: on its first 1x1 convolution (v1, He et al. 2015) or on its 3x3 (v1.5)."""
@@ -32,23 +33,41 @@ class Start:
 
 
 class Encoder(nn.Module):
-    """N x 3 x H x W image, both multiples of 32 -> features ``{8: N x 512 x H/8 x W/8, 16: N x 1024 x …, 32: N x 2048 x …}``."""
+    """N x 3 x H x W image, both multiples of 32 -> features ``{8: N x C x H/8 x W/8, 16: …, 32: …}``, C as `channels` says.
 
-    def __init__(self, strides: Strides = "v1.5") -> None:
+    ResNet-50 has 512, 1024 and 2048 channels at these strides, VGG-16 without its fully connected layers 512 at each.
+    """
+
+    def __init__(self, strides: Strides = "v1.5", backbone: Backbone = "resnet50") -> None:
         super().__init__()
         from segmentation_models_pytorch.encoders import get_encoder  # slow to import, and only needed to build one
 
-        self.resnet = get_encoder("resnet50", weights=None)
-        if strides == "v1":
-            for stage in (self.resnet.layer2, self.resnet.layer3, self.resnet.layer4):
-                stage[0].conv1.stride, stage[0].conv2.stride = stage[0].conv2.stride, stage[0].conv1.stride
+        built = get_encoder(backbone, weights=None)
+        self.channels: dict[int, int] = dict(zip((8, 16, 32), built.out_channels[3:], strict=True))
+        if backbone == "resnet50":
+            self.resnet = built
+            place_strides(built, strides)
+        else:
+            self.vgg = built
+
+    @property
+    def backbone(self) -> nn.Module:
+        """What a start is loaded into."""
+        return self.resnet if hasattr(self, "resnet") else self.vgg
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
-        *_, at8, at16, at32 = self.resnet(image)
+        *_, at8, at16, at32 = self.backbone(image)
         return {8: at8, 16: at16, 32: at32}
 
 
-def describe_start(name: str) -> Start:
+def place_strides(resnet: nn.Module, strides: Strides) -> None:
+    """Moves the strides of a ResNet built with those of v1.5 to where `strides` has them."""
+    if strides == "v1":
+        for stage in (resnet.layer2, resnet.layer3, resnet.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = stage[0].conv2.stride, stage[0].conv1.stride
+
+
+def describe_start(name: str, backbone: Backbone = "resnet50") -> Start:
     """The record of the start ``imagenet``, ``none`` or a safetensors FILE, without loading its tensors.
 
     Raises `StartError` where the file is missing or is no safetensors file.
@@ -56,7 +75,8 @@ def describe_start(name: str) -> Start:
     if name == "none":
         return Start("none")
     if name == "imagenet":
-        return Start("imagenet", source="segmentation-models-pytorch's ImageNet ResNet-50 (torchvision)", licence="BSD-3-Clause")
+        source = f"segmentation-models-pytorch's ImageNet {TITLES[backbone]} (torchvision)"
+        return Start("imagenet", source=source, licence="BSD-3-Clause")
     metadata = _open(Path(name)).metadata() or {}
     strides = metadata.get("strides", "v1.5")
     if strides not in ("v1", "v1.5"):
@@ -64,20 +84,20 @@ def describe_start(name: str) -> Start:
     return Start(Path(name).name, strides, metadata.get("source", "unknown"), metadata.get("licence", "see its source"))
 
 
-def load_start(encoder: Encoder, name: str) -> str:
-    """Fills the encoder with the start; its strides must be those of `describe_start`. Returns what was copied and dropped.
+def load_start(net: nn.Module, name: str, backbone: Backbone = "resnet50") -> str:
+    """Fills a backbone with the start; its strides must be those of `describe_start`. Returns what was copied and dropped.
 
     Raises `StartError` naming the first tensors that don't fit, or saying why the download failed.
     """
     if name == "none":
         return "encoder: parameters are random"
     if name == "imagenet":
-        state = _imagenet()
-        encoder.resnet.load_state_dict(state, strict=True)
+        state = _imagenet(backbone)
+        net.load_state_dict(state, strict=True)
         return f"encoder: {len(state)} tensors copied from ImageNet"
     with _open(Path(name)) as file:
         state = {key: file.get_tensor(key) for key in file.keys()}
-    wanted = encoder.resnet.state_dict()
+    wanted = net.state_dict()
     # torchvision's checkpoints carry a classifier that the encoder has not, and may lack the batch counters of batch-norm
     dropped = [key for key in state if key.startswith("fc.")]
     kept = [key for key in wanted if key.endswith("num_batches_tracked") and key not in state]
@@ -92,8 +112,8 @@ def load_start(encoder: Encoder, name: str) -> str:
     ]
     if wrong:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
-        raise StartError(f"{name} is no ResNet-50 in torchvision's names: {'; '.join(wrong[:3])}{more}.")
-    encoder.resnet.load_state_dict(state, strict=True)
+        raise StartError(f"{name} is no {TITLES[backbone]} in torchvision's names: {'; '.join(wrong[:3])}{more}.")
+    net.load_state_dict(state, strict=True)
     words = f"encoder: {len(copied)} tensors copied from {name}"
     words += f"; dropped {', '.join(dropped)}" if dropped else ""
     return words + (f"; {len(kept)} batch counters it lacks begin at 0" if kept else "")
@@ -108,11 +128,11 @@ def _open(path: Path):
         raise StartError(f"{path} is not a safetensors file ({error}).") from None
 
 
-def _imagenet() -> dict[str, Tensor]:
+def _imagenet(backbone: Backbone) -> dict[str, Tensor]:
     from segmentation_models_pytorch.encoders import get_encoder
 
     try:
-        return get_encoder("resnet50", weights="imagenet").state_dict()
+        return get_encoder(backbone, weights="imagenet").state_dict()
     except Exception as error:  # the hub's client raises many unrelated kinds
         raise StartError(
             "The ImageNet weights could not be downloaded from the Hugging Face hub "

@@ -1,6 +1,7 @@
-"""Masks against labels over a split: one confusion matrix per variant."""
+"""Masks against labels over a split: what is counted of each variant, and what is reported of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -8,41 +9,105 @@ from PIL import Image
 
 from seg import labels, metrics, preprocess
 from seg.dataset import Split, read_pair
-from seg.fcn import Variant
 from seg.predict import Predictor
 
 Truth = Literal["decoded", "nearest"]
+Progress = Callable[[int, int], None]
+
+SIZES = (1, 64, 256, 1024, 4096)
+"""Where the classes of size of the truth's connected parts begin, in pixels of the 256 x 256 labels."""
+
+
+@dataclass
+class Tally:
+    """What is counted of one variant over a split."""
+
+    confusions: list[np.ndarray] = field(default_factory=list)  # K x K, one a photo
+    boundary: np.ndarray = field(default_factory=lambda: np.zeros((2, len(labels.CLASSES)), np.int64))
+    segments: list[np.ndarray] = field(default_factory=list)  # rows of `metrics.segments`, one array a photo
+
+    def add(self, label: np.ndarray, mask: np.ndarray) -> None:
+        """Counts one photo."""
+        classes = len(labels.CLASSES)
+        self.confusions.append(metrics.confusion(label, mask, classes, labels.IGNORE).astype(np.int32))
+        self.boundary += metrics.boundary(label, mask, classes, labels.IGNORE)
+        self.segments.append(metrics.segments(label, mask, classes, labels.IGNORE))
 
 
 def confusions(
     predictor: Predictor,
     split: Split,
-    variants: Sequence[Variant],
+    variants: Sequence[str],
     indices: Sequence[int],
     working_height: int | None = None,
-    truth: Truth = "decoded",
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[Variant, np.ndarray]:
-    """The 19 x 19 confusion matrix of each variant over the pairs at `indices`, at the labels' own 256 x 256.
-
-    Every photo is unsquashed and goes the way of a user's photo. `truth` "nearest" scores against plain nearest colours, as
-    others did who published figures on these pairs; what is not one of the nineteen colours is then ignored.
-    """
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """The K x K confusion matrix of each variant over the pairs at `indices`, and nothing else: for choosing between settings."""
     classes = len(labels.CLASSES)
     totals = {variant: np.zeros((classes, classes), np.int64) for variant in variants}
-    for done, i in enumerate(indices):
-        label = split.labels[i] if truth == "decoded" else labels.nearest(read_pair(split.files[i])[1])
-        photo = preprocess.unsquash(Image.fromarray(split.photos[i]))
-        for variant, logits in predictor.logits(photo, variants, working_height).items():
-            mask, _ = preprocess.to_mask(logits, *label.shape)
+    for label, masks in _masks(predictor, split, variants, indices, working_height, "decoded", False, progress):
+        for variant, mask in masks.items():
             totals[variant] += metrics.confusion(label, mask, classes, labels.IGNORE)
-        if progress:
-            progress(done + 1, len(indices))
     return totals
 
 
-def report(confusion: np.ndarray) -> dict[str, Any]:
-    """What `evaluate --json` says of one variant; a class that occurs nowhere has the IoU null."""
+def tally(
+    predictor: Predictor,
+    split: Split,
+    variants: Sequence[str],
+    indices: Sequence[int],
+    working_height: int | None = None,
+    truth: Truth = "decoded",
+    best: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Tally]:
+    """Everything that `report` tells, of each variant over the pairs at `indices`, at the labels' own 256 x 256.
+
+    Every photo is unsquashed and goes the way of a user's photo, at several scales and flipped if `best`. `truth` "nearest"
+    scores against plain nearest colours, as others did who published figures on these pairs; what is not one of the nineteen
+    colours is then ignored.
+    """
+    tallies = {variant: Tally() for variant in variants}
+    for label, masks in _masks(predictor, split, variants, indices, working_height, truth, best, progress):
+        for variant, mask in masks.items():
+            tallies[variant].add(label, mask)
+    return tallies
+
+
+def _masks(
+    predictor: Predictor,
+    split: Split,
+    variants: Sequence[str],
+    indices: Sequence[int],
+    working_height: int | None,
+    truth: Truth,
+    best: bool,
+    progress: Progress | None,
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    for done, i in enumerate(indices):
+        label = split.labels[i] if truth == "decoded" else labels.nearest(read_pair(split.files[i])[1])
+        photo = preprocess.unsquash(Image.fromarray(split.photos[i]))
+        found = predictor.logits(photo, variants, working_height, best=best)
+        yield label, {variant: preprocess.to_mask(logits, *label.shape)[0] for variant, logits in found.items()}
+        if progress:
+            progress(done + 1, len(indices))
+
+
+def report(of: Tally) -> dict[str, Any]:
+    """What `evaluate --json` says of one variant; null where there is nothing to say, as of a class that occurs nowhere."""
+    stacked = np.stack(of.confusions)
+    inner, either = of.boundary
+    by_class = np.divide(inner, either, out=np.full(len(inner), np.nan), where=either > 0)
+    return summary(stacked.sum(0, dtype=np.int64)) | {
+        "intervals": {name: list(ends) for name, ends in metrics.interval(stacked).items()},
+        "boundary_iou": _number(np.nanmean(by_class)) if (either > 0).any() else None,
+        "boundary_iou_by_class": {name: _number(v) for name, v in zip(labels.NAMES, by_class, strict=True)},
+        "by_size": _by_size(np.concatenate(of.segments)),
+    }
+
+
+def summary(confusion: np.ndarray) -> dict[str, Any]:
+    """What is read off one confusion matrix."""
     scores = metrics.scores(confusion)
     groups = [labels.CATEGORIES.index(c.category) for c in labels.CLASSES]
     by_category = metrics.scores(metrics.merge(confusion, groups)).iou
@@ -55,6 +120,21 @@ def report(confusion: np.ndarray) -> dict[str, Any]:
         "category_iou": {name: _number(v) for name, v in zip(labels.CATEGORIES, by_category, strict=True)},
         "confusion": confusion.tolist(),
     }
+
+
+def _by_size(segments: np.ndarray) -> list[dict[str, Any]]:
+    """The mean IoU of the truth's connected parts, by their size in pixels."""
+    rows = []
+    for low, high in zip(SIZES, (*SIZES[1:], None), strict=True):
+        within = segments[(segments[:, 1] >= low) & (segments[:, 1] < (high or np.inf)), 2]
+        rows.append({"from": low, "below": high, "segments": len(within), "iou": _number(within.mean()) if len(within) else None})
+    return rows
+
+
+def size_words(size: dict[str, Any]) -> str:
+    """What a class of size of `report` is called."""
+    ends = f"{size['from']} pixels and more" if size["below"] is None else f"{size['from']}–{size['below'] - 1} pixels"
+    return f"parts of {ends}"
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""FCN-32s, FCN-16s and FCN-8s on one ResNet-50: scores, skips, learned upsampling, as three taps of one graph.
+"""FCN-32s, FCN-16s and FCN-8s on one encoder: scores, skips, learned upsampling, as three taps of one graph.
 
 Source: Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", section 4; the names of the
 layers are those of its published networks. Knows nothing of photos, training or files.
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seg.encoder import CHANNELS, Encoder, Strides
+from seg.encoder import Backbone, Encoder, Strides
 
 Variant = Literal["32s", "16s", "8s"]
 VARIANTS: tuple[Variant, ...] = ("32s", "16s", "8s")
@@ -47,25 +47,37 @@ def bilinear_kernel(factor: int) -> Tensor:
 class FCN(nn.Module):
     """N x 3 x H x W image of any size -> ``{variant: N x K x H x W fp32 logits}`` of the variants asked for: one encoder pass."""
 
-    def __init__(self, classes: int, variants: Sequence[Variant] = VARIANTS, strides: Strides = "v1.5") -> None:
+    def __init__(
+        self,
+        classes: int,
+        variants: Sequence[Variant] = VARIANTS,
+        strides: Strides = "v1.5",
+        backbone: Backbone = "resnet50",
+    ) -> None:
         super().__init__()
         self.variants = tuple(v for v in VARIANTS if v in variants)
         if not self.variants or len(self.variants) != len(set(variants)):
             raise ValueError(f"variants must be some of {', '.join(VARIANTS)}, not {', '.join(map(str, variants)) or 'none'}")
-        self.encoder = Encoder(strides)
+        self.encoder = Encoder(strides, backbone)
+        channels = self.encoder.channels
         finest = self.variants[-1]
-        self.score32 = _score(32, classes)
+        self.score32 = _score(channels[32], classes)
         if "32s" in self.variants:
             self.upscore32 = Upsample(classes, 32)
         if finest != "32s":
-            self.score16 = _score(16, classes)
+            self.score16 = _score(channels[16], classes)
             self.upscore2 = Upsample(classes, 2)
         if "16s" in self.variants:
             self.upscore16 = Upsample(classes, 16)
         if finest == "8s":
-            self.score8 = _score(8, classes)
+            self.score8 = _score(channels[8], classes)
             self.upscore4 = Upsample(classes, 2)  # the paper's upscore_pool4: the sum at stride 16 brought to stride 8
             self.upscore8 = Upsample(classes, 8)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """What a start is loaded into."""
+        return self.encoder.backbone
 
     def forward(self, image: Tensor, variants: Sequence[Variant] | None = None) -> dict[Variant, Tensor]:
         height, width = image.shape[-2:]
@@ -102,8 +114,8 @@ def pad_to_multiple(image: Tensor, multiple: int = 32) -> Tensor:
     return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
-def _score(stride: int, classes: int) -> nn.Conv2d:
-    score = nn.Conv2d(CHANNELS[stride], classes, 1)
+def _score(channels: int, classes: int) -> nn.Conv2d:
+    score = nn.Conv2d(channels, classes, 1)
     # from zero, as in the paper: training begins with every class equally likely and every skip adding nothing
     nn.init.zeros_(score.weight)
     nn.init.zeros_(score.bias)

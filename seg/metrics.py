@@ -1,4 +1,4 @@
-"""One confusion matrix and what is read off it.
+"""One confusion matrix and what is read off it; boundaries, segments and intervals.
 
 Add up one matrix over a whole split, as the Cityscapes evaluator does, and read the scores off the sum: the mean of per-picture
 scores is another number. This module knows nothing about classes' names, networks or files.
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int, ignore: int = 255) -> np.ndarray:
@@ -85,6 +86,60 @@ def merge(confusion: np.ndarray, groups: Sequence[int]) -> np.ndarray:
     member = np.zeros((max(groups, default=-1) + 1, len(groups)), np.int64)  # GxK, one 1 in each column
     member[list(groups), range(len(groups))] = 1
     return member @ confusion @ member.T
+
+
+def interval(confusions: np.ndarray, repeats: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """n x K x K matrices, one a picture -> 95 % intervals of pixel accuracy, mean accuracy and mean IoU over other such pictures.
+
+    The percentile bootstrap (Efron 1979, "Bootstrap methods"): n pictures are drawn with replacement, `repeats` times.
+    """
+    n, classes, _ = confusions.shape
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(n, np.full(n, 1 / n), size=repeats).astype(np.float64)
+    totals = (drawn @ confusions.reshape(n, -1)).reshape(repeats, classes, classes)
+    found = [scores(total) for total in totals]
+    names = ("pixel_accuracy", "mean_accuracy", "mean_iou")
+    return {name: tuple(np.nanpercentile([getattr(s, name) for s in found], (2.5, 97.5)).tolist()) for name in names}
+
+
+def boundary(truth: np.ndarray, prediction: np.ndarray, classes: int, ignore: int = 255, width: int = 3) -> np.ndarray:
+    """H x W truth and prediction -> 2 x K int64: each class's pixels in both boundary bands, and in either.
+
+    Boundary IoU (Cheng, Girshick, Dollár, Berg, Kirillov 2021) compares only what lies at most `width` pixels (as a king
+    walks) inside a class's outline. Add up the counts of many pictures and divide the first row by the second. Ignored pixels
+    have no boundary and are not counted; the picture's edge is no outline.
+    """
+    known = truth != ignore
+    of_truth, of_mask = known & _band(truth, width, ignore), known & _band(prediction, width, ignore)
+    hits = truth[of_truth & of_mask & (truth == prediction)]
+    counts = [np.bincount(ids, minlength=classes)[:classes] for ids in (hits, truth[of_truth], prediction[of_mask])]
+    return np.stack((counts[0], counts[1] + counts[2] - counts[0])).astype(np.int64)
+
+
+def _band(ids: np.ndarray, width: int, ignore: int) -> np.ndarray:
+    """Where another class than a pixel's own lies at most `width` pixels away."""
+    size = 2 * width + 1
+    high = ndimage.maximum_filter(np.where(ids == ignore, 0, ids + 1).astype(np.int16), size, mode="nearest")
+    low = ndimage.minimum_filter(np.where(ids == ignore, 999, ids + 1).astype(np.int16), size, mode="nearest")
+    return high != low
+
+
+def segments(truth: np.ndarray, prediction: np.ndarray, classes: int, ignore: int = 255) -> np.ndarray:
+    """H x W truth and prediction -> a row (class, pixels, IoU) for each connected part of the truth (8 neighbours).
+
+    A part is compared with all predicted parts of its class that touch it; what these cover of the class's other parts does not
+    count against it (the adjusted IoU of Rottmann et al. 2020, "Prediction error meta classification in semantic segmentation").
+    """
+    rows = []
+    around = np.ones((3, 3), int)
+    for k in np.unique(truth[truth < classes]):
+        parts, n = ndimage.label(truth == k, around)
+        found, m = ndimage.label((prediction == k) & (truth != ignore), around)
+        common = np.bincount(parts.ravel() * (m + 1) + found.ravel(), minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
+        area, hits = common[1:].sum(1), common[1:, 1:].sum(1)
+        beside = (common[1:, 1:] > 0) @ common[0, 1:]
+        rows.append(np.stack((np.full(n, k), area, hits / (area + beside)), 1))
+    return np.concatenate(rows) if rows else np.zeros((0, 3))
 
 
 def _check_square(confusion: np.ndarray) -> None:

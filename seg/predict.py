@@ -8,15 +8,21 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
+import torch.nn.functional as F
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from seg import masks, preprocess, weights
 from seg.checkpoint import write_atomic, write_json
-from seg.fcn import FCN, Variant, pad_to_multiple
+from seg.fcn import pad_to_multiple
+from seg.networks import Network
 from seg.photo import read_photo
 
 Device = Literal["auto", "cpu", "cuda"]
+
+
+BEST = (0.75, 1.0, 1.25)
+"""The sizes at which the best quality looks at a photo, as multiples of the working height."""
 
 
 class DeviceError(ValueError):
@@ -42,8 +48,8 @@ def bf16_is_fast(device: torch.device) -> bool:
 class Prediction:
     """What the network says of one photo, at the photo's own size."""
 
-    masks: dict[Variant, np.ndarray]  # H x W uint8 train ids
-    confidences: dict[Variant, np.ndarray]  # H x W float16, 0-1; empty if they were not asked for
+    masks: dict[str, np.ndarray]  # H x W uint8 train ids
+    confidences: dict[str, np.ndarray]  # H x W float16, 0-1; empty if they were not asked for
     seconds: dict[str, float]  # decode, preprocess, encoder, heads, post
     working_size: tuple[int, int]  # height, width
     device: str
@@ -52,9 +58,16 @@ class Prediction:
 class Predictor:
     """A network ready to predict; it is never changed, and several threads may use it at once."""
 
-    def __init__(self, model: FCN, working_height: int, device: torch.device, bf16: bool | None = None) -> None:
+    def __init__(
+        self,
+        model: Network,
+        working_height: int,
+        device: torch.device,
+        bf16: bool | None = None,
+        rule: preprocess.Rule = "cover",
+    ) -> None:
         self.model = model.to(device, memory_format=torch.channels_last).eval()
-        self.working_height = working_height
+        self.working_height, self.rule = working_height, rule
         self.device = device
         self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
 
@@ -62,20 +75,47 @@ class Predictor:
     def of(cls, name: str, device: Device = "auto", folder: Path = weights.FOLDER) -> "Predictor":
         """The published weights `name`. Raises `weights.WeightsError` where they are missing or damaged, and `DeviceError`."""
         model, card = weights.load(name, folder)
-        return cls(model, card.working_height, pick_device(device))
+        return cls(model, card.working_height, pick_device(device), rule=card.working_rule)
+
+    def at(self, working_height: int, rule: preprocess.Rule) -> "Predictor":
+        """The same network at another working resolution."""
+        return Predictor(self.model, working_height, self.device, self.bf16, rule)
+
+    def working_size(self, photo: Image.Image, working_height: int | None = None, factor: float = 1.0) -> tuple[int, int]:
+        """The height and width at which a photo goes through the network."""
+        return preprocess.working_size(*photo.size, round((working_height or self.working_height) * factor), self.rule)
 
     @torch.inference_mode()
     def logits(
         self,
         photo: Image.Image,
-        variants: Sequence[Variant],
+        variants: Sequence[str],
         working_height: int | None = None,
         seconds: dict[str, float] | None = None,
-    ) -> dict[Variant, Tensor]:
-        """RGB photo -> ``{variant: K x h x w fp32 logits}`` at working resolution; adds to `seconds` what each part took."""
+        best: bool = False,
+    ) -> dict[str, Tensor]:
+        """RGB photo -> ``{variant: K x h x w fp32 logits}`` at working resolution; adds to `seconds` what each part took.
+
+        `best` averages the probabilities over `BEST` sizes, each also mirrored, and gives their logarithms: slower, and better.
+        """
         seconds = {} if seconds is None else seconds
+        size = self.working_size(photo, working_height)
+        if not best:
+            return self._once(photo, variants, size, seconds)
+        total: dict[str, Tensor] = {}
+        for factor in BEST:
+            at = self.working_size(photo, working_height, factor)
+            for view, turn in ((photo, False), (ImageOps.mirror(photo), True)):
+                for variant, logits in self._once(view, variants, at, seconds).items():
+                    logits = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0].softmax(0)
+                    total[variant] = total.get(variant, 0) + (logits.flip(-1) if turn else logits)
+        return {variant: (chance / (2 * len(BEST))).clamp_(min=1e-9).log_() for variant, chance in total.items()}
+
+    def _once(
+        self, photo: Image.Image, variants: Sequence[str], size: tuple[int, int], seconds: dict[str, float]
+    ) -> dict[str, Tensor]:
         clock = _Clock(seconds, self.device)
-        height, width = preprocess.working_size(*photo.size, working_height or self.working_height)
+        height, width = size
         image = preprocess.to_image(photo, (height, width)).to(self.device, memory_format=torch.channels_last)
         clock.lap("preprocess")
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
@@ -88,34 +128,40 @@ class Predictor:
     def predict(
         self,
         photo: Image.Image | bytes | Path,
-        variants: Sequence[Variant] | None = None,
+        variants: Sequence[str] | None = None,
         working_height: int | None = None,
         with_confidence: bool = False,
+        best: bool = False,
     ) -> Prediction:
         """A photo, or a picture file -> `Prediction`.
 
         Raises `photo.PhotoError` for what is no readable picture, and MemoryError, with a sentence, where memory runs out.
         """
         try:
-            return self._predict(photo, variants or self.model.variants, working_height, with_confidence)
+            return self._predict(photo, variants or self.model.variants, working_height, with_confidence, best)
         except (MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when a CPU's memory runs out
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             raise MemoryError("There is not enough memory for this photo: choose a lower working height.") from error
 
     def _predict(
-        self, photo: Image.Image | bytes | Path, variants: Sequence[Variant], working_height: int | None, with_confidence: bool
+        self,
+        photo: Image.Image | bytes | Path,
+        variants: Sequence[str],
+        working_height: int | None,
+        with_confidence: bool,
+        best: bool,
     ) -> Prediction:
         seconds: dict[str, float] = {}
         clock = _Clock(seconds, self.device)
         if not isinstance(photo, Image.Image):
             photo = read_photo(photo)
         clock.lap("decode")
-        logits = self.logits(photo, variants, working_height, seconds)
+        logits = self.logits(photo, variants, working_height, seconds, best)
         clock = _Clock(seconds, self.device)
         decided = {v: preprocess.to_mask(scores, photo.height, photo.width, with_confidence) for v, scores in logits.items()}
         clock.lap("post")
-        size = preprocess.working_size(*photo.size, working_height or self.working_height)
+        size = self.working_size(photo, working_height)
         return Prediction(
             {v: mask for v, (mask, _) in decided.items()},
             {v: confidence for v, (_, confidence) in decided.items() if confidence is not None},
@@ -161,9 +207,11 @@ def plan(photos: Sequence[Path], out: Path) -> dict[Path, Path]:
     return found
 
 
-def write(predictor: Predictor, digest: str, source: Path, target: Path, variants: Sequence[Variant], height: int | None) -> None:
+def write(
+    predictor: Predictor, digest: str, source: Path, target: Path, variants: Sequence[str], height: int | None, best: bool
+) -> None:
     """Predicts one picture and writes ``target.VARIANT.png``, indexed masks, and ``target.json``. Raises `photo.PhotoError`."""
-    prediction = predictor.predict(source, variants, height)
+    prediction = predictor.predict(source, variants, height, best=best)
     target.parent.mkdir(parents=True, exist_ok=True)
     for variant, mask in prediction.masks.items():
         write_atomic(_named(target, f".{variant}.png"), masks.png(mask))
@@ -174,6 +222,7 @@ def write(predictor: Predictor, digest: str, source: Path, target: Path, variant
         "height": first.shape[0],
         "working_size": {"width": prediction.working_size[1], "height": prediction.working_size[0]},
         "shares": {variant: masks.shares(mask) for variant, mask in prediction.masks.items()},
+        "best_quality": best,
         "seconds": prediction.seconds,
         "device": prediction.device,
         "weights_sha256": digest,

@@ -3,6 +3,8 @@
 Knows nothing of files, labels or networks.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,9 +27,20 @@ WIDEST = 65_536
 _STRIP = 4_000_000  # output pixels x classes held at once while logits are brought up to the photo's size
 
 
-def working_size(width: int, height: int, working_height: int) -> tuple[int, int]:
-    """A photo's width and height in pixels -> (height, width) at which it goes through the network: its aspect is kept."""
-    scale = min(working_height / height, MAX_SIDE / max(width, height))
+Rule = Literal["height", "cover"]
+"""What a working height h means for photos that are not 2:1: they are brought to h pixels high; or they cover 2h x h."""
+
+
+def working_size(width: int, height: int, working_height: int, rule: Rule = "cover") -> tuple[int, int]:
+    """A photo's width and height in pixels -> (height, width) at which it goes through the network: its aspect is kept.
+
+    Cameras see about as wide as each other, not as high: a 4:3 photo brought to the height of a 2:1 photo shows the same car
+    smaller. Covering the 2:1 box instead shows it about as large (`seg.resolution` measures both rules).
+    """
+    scale = working_height / height
+    if rule == "cover":
+        scale = max(scale, PAIR_ASPECT * working_height / width)
+    scale = min(scale, MAX_SIDE / max(width, height))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from seg import dataset, evaluate, labels, preprocess, weights
+from seg import dataset, evaluate, labels, metrics, preprocess, weights
 from seg.checkpoint import Run
-from seg.fcn import FCN
+from seg.networks import TITLES, build
 from seg.predict import Predictor, pick_device
 from seg.train import TrainConfig
 
@@ -67,54 +67,60 @@ def publish(
     content = to_safetensors(stripped, {"format": "pt"})
 
     def predictor(state: dict[str, Tensor], bf16: bool | None = None) -> Predictor:
-        model = FCN(len(labels.CLASSES), config.variants, stored["start"]["strides"])
+        model = build(config.arch, len(labels.CLASSES), config.variants, stored["start"]["strides"])
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
         return Predictor(model, config.height, pick_device("auto"), bf16)
 
-    def score(of: Predictor, split: dataset.Split, pairs: range, height: int, what: str) -> dict[str, Any]:
-        told = None if progress is None else lambda done, total: progress(what, done, total)
-        found = evaluate.confusions(of, split, config.variants, pairs, height, progress=told)
-        return {variant: evaluate.report(confusion) for variant, confusion in found.items()}
+    def telling(what: str) -> evaluate.Progress | None:
+        return None if progress is None else lambda done, total: progress(what, done, total)
+
+    def score(of: Predictor, height: int, what: str, best: bool = False) -> dict[str, Any]:
+        found = evaluate.tally(of, split, config.variants, range(len(split)), height, best=best, progress=telling(what))
+        return {variant: evaluate.report(each) for variant, each in found.items()}
 
     stored_as, trained_as = predictor(stripped), predictor(full, bf16=False)
     tried = {}
     if working_height is None and config.holdout:
-        split = dataset.load(data or config.data, "train")
-        held, finest = range(len(split) - config.holdout, len(split)), stored_as.model.variants[-1]
+        train = dataset.load(data or config.data, "train")
+        held, finest = range(len(train) - config.holdout, len(train)), stored_as.model.variants[-1]
         for height in (round(config.height * factor) for factor in HEIGHTS):
-            scores = score(stored_as, split, held, height, f"{height} pixels high, held-out pairs")
-            tried[str(height)] = {variant: scores[variant]["mean_iou"] for variant in scores}
+            told = telling(f"{height} pixels high, held-out pairs")
+            found = evaluate.confusions(stored_as, train, config.variants, held, height, told)
+            tried[str(height)] = {variant: metrics.scores(each).mean_iou for variant, each in found.items()}
         working_height = int(max(tried, key=lambda height: tried[height][finest]))
     height = working_height or config.height
     split = dataset.load(data or config.data, "val")
-    half = score(stored_as, split, range(len(split)), height, "val")
-    single = score(trained_as, split, range(len(split)), height, "val, in float32")
+    half = score(stored_as, height, "val")
+    single = score(trained_as, height, "val, in float32")
     for variant in config.variants:
         for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
             if not abs(half[variant][key] - single[variant][key]) <= TOLERANCE:
                 raise PublishError(
-                    f"As published the {key.replace('_', ' ')} of FCN-{variant} is {half[variant][key]:.4f}, in float32 "
+                    f"As published the {key.replace('_', ' ')} of {TITLES[variant]} is {half[variant][key]:.4f}, in float32 "
                     f"{single[variant][key]:.4f}: more than {TOLERANCE} apart. Nothing was published."
                 )
+    best = score(stored_as, height, "val, best quality", best=True)
 
     card = weights.Card(
         format=weights.FORMAT,
         name=name,
-        architecture=weights.ARCHITECTURE,
+        architecture=config.arch,
         variants=list(config.variants),
         classes=list(labels.NAMES),
         mean=list(preprocess.MEAN),
         std=list(preprocess.STD),
         working_height=height,
+        working_rule=stored_as.rule,
         heights_tried=tried,
         encoder=stored["start"],
-        parent=None,
+        parent=stored["parent"],
         command=stored["command"],
         config=config.to_json(),
         hours=round(state["seconds"] / 3600, 2),
+        photos=state["step"] * config.batch_size,
         data=state["digests"],
         decoder_version=stored["decoder_version"],
-        metrics={"split": "val", "images": len(split), "digest": split.digest, "variants": half},
+        metrics={"split": "val", "images": len(split), "digest": split.digest, "variants": half, "best": best},
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
         parameters=sum(

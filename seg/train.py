@@ -5,8 +5,10 @@ of an unbroken one: the order of the pairs and their views derive from (seed, st
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import errno
+import hashlib
 import json
 import math
 import shlex
@@ -23,18 +25,36 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from seg import dataset, evaluate, labels
+from seg import dataset, evaluate, labels, weights
 from seg.augment import augment
 from seg.checkpoint import Run, save_tensors
-from seg.encoder import describe_start, load_start
-from seg.fcn import FCN, VARIANTS, Variant
+from seg.encoder import Start, describe_start, load_start
+from seg.networks import ARCHITECTURES, TITLES, Architecture, build
 from seg.predict import Device, Predictor, bf16_is_fast, pick_device
+
+FACTS = ("command", "decoder_version", "start", "parent")
+"""What a run's config.json holds beside the settings: how it was started, the decoder of its labels, the encoder's `Start`, and
+the `Lineage` of what it went on from."""
 
 
 class TrainError(RuntimeError):
     """A training that cannot start or go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a training went on from: published weights or a finished run."""
+
+    name: str
+    sha256: str  # of the file
+    command: str
+    hours: float
+    photos: int
+    parent: dict[str, Any] | None  # the Lineage of what that had gone on from
 
 
 @dataclass(frozen=True)
@@ -45,10 +65,14 @@ class TrainConfig:
     """Folder of the pairs: train/1.jpg … and val/1.jpg …"""
     out: Path = Path("runs/fcn")
     """The run's folder, new or empty."""
-    variants: tuple[Variant, ...] = VARIANTS
-    """Which networks to train, as taps of one."""
+    arch: Architecture = "fcn-resnet50"
+    """What to train: the FCN family, or a rival."""
+    variants: tuple[str, ...] = ()
+    """Which of an FCN's variants 32s, 16s, 8s to train, as taps of one network; all of them, if none is named."""
     encoder_weights: str = "imagenet"
-    """The encoder's start: imagenet (downloaded), none, or a safetensors file of a ResNet-50 in torchvision's names."""
+    """The encoder's start: imagenet (downloaded), none, or a safetensors file of it in torchvision's names."""
+    parent: str = ""
+    """Go on from these: published weights, or a finished run's folder. What fits is copied; --encoder-weights is not used."""
     mix: tuple[str, ...] = ()
     """Further sets of pairs, as DIR:SHARE: 0.1 adds a tenth as many views as the data has pairs to every epoch."""
     holdout: int = 200
@@ -77,6 +101,10 @@ class TrainConfig:
     """How the learning rate falls to 0: (1 - progress) ** 0.9, or half a cosine."""
     warmup: int = 100
     """Steps over which the learning rate rises from 0."""
+    frozen_norm: bool = False
+    """Keep batch-norm's means and variances as they were at the start."""
+    ema: float = 0.0
+    """Decay per step of a running average of all parameters, which is then what is scored and kept; 0: no average."""
     clip: float = 5.0
     """Longest gradient (norm over all parameters)."""
     seed: int = 0
@@ -93,7 +121,12 @@ class TrainConfig:
             if wrong:
                 raise TrainError(sentence)
 
-        refuse(not self.variants, "Choose at least one of the variants 32s, 16s, 8s.")
+        kind = ARCHITECTURES[self.arch]
+        wrong = [v for v in self.variants if v not in kind.variants]
+        refuse(bool(wrong), f"{kind.words} has no variant {', '.join(wrong)}; it comes as {', '.join(kind.variants)}.")
+        object.__setattr__(self, "variants", tuple(v for v in kind.variants if not self.variants or v in self.variants))
+        refuse(not 0 <= self.ema < 1, "--ema must be from 0 to below 1.")
+        refuse(bool(self.parent) and self.encoder_weights != "imagenet", "--parent brings its encoder: drop --encoder-weights.")
         for name in ("epochs", "batch_size", "checkpoint_every"):
             refuse(getattr(self, name) < 1, f"--{name.replace('_', '-')} must be at least 1.")
         for name in ("holdout", "warmup", "color", "class_weights", "weight_decay"):
@@ -109,7 +142,7 @@ class TrainConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
         """The settings in a run's config.json. Raises `TrainError` for what this version does not know."""
-        values = {k: v for k, v in values.items() if k not in ("command", "decoder_version", "start")}
+        values = {k: v for k, v in values.items() if k not in FACTS}
         unknown = values.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
             raise TrainError(f"The run's config.json has settings that this version does not know: {', '.join(sorted(unknown))}.")
@@ -120,7 +153,11 @@ class TrainConfig:
 def train(config: TrainConfig) -> None:
     """Starts a run in ``config.out``. Raises `TrainError`, `RunError`, `DatasetError`, `StartError` or `DeviceError`."""
     # all that can be refused is refused before the folder is made
-    start = describe_start(config.encoder_weights)
+    backbone = ARCHITECTURES[config.arch].backbone
+    if config.parent:
+        _, start, parent = _parent(config.parent)
+    else:
+        start, parent = describe_start(config.encoder_weights, backbone), None
     pick_device(config.device)
     pairs = len(dataset.find(config.data, "train"))
     if pairs - config.holdout < config.batch_size:
@@ -133,6 +170,7 @@ def train(config: TrainConfig) -> None:
     run = Run(config.out)
     command = "python -m seg " + shlex.join(sys.argv[1:])
     facts = {"command": command, "decoder_version": labels.DECODER_VERSION, "start": dataclasses.asdict(start)}
+    facts["parent"] = parent and dataclasses.asdict(parent)
     run.create(config.to_json() | facts)
     _work(run, config)
 
@@ -153,6 +191,7 @@ def resume(folder: Path) -> None:
 
 def _work(run: Run, config: TrainConfig) -> None:
     session = None
+    _keep_freed_memory()
     try:
         run.beat(0, "running")  # before the slow beginning, so that no other process takes the run as well
         session = _Session(run, config)
@@ -167,6 +206,14 @@ def _work(run: Run, config: TrainConfig) -> None:
         if isinstance(error, (TrainError, ValueError)) or not isinstance(error, Exception):
             raise
         raise TrainError(f"{message} The last checkpoint is kept; go on with --resume {run.folder}.") from error
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep what is freed: else it returns each large tensor and gets it anew, zeroed: 0.4 of a CPU step."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((-4, 0), (-1, -1), (-2, 500_000_000)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD (malloc.h)
+            mallopt(parameter, value)
 
 
 def _explain(error: BaseException) -> str:
@@ -188,6 +235,10 @@ def _graceful() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+AVERAGE = "average."
+"""Before the names of the running average's tensors in a checkpoint."""
 
 
 class _Session:
@@ -213,12 +264,17 @@ class _Session:
         self.class_weight = self._class_weight()
 
         torch.manual_seed(config.seed)
-        model = FCN(len(labels.CLASSES), config.variants, run.config()["start"]["strides"])
+        model = build(config.arch, len(labels.CLASSES), config.variants, run.config()["start"]["strides"])
         found = run.latest()
-        if found is None:
-            run.log(load_start(model.encoder, config.encoder_weights))
+        if found is None and config.parent:
+            run.log(_inherit(model, config))
+        elif found is None:
+            run.log(load_start(model.backbone, config.encoder_weights, ARCHITECTURES[config.arch].backbone))
         self.model = model.to(self.device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(_groups(model, config), fused=True)
+        self.average = None
+        if config.ema:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
         self.step, self.seconds = 0, 0.0
         if found is not None:
             self._restore(*found)
@@ -242,7 +298,9 @@ class _Session:
     def _restore(self, model: dict[str, Tensor], optimizer: dict[str, Any], state: dict[str, Any]) -> None:
         if state["digests"] != self.digests:
             raise TrainError("The pairs are no longer those that this run began with. Restore them, or begin a new run.")
-        self.model.load_state_dict(model)
+        if self.average is not None:
+            self.average.load_state_dict({k.removeprefix(AVERAGE): v for k, v in model.items() if k.startswith(AVERAGE)})
+        self.model.load_state_dict({k: v for k, v in model.items() if not k.startswith(AVERAGE)})
         # in the parameters' own memory layout: in another one sums run in another order, and the last bit differs
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for index, entry in optimizer["state"].items():
@@ -293,9 +351,13 @@ class _Session:
                     words = f"Stopped at step {self.step}, saved. Go on with: python -m seg train --resume {run.folder}"
                     bar.console.print(words, soft_wrap=True, markup=False, highlight=False)
                     return "stopped"
-        save_tensors(run.folder / "model.safetensors", self.accelerator.unwrap_model(self.model).state_dict())
+        save_tensors(run.folder / "model.safetensors", self._result().state_dict())
         run.log("finished")
         return "finished"
+
+    def _result(self) -> nn.Module:
+        """What is scored and kept: the average where there is one."""
+        return self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
 
     def _order(self, epoch: int) -> Tensor:
         """The pairs of an epoch as rows (set, index), shuffled."""
@@ -317,6 +379,10 @@ class _Session:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * factor
         self.model.train()
+        if config.frozen_norm:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         with self.accelerator.autocast():
             logits = self.model(image)
         losses = {f"loss_{v}": _loss(scores, label, config.loss, self.class_weight) for v, scores in logits.items()}
@@ -324,10 +390,14 @@ class _Session:
         self.accelerator.backward(sum(losses.values()))
         self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.accelerator.unwrap_model(self.model))
         return {k: v.detach() for k, v in losses.items()}, config.lr * factor
 
     def _save(self) -> None:
         model = self.accelerator.unwrap_model(self.model).state_dict()
+        if self.average is not None:
+            model |= {AVERAGE + key: value for key, value in self.average.state_dict().items()}
         if not all(bool(torch.isfinite(v).all()) for v in model.values() if v.is_floating_point()):
             raise TrainError(
                 f"Parameters are no numbers any more at step {self.step}: start again with a lower --lr and --encoder-lr."
@@ -338,8 +408,7 @@ class _Session:
     def _evaluate(self, epoch: int, bar: Progress) -> None:
         if not self.config.holdout:
             return
-        model = self.accelerator.unwrap_model(self.model)
-        predictor = Predictor(model, self.config.height, self.device, self.accelerator.mixed_precision == "bf16")
+        predictor = Predictor(self._result(), self.config.height, self.device, self.accelerator.mixed_precision == "bf16")
         task = bar.add_task("", total=self.config.holdout, epoch=f"{epoch + 1} held out", loss="–")
         held = range(self.kept, len(self.main))
 
@@ -351,11 +420,11 @@ class _Session:
         bar.remove_task(task)
         line: dict[str, Any] = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
         for variant, confusion in found.items():
-            scores = evaluate.report(confusion)
+            scores = evaluate.summary(confusion)
             scores.pop("confusion")
             line[variant] = scores
         self.run.record(line)
-        words = [f"FCN-{v} mean IoU {line[v]['mean_iou']:.3f} pixel accuracy {line[v]['pixel_accuracy']:.3f}" for v in found]
+        words = [f"{TITLES[v]} mean IoU {line[v]['mean_iou']:.3f} pixel accuracy {line[v]['pixel_accuracy']:.3f}" for v in found]
         self.run.log(f"epoch {epoch + 1}: {'; '.join(words)}")
         bar.console.print(f"epoch {epoch + 1} on {self.config.holdout} held-out pairs: {'; '.join(words)}")
 
@@ -364,6 +433,44 @@ def _load(data: Path) -> dataset.Split:
     with Progress(transient=True) as bar:
         task = bar.add_task(f"decoding {escape(str(data))}", visible=False)
         return dataset.load(data, "train", lambda done, total: bar.update(task, completed=done, total=total, visible=True))
+
+
+def _parent(name: str) -> tuple[dict[str, Tensor], Start, Lineage]:
+    """The parameters of what a training goes on from, its encoder's record and its own."""
+    folder = Path(name)
+    run = Run(folder)
+    found = run.latest() if (folder / "model.safetensors").is_file() else None
+    if found is None:
+        model, card = weights.load(name)
+        return (
+            model.state_dict(),
+            Start(**card.encoder),
+            Lineage(name, card.sha256, card.command, card.hours, card.photos, card.parent),
+        )
+    stored, state, file = run.config(), found[2], folder / "model.safetensors"
+    hours, photos = round(state["seconds"] / 3600, 2), state["step"] * stored["batch_size"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return (
+        load_file(file),
+        Start(**stored["start"]),
+        Lineage(name, digest, stored["command"], hours, photos, stored.get("parent")),
+    )
+
+
+def _inherit(model: nn.Module, config: TrainConfig) -> str:
+    """Fills a network with what fits of its parent's parameters. Returns what was copied, what is new and what was dropped."""
+    state = _parent(config.parent)[0]
+    own = model.state_dict()
+    copied = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    if not copied:
+        raise TrainError(f"Nothing of {config.parent} fits {ARCHITECTURES[config.arch].words}.")
+    model.load_state_dict(own | copied)
+
+    def layers(keys) -> str:
+        return ", ".join(sorted({key.split(".")[0] for key in keys})) or "none"
+
+    new, dropped = own.keys() - copied.keys(), state.keys() - copied.keys()
+    return f"{config.parent}: {len(copied)} tensors copied; new: {layers(new)}; dropped: {layers(dropped)}"
 
 
 def _mix(text: str) -> tuple[str, float]:
@@ -379,8 +486,9 @@ def _mix(text: str) -> tuple[str, float]:
 def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     """Encoder and heads, each with and without weight decay: biases, batch-norm and upsampling kernels are not decayed."""
     groups = []
+    encoder = set(model.backbone.parameters())
     for is_encoder, rate in ((True, config.encoder_lr), (False, config.lr)):
-        named = [(n, p) for n, p in model.named_parameters() if n.startswith("encoder.") == is_encoder]
+        named = [(n, p) for n, p in model.named_parameters() if (p in encoder) == is_encoder]
         decayed = [p for n, p in named if p.ndim > 1 and not n.startswith("upscore")]
         plain = [p for n, p in named if p.ndim <= 1 or n.startswith("upscore")]
         groups += [

@@ -17,15 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from seg.encoder import Start
-from seg.fcn import FCN, VARIANTS
 from seg.labels import NAMES
-from seg.preprocess import MEAN, STD
+from seg.networks import ARCHITECTURES, Network, build
+from seg.preprocess import MEAN, STD, Rule
 
 FOLDER = Path(os.environ.get("SEG_WEIGHTS", Path(__file__).parent.parent / "weights"))
 """The registry; ``SEG_WEIGHTS`` moves it."""
 DEFAULT = "fcn-resnet50-cityscapes"
-FORMAT = 1
-ARCHITECTURE = "fcn-resnet50"
+FORMAT = 2
 FILE, CARD = "model.safetensors", "card.json"
 
 
@@ -44,16 +43,18 @@ class Card:
     classes: list[str]
     mean: list[float]
     std: list[float]
-    working_height: int  # pixels; the height at which a photo goes through the network
+    working_height: int  # pixels; the height at which a 2:1 photo goes through the network
+    working_rule: str  # what that means for other photos: `preprocess.Rule`
     heights_tried: dict[str, dict[str, float]]  # mean IoU by height and variant on pairs held out of train, to choose by
     encoder: dict[str, str]  # `encoder.Start`: name, strides, source, licence
-    parent: str | None  # the weights that the training went on from
+    parent: dict[str, Any] | None  # what the training went on from: `train.Lineage`
     command: str  # the literal training command
     config: dict[str, Any]  # all of the training's settings
-    hours: float  # of training, on one machine
+    hours: float  # of training, on one machine, without the parent's
+    photos: int  # views that the training saw, without the parent's
     data: dict[str, str]  # what it was trained on -> digest
     decoder_version: int
-    metrics: dict[str, Any]  # split, images, and per variant what `evaluate` printed of this very file
+    metrics: dict[str, Any]  # split, images, and what `evaluate` printed of this very file: variants, best (quality)
     sha256: str
     bytes: int
     parameters: int
@@ -99,12 +100,17 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         raise WeightsError(f"The card of {name} has format {card.format}; this version reads format {FORMAT}. Update Street FCN.")
     if card.name != name:
         raise WeightsError(f"The card in {folder / name} is that of {card.name}.")
-    if tuple(card.classes) != NAMES or not card.variants or not all(variant in VARIANTS for variant in card.variants):
-        raise WeightsError(f"The card of {name} is refused: its classes or variants are not those of this version.")
-    if (card.architecture, tuple(card.mean), tuple(card.std)) != (ARCHITECTURE, MEAN, STD):
-        raise WeightsError(f"The card of {name} is refused: its architecture or preprocessing is not that of this version.")
+    if tuple(card.classes) != NAMES or not card.variants:
+        raise WeightsError(f"The card of {name} is refused: its classes are not those of this version.")
+    kind = ARCHITECTURES.get(card.architecture)
+    if kind is None or not all(variant in kind.variants for variant in card.variants):
+        raise WeightsError(f"The card of {name} is refused: its architecture or variants are not those of this version.")
+    if (tuple(card.mean), tuple(card.std)) != (MEAN, STD):
+        raise WeightsError(f"The card of {name} is refused: its preprocessing is not that of this version.")
     if not 32 <= card.working_height <= 2048:
         raise WeightsError(f"The card of {name} is refused: its working height is not from 32 to 2048.")
+    if card.working_rule not in typing.get_args(Rule):
+        raise WeightsError(f"The card of {name} is refused: its working rule is not one of this version.")
     if card.encoder.keys() != Start.__annotations__.keys() or card.encoder["strides"] not in ("v1", "v1.5"):
         raise WeightsError(f"The card of {name} is refused: its encoder is not described as this version does. Publish it again.")
     return card
@@ -115,10 +121,10 @@ def verify(name: str, folder: Path = FOLDER) -> Card:
     return _read(name, folder)[0]
 
 
-def load(name: str, folder: Path = FOLDER) -> tuple[FCN, Card]:
+def load(name: str, folder: Path = FOLDER) -> tuple[Network, Card]:
     """The network with the published parameters in fp32, and its card. Raises `WeightsError`."""
     card, content = _read(name, folder)
-    model = FCN(len(card.classes), card.variants, Start(**card.encoder).strides)
+    model = build(card.architecture, len(card.classes), card.variants, Start(**card.encoder).strides)
     try:
         state = load_tensors(content)
         model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})

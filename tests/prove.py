@@ -21,6 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from test_labels import as_pair_label, majority  # noqa: E402
 
 from seg import dataset, evaluate, labels, scenes, weights  # noqa: E402
+from seg.networks import TITLES  # noqa: E402
 from seg.predict import Predictor  # noqa: E402
 
 REAL = ROOT / "data" / "cityscapes-image-pairs"
@@ -65,8 +66,8 @@ def weights_on(data: Path, title: str) -> None:
     found = evaluate.confusions(predictor, split, predictor.model.variants, range(len(split)))
     print(f"\n## {weights.DEFAULT} on {len(split)} {title}\n\n| | pixel accuracy | mean accuracy | mean IoU |\n|---|---|---|---|")
     for variant, confusion in found.items():
-        told = evaluate.report(confusion)
-        print(f"| FCN-{variant} | {told['pixel_accuracy']:.4f} | {told['mean_accuracy']:.4f} | {told['mean_iou']:.4f} |")
+        told = evaluate.summary(confusion)
+        print(f"| {TITLES[variant]} | {told['pixel_accuracy']:.4f} | {told['mean_accuracy']:.4f} | {told['mean_iou']:.4f} |")
 
 
 def runs_killed_at_random(folder: Path, kills: int = 12) -> None:

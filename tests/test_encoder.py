@@ -34,7 +34,7 @@ def test_a_file_in_torchvision_names_is_loaded_with_or_without_classifier_and_co
     start = describe_start(str(path))
     assert (start.name, start.strides, start.source) == ("start.safetensors", "v1", "test")
     loaded = Encoder(start.strides)
-    said = load_start(loaded, str(path))
+    said = load_start(loaded.backbone, str(path))
     assert "265 tensors copied" in said and "dropped fc.bias, fc.weight" in said and "53 batch counters" in said
     torch.testing.assert_close(loaded.resnet.conv1.weight, resnet.resnet.conv1.weight, atol=1e-3, rtol=1e-3)
 
@@ -47,7 +47,7 @@ def test_a_wrong_file_is_refused_with_the_first_tensors_that_do_not_fit(resnet, 
     path = tmp_path / "wrong.safetensors"
     save_file(state, path)
     with pytest.raises(StartError) as refused:
-        load_start(Encoder(), str(path))
+        load_start(Encoder().backbone, str(path))
     for part in ("layer1.0.conv1.weight is missing", "backbone.x is unknown", "conv1.weight is (64, 3, 3, 3), not (64, 3, 7, 7)"):
         assert part in str(refused.value)
 
@@ -81,7 +81,7 @@ def test_imagenet_weights_come_from_the_hub_and_their_absence_is_told(resnet, mo
 
     monkeypatch.setattr(smp, "get_encoder", hub)
     filled = Encoder(describe_start("imagenet").strides)
-    load_start(filled, "imagenet")
+    load_start(filled.backbone, "imagenet")
     assert torch.equal(filled.resnet.conv1.weight, resnet.resnet.conv1.weight)
 
     def unreachable(name, weights):
@@ -89,4 +89,4 @@ def test_imagenet_weights_come_from_the_hub_and_their_absence_is_told(resnet, mo
 
     monkeypatch.setattr(smp, "get_encoder", unreachable)
     with pytest.raises(StartError, match="could not be downloaded"):
-        encoder._imagenet()
+        encoder._imagenet("resnet50")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from seg.metrics import confusion, merge, scores
+from seg.metrics import boundary, confusion, interval, merge, scores, segments
 
 
 def test_five_pixels_by_hand():
@@ -84,3 +84,72 @@ def test_shapes_of_matrices_are_checked():
         merge(np.zeros((2, 2), int), [0, -1])
     with pytest.raises(ValueError, match="square"):
         scores(np.zeros((2, 3), int))
+
+
+def test_boundary_counts_by_hand():
+    truth = np.zeros((9, 20), np.uint8)
+    truth[:, 10:] = 1
+    assert boundary(truth, truth, 3).tolist() == [[27, 27, 0], [27, 27, 0]]  # three columns on each side
+    shifted = np.roll(truth, 1, 1)
+    shifted[:, 0] = 0
+    # the bands 7-9 and 8-10 of class 0, where both say 0: columns 8 and 9
+    assert boundary(truth, shifted, 3)[:, 0].tolist() == [18, 36]
+    assert boundary(truth, np.zeros_like(truth), 3).tolist() == [[0, 0, 0], [27, 27, 0]]
+
+
+def test_the_boundary_leaves_out_what_is_ignored_and_the_pictures_edge():
+    truth = np.zeros((9, 20), np.uint8)
+    assert boundary(truth, truth, 2).sum() == 0
+    truth[:, 10:] = 255
+    assert boundary(truth, np.zeros_like(truth), 2).sum() == 0
+    mask = np.where(np.arange(20) < 12, 0, 1).astype(np.uint8)[None].repeat(9, 0)
+    assert boundary(truth, mask, 2, width=2).sum() == 0  # its outline lies where nothing is known, its band at 10 and 11
+
+
+def test_segments_by_hand():
+    truth = np.zeros((6, 12), np.uint8)
+    truth[1:3, 1:3] = 1  # found whole, with two pixels too many
+    truth[1:3, 8:10] = 1  # not found
+    mask = np.zeros_like(truth)
+    mask[1:3, 1:4] = 1
+    of_one = {tuple(row) for row in segments(truth, mask, 2) if row[0] == 1}
+    assert of_one == {(1, 4, 4 / 6), (1, 4, 0)}
+    joined = np.zeros_like(truth)
+    joined[1:3, 1:10] = 1  # one predicted part over both: what it covers of the other one does not count against it
+    assert {tuple(row) for row in segments(truth, joined, 2) if row[0] == 1} == {(1, 4, 4 / 14)}
+    assert segments(np.full((4, 4), 255, np.uint8), np.zeros((4, 4), np.uint8), 2).shape == (0, 3)
+
+
+def test_parts_that_touch_at_a_corner_are_one():
+    truth = np.eye(4, dtype=np.uint8)
+    assert [tuple(row) for row in segments(truth, truth, 2) if row[0] == 1] == [(1, 4, 1)]
+
+
+def test_the_interval_narrows_with_more_pictures_and_holds_the_score():
+    rng = np.random.default_rng(1)
+
+    def pictures(n: int) -> np.ndarray:
+        return np.stack([[[h, 100 - h], [10, 90]] for h in rng.integers(40, 100, n)])
+
+    widths = []
+    for n in (10, 1000):
+        matrices = pictures(n)
+        found = interval(matrices)
+        for name in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
+            low, high = found[name]
+            assert low < getattr(scores(matrices.sum(0)), name) < high
+        widths.append(found["mean_iou"][1] - found["mean_iou"][0])
+    assert widths[1] < widths[0] / 5
+    same = pictures(1).repeat(20, 0)
+    assert interval(same)["mean_iou"][0] == pytest.approx(interval(same)["mean_iou"][1])
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(2)
+    inside = 0
+    for repeat in range(100):
+        right = rng.binomial(100, rng.beta(8, 2, 40))  # pixel accuracy 0.8 on average
+        matrices = np.stack([[[h, 100 - h], [0, 0]] for h in right])
+        low, high = interval(matrices, 200, repeat)["pixel_accuracy"]
+        inside += low <= 0.8 <= high
+    assert 85 <= inside <= 100

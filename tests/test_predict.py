@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from seg import predict, scenes
 from seg.predict import DeviceError, PhotosError, Predictor, pick_device, plan
@@ -30,7 +30,7 @@ def test_a_prediction_has_the_photos_size_and_all_its_parts(predictor, photo):
         assert 1 / 19 - 0.01 <= found.confidences[variant].min() and found.confidences[variant].max() <= 1
     assert set(found.seconds) == {"decode", "preprocess", "encoder", "heads", "post"}
     assert all(took >= 0 for took in found.seconds.values())
-    assert found.working_size == (96, 160) and found.device == "cpu"
+    assert found.working_size == (115, 192) and found.device == "cpu"
 
 
 def test_variants_asked_for_alone_are_those_of_all_three(predictor, photo):
@@ -93,3 +93,12 @@ def test_bf16_is_used_where_the_device_computes_in_it(monkeypatch):
     for able, wanted in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False), ({}, False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
         assert predict.bf16_is_fast(torch.device("cpu")) is wanted
+
+
+def test_the_best_quality_is_the_mean_of_sizes_and_mirrors(predictor, photo):
+    plain, best = predictor.predict(photo), predictor.predict(photo, with_confidence=True, best=True)
+    assert list(best.masks) == ["32s", "16s", "8s"] and best.working_size == plain.working_size
+    assert 1 / 19 - 0.01 <= best.confidences["8s"].min() and best.confidences["8s"].max() <= 1
+    mirrored = predictor.predict(ImageOps.mirror(photo), best=True)
+    same = (mirrored.masks["8s"][:, ::-1] == best.masks["8s"]).mean()
+    assert same > 0.98 > (predictor.predict(ImageOps.mirror(photo)).masks["8s"][:, ::-1] == plain.masks["8s"]).mean()

@@ -13,15 +13,22 @@ from seg.preprocess import MAX_SIDE, MEAN, STD, normalize, to_image, to_mask, un
     ("photo", "wanted"),
     [
         ((2048, 1024), (320, 640)),
-        ((3000, 4000), (320, 240)),
+        ((4000, 3000), (480, 640)),
+        ((3000, 4000), (853, 640)),
+        ((4000, 1000), (320, 1280)),
         ((640, 320), (320, 640)),
-        ((1, 20000), (320, 1)),
+        ((1, 20000), (4096, 1)),
         ((20000, 1), (1, 4096)),
     ],
 )
 def test_the_working_resolution_keeps_the_aspect_and_is_bounded(photo, wanted):
     assert working_size(*photo, 320) == wanted
     assert max(working_size(*photo, 320)) <= MAX_SIDE
+
+
+def test_by_the_other_rule_every_photo_has_the_working_height():
+    assert working_size(4000, 3000, 320, "height") == (320, 427)
+    assert working_size(3000, 4000, 320, "height") == (320, 240)
 
 
 def test_an_image_is_normalized_as_imagenet_was():

@@ -7,10 +7,11 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint"),
     ("fcn", "masks", "scenes", "dataset", "augment"),
+    ("networks",),
     ("weights",),
     ("predict",),
-    ("evaluate",),
-    ("train",),
+    ("evaluate", "resolution"),
+    ("train", "table"),
     ("publish",),
     ("cli",),
     ("__main__",),

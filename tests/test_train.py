@@ -18,7 +18,9 @@ from safetensors.torch import load_file
 from seg import train
 from seg.checkpoint import Run, RunError
 from seg.dataset import DatasetError
+from seg.networks import ARCHITECTURES
 from seg.train import TrainConfig, TrainError
+from seg.weights import WeightsError
 
 ROOT = Path(__file__).parent.parent
 STEPS = 12
@@ -27,7 +29,8 @@ STEPS = 12
 def command(pairs: Path, out: Path, *more: str) -> list[str]:
     """A ResNet-50 at small size with all that a real run has: bf16, clipping, channels_last, warm-up, a mixed-in set."""
     options = f"""--data {pairs} --out {out} --encoder-weights none --epochs 2 --batch-size 2 --height 32 --holdout 4
-    --mix {pairs}:0.2 --warmup 3 --clip 1 --checkpoint-every 4 --precision bf16 --device cpu --class-weights 0.2 --lr 1e-3"""
+    --mix {pairs}:0.2 --warmup 3 --clip 1 --checkpoint-every 4 --precision bf16 --device cpu --class-weights 0.2 --lr 1e-3
+    --ema 0.9"""
     return [sys.executable, "-m", "seg", "train", *options.split(), *more]
 
 
@@ -204,7 +207,10 @@ def test_wrong_settings_are_refused_before_anything_is_made(pairs, tmp_path):
     for wrong, words in (
         ({"height": 40}, "--height must be a multiple of 32"),
         ({"epochs": 0}, "--epochs must be at least 1"),
-        ({"variants": ()}, "at least one of the variants"),
+        ({"variants": ("8s", "4s")}, "has no variant 4s"),
+        ({"arch": "unet-resnet50", "variants": ("8s",)}, "U-Net on ResNet-50 has no variant 8s; it comes as unet"),
+        ({"ema": 1.0}, "--ema"),
+        ({"parent": "some"}, "--parent brings its encoder"),
         ({"scale": (2.0, 1.0)}, "--scale"),
         ({"lr": -1.0}, "must be above 0"),
     ):
@@ -251,3 +257,38 @@ def test_config_survives_json(pairs):
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
     with pytest.raises(TrainError, match="does not know: speed"):
         TrainConfig.from_json(config.to_json() | {"speed": 1})
+
+
+def test_stages_hand_on_what_fits_and_say_so(pairs, tmp_path):
+    coarse, fine = tmp_path / "32s", tmp_path / "16s"
+    train.train(small(pairs, coarse, variants=("32s",)))
+    train.train(small(pairs, fine, variants=("16s",), encoder_weights="imagenet", parent=str(coarse), lr=1e-9, encoder_lr=1e-9))
+    assert "new: score16, upscore16, upscore2; dropped: upscore32" in (fine / "log.txt").read_text()
+    one, other = load_file(coarse / "model.safetensors"), load_file(fine / "model.safetensors")
+    torch.testing.assert_close(one["score32.weight"], other["score32.weight"], atol=1e-6, rtol=0)
+    parent = Run(fine).config()["parent"]
+    assert parent["name"] == str(coarse) and parent["photos"] == 12 and parent["parent"] is None
+    with pytest.raises(WeightsError, match='no weights named "nothing"'):
+        train.train(small(pairs, tmp_path / "never", encoder_weights="imagenet", parent="nothing"))
+
+
+def test_frozen_norm_keeps_its_statistics_and_the_average_lags_behind(pairs, tmp_path):
+    plain, frozen = tmp_path / "plain", tmp_path / "frozen"
+    train.train(small(pairs, plain, ema=0.99))
+    train.train(small(pairs, frozen, frozen_norm=True))
+    key = "encoder.resnet.bn1.running_mean"
+    assert float(load_file(frozen / "model.safetensors")[key].abs().sum()) == 0
+    last, _, _ = Run(plain).latest()
+    averaged = load_file(plain / "model.safetensors")
+    assert set(last) == {*averaged, *(f"average.module.{k}" for k in averaged), "average.n_averaged"}
+    assert 0 < averaged[key].abs().sum() < 0.5 * last[key].abs().sum()
+
+
+@pytest.mark.parametrize("arch", ["fcn-vgg16", "unet-resnet50", "dilated-resnet50"])
+def test_rivals_train_through_the_same_command(pairs, tmp_path, arch):
+    run = tmp_path / arch
+    train.train(small(pairs, run, arch=arch, epochs=2))
+    variants = ARCHITECTURES[arch].variants
+    held_out = [line for line in Run(run).metrics() if variants[-1] in line]
+    assert len(held_out) == 2 and set(variants) <= set(held_out[0])
+    assert Run(run).config()["variants"] == list(variants)

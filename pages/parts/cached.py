@@ -16,7 +16,6 @@ import streamlit as st
 from PIL import Image
 
 from seg import labels, masks, metrics, scenes, weights
-from seg.fcn import Variant
 from seg.photo import PhotoError, read_photo
 from seg.predict import Predictor
 
@@ -51,10 +50,10 @@ class Sample:
 class Answer:
     """What the pages show of one prediction; `pngs` are the very files that ``python -m seg predict`` writes."""
 
-    pngs: dict[Variant, bytes]  # of the photo's size
-    shown: dict[Variant, bytes]  # the same masks at the size at which the photo is shown, nearest pixel taken
-    shares: dict[Variant, dict[str, float]]
-    differ: dict[tuple[Variant, ...], float]  # the share of the pixels on which these variants do not agree
+    pngs: dict[str, bytes]  # of the photo's size
+    shown: dict[str, bytes]  # the same masks at the size at which the photo is shown, nearest pixel taken
+    shares: dict[str, dict[str, float]]
+    differ: dict[tuple[str, ...], float]  # the share of the pixels on which these variants do not agree
     seconds: dict[str, float]
     working_size: tuple[int, int]
     device: str
@@ -108,15 +107,15 @@ def sample(seed: int, name: str) -> Sample:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def answer_to_sample(file_digest: str, card_digest: str, working_height: int, _photo: Photo, _name: str) -> Answer:
+def answer_to_sample(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
     """`answer` to a sample, kept for all visitors."""
-    return _answer(_photo, _name, card_digest, working_height)
+    return _answer(_photo, _name, card_digest, working_height, best)
 
 
 @st.cache_data(max_entries=12, scope="session", show_spinner=False)
-def answer_to_upload(file_digest: str, card_digest: str, working_height: int, _photo: Photo, _name: str) -> Answer:
+def answer_to_upload(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
     """`answer` to a visitor's photo, kept for the visitor only."""
-    return _answer(_photo, _name, card_digest, working_height)
+    return _answer(_photo, _name, card_digest, working_height, best)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -126,19 +125,19 @@ def mean_iou(photo_digest: str, mask_digest: str, _truth: bytes, _mask: bytes) -
     return metrics.scores(confusion).mean_iou
 
 
-def answer(seen: Photo, card: weights.Card, working_height: int, *, everyone: bool) -> Answer:
-    """All of the card's variants on one photo, from one pass through the encoder.
+def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool, everyone: bool) -> Answer:
+    """All of the card's variants on one photo, from one pass through the encoder, or from several where `best` is asked for.
 
     Raises `weights.WeightsError`, `predict.DeviceError`, MemoryError, and PyTorch's RuntimeError where memory runs out.
     """
     kept = answer_to_sample if everyone else answer_to_upload
-    return kept(seen.digest, digest(card), working_height, seen, card.name)
+    return kept(seen.digest, digest(card), working_height, best, seen, card.name)
 
 
-def _answer(seen: Photo, name: str, card_digest: str, working_height: int) -> Answer:
+def _answer(seen: Photo, name: str, card_digest: str, working_height: int, best: bool) -> Answer:
     predictor = _predictor(name, card_digest)
     with _TURN:
-        prediction = predictor.predict(seen.data, working_height=working_height)
+        prediction = predictor.predict(seen.data, working_height=working_height, best=best)
     size = _fit(seen.width, seen.height, SHOWN_SIDE)
     small = {v: np.array(Image.fromarray(m).resize(size, Image.Resampling.NEAREST)) for v, m in prediction.masks.items()}
     return Answer(
@@ -152,7 +151,7 @@ def _answer(seen: Photo, name: str, card_digest: str, working_height: int) -> An
     )
 
 
-def _differ(found: Mapping[Variant, np.ndarray]) -> dict[tuple[Variant, ...], float]:
+def _differ(found: Mapping[str, np.ndarray]) -> dict[tuple[str, ...], float]:
     several = [group for n in range(2, len(found) + 1) for group in combinations(found, n)]
     return {group: masks.disagreement_share({v: found[v] for v in group}) for group in several}
 

@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from seg import masks
-from seg.fcn import Variant
 
 
 def safe_stem(name: str) -> str:
@@ -22,7 +21,7 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^\w .-]", "_", stem).strip(" .")[:80] or "photo"
 
 
-def shares_csv(shares: Mapping[Variant, Mapping[str, float]]) -> str:
+def shares_csv(shares: Mapping[str, Mapping[str, float]]) -> str:
     """One row per class that any variant found, one column of shares (0-1) per variant."""
     classes = dict.fromkeys(name for of_variant in shares.values() for name in of_variant)
     out = io.StringIO()
@@ -35,8 +34,8 @@ def shares_csv(shares: Mapping[Variant, Mapping[str, float]]) -> str:
 def bundle(
     stem: str,
     photo: Image.Image,
-    pngs: Mapping[Variant, bytes],
-    variants: Sequence[Variant],
+    pngs: Mapping[str, bytes],
+    variants: Sequence[str],
     opacity: float,
     record: Mapping[str, Any],
 ) -> bytes:

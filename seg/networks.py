@@ -1,0 +1,120 @@
+"""The networks that can be trained, behind one call: the FCN family, and rivals built as their libraries document.
+
+Sources of the rivals: Ronneberger, Fischer, Brox 2015, "U-Net" (segmentation-models-pytorch's); torchvision's ``fcn_resnet50``, a
+ResNet whose last two stages are dilated instead of strided, without skips. Knows nothing of photos, training or files.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seg.encoder import Backbone, Strides, place_strides
+from seg.fcn import FCN, VARIANTS, pad_to_multiple
+
+Architecture = Literal["fcn-resnet50", "fcn-vgg16", "unet-resnet50", "dilated-resnet50"]
+
+
+class Network(Protocol):
+    """What training and prediction ask of a network."""
+
+    variants: tuple[str, ...]
+    backbone: nn.Module  # what a start is loaded into
+
+    def encoder(self, image: Tensor):
+        """N x 3 x H x W image, H and W multiples of 32 -> whatever `decode` takes."""
+
+    def decode(self, features, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """-> ``{variant: N x K x H x W fp32 logits}``"""
+
+
+class _Rival(nn.Module):
+    """A network with one answer."""
+
+    variants: tuple[str, ...]
+
+    def forward(self, image: Tensor, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        height, width = image.shape[-2:]
+        return {v: s[..., :height, :width] for v, s in self.decode(self.encoder(pad_to_multiple(image)), variants).items()}
+
+
+class UNet(_Rival):
+    """segmentation-models-pytorch's U-Net on ResNet-50; its one variant is called ``unet``."""
+
+    variants = ("unet",)
+
+    def __init__(self, classes: int, strides: Strides = "v1.5") -> None:
+        super().__init__()
+        from segmentation_models_pytorch import Unet  # slow to import
+
+        self.net = Unet("resnet50", encoder_weights=None, classes=classes)
+        place_strides(self.net.encoder, strides)
+
+    @property
+    def backbone(self) -> nn.Module:
+        return self.net.encoder
+
+    def encoder(self, image: Tensor) -> list[Tensor]:
+        return self.net.encoder(image)
+
+    def decode(self, features: list[Tensor], variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return {"unet": self.net.segmentation_head(self.net.decoder(features)).float()}
+
+
+class DilatedFCN(_Rival):
+    """torchvision's ``fcn_resnet50``: scores at stride 8 from dilated stages, brought up bilinearly; the variant ``dilated``."""
+
+    variants = ("dilated",)
+
+    def __init__(self, classes: int, strides: Strides = "v1.5") -> None:
+        super().__init__()
+        from torchvision.models.segmentation import fcn_resnet50  # slow to import
+
+        self.net = fcn_resnet50(weights=None, weights_backbone=None, num_classes=classes, aux_loss=False)
+        place_strides(self.net.backbone, strides)
+
+    @property
+    def backbone(self) -> nn.Module:
+        return self.net.backbone
+
+    def encoder(self, image: Tensor) -> Mapping[str, Tensor]:
+        return self.net.backbone(image)
+
+    def decode(self, features: Mapping[str, Tensor], variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        scores = self.net.classifier(features["out"]).float()
+        return {"dilated": F.interpolate(scores, scale_factor=8, mode="bilinear", align_corners=False)}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An architecture: on what it is built, and the variants that it may have."""
+
+    backbone: Backbone
+    variants: tuple[str, ...]
+    words: str
+
+
+ARCHITECTURES: dict[Architecture, Kind] = {
+    "fcn-resnet50": Kind("resnet50", VARIANTS, "FCN on ResNet-50"),
+    "fcn-vgg16": Kind("vgg16", VARIANTS, "FCN on VGG-16"),
+    "unet-resnet50": Kind("resnet50", UNet.variants, "U-Net on ResNet-50"),
+    "dilated-resnet50": Kind("resnet50", DilatedFCN.variants, "torchvision's dilated FCN on ResNet-50"),
+}
+
+TITLES = {"32s": "FCN-32s", "16s": "FCN-16s", "8s": "FCN-8s", "unet": "U-Net", "dilated": "Dilated FCN"}
+"""What a variant is called on a page and in a table."""
+
+
+def build(architecture: Architecture, classes: int, variants: Sequence[str], strides: Strides = "v1.5") -> Network:
+    """The network, untrained. Raises ValueError for variants that the architecture has not."""
+    kind = ARCHITECTURES[architecture]
+    wrong = [v for v in variants if v not in kind.variants]
+    if wrong or not variants:
+        raise ValueError(f"{kind.words} comes as {', '.join(kind.variants)}, not as {', '.join(wrong) or 'none'}.")
+    if architecture == "unet-resnet50":
+        return UNet(classes, strides)
+    if architecture == "dilated-resnet50":
+        return DilatedFCN(classes, strides)
+    return FCN(classes, variants, strides, kind.backbone)

@@ -1,0 +1,152 @@
+"""The comparison: every published network and every control beside each other, under the ceiling of its grid.
+
+Figures are read off the cards that `publish` wrote; times are measured here and now. Nothing in the table is typed.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from plotly.subplots import make_subplots
+
+from seg import encoder, evaluate, labels, metrics, preprocess, weights
+from seg.dataset import Split
+from seg.networks import ARCHITECTURES, TITLES, build
+from seg.predict import Device, Predictor, pick_device
+
+STRIDES = (8, 16, 32)
+HEIGHTS = (256, 320, 384, 512)
+"""Input heights at which ceilings are computed; inputs are twice as wide."""
+STRIDE_OF = {"32s": 32, "16s": 16, "8s": 8, "dilated": 8}
+"""The finest grid that a variant scores on. U-Net's is half its input's, so that no ceiling of the labels binds it."""
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant of one card."""
+
+    weights: str
+    network: str
+    variant: str
+    parameters: int
+    photos: int  # views seen in training, those of what it went on from included
+    start: str
+    height: int
+    report: dict[str, Any]  # `evaluate.report`
+    seconds: float  # per 2:1 photo: to the image, network, mask
+    ceiling: float | None
+
+
+def ceilings(split: Split, told: Callable[[int, int], None] | None = None) -> dict[tuple[int, int], float]:
+    """{(input height, stride): the mean IoU that scores on such a grid could reach at best on the labels of a split}.
+
+    The best scores are the share of each class in each cell; they are brought up bilinearly and decided, as a network's are.
+    """
+    classes = len(labels.CLASSES)
+    grids = {height // stride for height in HEIGHTS for stride in STRIDES}
+    totals = {rows: np.zeros((classes, classes), np.int64) for rows in grids}
+    for done, label in enumerate(split.labels):
+        truth = torch.from_numpy(np.array(label)).long()
+        shares = F.one_hot(torch.where(truth == labels.IGNORE, classes, truth), classes + 1)[..., :classes]
+        shares = shares.permute(2, 0, 1)[None].float()
+        for rows, total in totals.items():
+            grid = F.interpolate(shares, size=(rows, preprocess.PAIR_ASPECT * rows), mode="area")
+            mask = F.interpolate(grid, size=label.shape, mode="bilinear", align_corners=False)[0].argmax(0)
+            total += metrics.confusion(label, mask.numpy(), classes, labels.IGNORE)
+        if told:
+            told(done + 1, len(split))
+    reached = {rows: metrics.scores(total).mean_iou for rows, total in totals.items()}
+    return {(height, stride): reached[height // stride] for height in HEIGHTS for stride in STRIDES}
+
+
+def cards(controls: Path, registry: Path = weights.FOLDER) -> list[weights.Card]:
+    """The cards of all published weights, then those of `controls`: trainings that were scored for the comparison only."""
+    found = [weights.read_card(name, registry) for name in weights.names(registry)]
+    return found + [weights.Card(**json.loads(file.read_text())) for file in sorted(controls.glob("*.json"))]
+
+
+def rows(
+    of: Sequence[weights.Card],
+    limits: dict[tuple[int, int], float],
+    device: Device = "auto",
+    told: Callable[[int, int], None] | None = None,
+) -> list[Row]:
+    """A row for each variant of each card."""
+    made = []
+    for done, card in enumerate(of):
+        for variant, report in card.metrics["variants"].items():
+            limit = limits.get((card.working_height, STRIDE_OF.get(variant, 0)))
+            network = f"{TITLES[variant]}, {encoder.TITLES[ARCHITECTURES[card.architecture].backbone]}"
+            made.append(
+                Row(
+                    weights=card.name,
+                    network=network,
+                    variant=variant,
+                    parameters=card.parameters,
+                    photos=_photos(card),
+                    start=card.encoder["name"],
+                    height=card.working_height,
+                    report=report,
+                    seconds=_seconds(card, variant, device),
+                    ceiling=limit,
+                )
+            )
+        if told:
+            told(done + 1, len(of))
+    return made
+
+
+def _photos(card: weights.Card) -> int:
+    seen, parent = card.photos, card.parent
+    while parent:
+        seen, parent = seen + parent["photos"], parent["parent"]
+    return seen
+
+
+def _seconds(card: weights.Card, variant: str, device: Device) -> float:
+    """The median time of a photo; it does not depend on the parameters, so an untrained network of the kind serves."""
+    model = build(card.architecture, len(labels.CLASSES), card.variants, card.encoder["strides"])
+    predictor = Predictor(model, card.working_height, pick_device(device))
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8))
+    taken = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        preprocess.to_mask(predictor.logits(photo, [variant])[variant], photo.height, photo.width)
+        taken.append(time.perf_counter() - began)
+    return median(taken[1:])  # the first one warms up
+
+
+def write(made: Sequence[Row], limits: dict[tuple[int, int], float], file: Path) -> None:
+    """Draws accuracy against time per photo, IoU by class and IoU by size of the truth's parts, as one page of HTML."""
+    titles = ("Mean IoU against time per photo", "IoU by class", "IoU by size of the truth's connected parts")
+    figure = make_subplots(rows=3, cols=1, subplot_titles=titles, vertical_spacing=0.1)
+    colors = ["#0f766e", "#d97706", "#7c3aed", "#dc2626", "#2563eb", "#65a30d", "#db2777", "#475569", "#0891b2", "#854d0e"]
+    for number, row in enumerate(made):
+        name, color = f"{row.network} ({row.weights})", colors[number % len(colors)]
+        low, high = row.report["intervals"]["mean_iou"]
+        score = row.report["mean_iou"]
+        error = {"type": "data", "symmetric": False, "array": [high - score], "arrayminus": [score - low]}
+        style = {"name": name, "legendgroup": name, "marker": {"color": color}}
+        figure.add_scatter(x=[row.seconds], y=[score], error_y=error, mode="markers", row=1, col=1, **style)
+        iou = row.report["iou"]
+        figure.add_bar(x=list(iou), y=list(iou.values()), showlegend=False, row=2, col=1, **style)
+        sizes = row.report["by_size"]
+        words = [evaluate.size_words(size) for size in sizes]
+        figure.add_scatter(x=words, y=[size["iou"] for size in sizes], showlegend=False, row=3, col=1, **style)
+    for stride in STRIDES:
+        limit = limits[256, stride]
+        figure.add_hline(limit, line_dash="dot", annotation_text=f"ceiling, stride {stride}, 256 × 512", row=1, col=1)
+    figure.update_layout(height=1500, template="plotly_white", title="Street FCN: the comparison")
+    figure.update_xaxes(title="seconds per photo", type="log", row=1, col=1)
+    figure.update_yaxes(range=[0, 1])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.write_html(file, include_plotlyjs=True)

@@ -1,0 +1,48 @@
+"""The comparison: ceilings, rows from cards, the drawing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from seg import evaluate, labels, table, weights
+from seg.dataset import Split, load
+from seg.predict import Predictor
+
+
+def test_a_ceiling_is_one_where_the_grid_is_fine_enough_and_falls_with_the_stride():
+    label = np.zeros((2, 256, 256), np.uint8)
+    label[0, :, 128:] = 1
+    label[1, 64:128, 64:128] = 2
+    label[1, 200:203, 7:9] = 5  # a pole too thin for any of these grids
+    split = Split("val", (), "", label, label)
+    found = table.ceilings(split)
+    assert set(found) == {(h, s) for h in table.HEIGHTS for s in table.STRIDES}
+    assert found[512, 8] > found[256, 8] > found[256, 32]
+    assert found[512, 16] == found[256, 8]  # the same grid
+    assert found[512, 8] > 0.7
+    plain = np.zeros((1, 256, 256), np.uint8)
+    plain[:, :4] = labels.IGNORE
+    assert set(table.ceilings(Split("val", (), "", plain, plain)).values()) == {1.0}
+
+
+@pytest.fixture(scope="module")
+def card(registry, pairs) -> weights.Card:
+    read = weights.read_card(weights.DEFAULT, registry)
+    found = evaluate.tally(Predictor.of(weights.DEFAULT, "cpu", registry), load(pairs, "val"), read.variants, range(2))
+    told = {variant: evaluate.report(tally) for variant, tally in found.items()}
+    parent = {"photos": 5, "parent": {"photos": 7, "parent": None}}
+    return dataclasses.replace(read, metrics={"variants": told}, photos=10, parent=parent)
+
+
+def test_rows_are_read_off_the_cards_and_drawn(card, tmp_path):
+    limits = {(height, stride): 0.9 for height in (96, 256) for stride in table.STRIDES}
+    (tmp_path / "control.json").write_bytes(weights.to_json(card))
+    cards = table.cards(tmp_path, tmp_path / "empty")
+    assert cards == [card]
+    made = table.rows(cards, limits, "cpu")
+    assert [(row.variant, row.photos, row.ceiling) for row in made] == [(v, 22, 0.9) for v in ("32s", "16s", "8s")]
+    assert all(row.seconds > 0 and row.report == card.metrics["variants"][row.variant] for row in made)
+    table.write(made, limits, tmp_path / "drawn" / "table.html")
+    page = (tmp_path / "drawn" / "table.html").read_text()
+    assert "FCN-32s, ResNet-50" in page and "63 pixels" in page and "ceiling, stride 32" in page
