@@ -10,6 +10,7 @@ from PIL import Image
 
 from pages.parts import charts, panes
 from seg import weights
+from seg.networks import TITLES
 from seg.labels import PALETTE, TRAIN_ID
 
 PAGES = (("app.py", "Compare", ":material/compare:"),)
@@ -88,7 +89,7 @@ def _summary(card: weights.Card) -> str:
     scores = card.metrics.get("variants", {})
     rows = {
         "Trained on": ", ".join(Path(folder).name for folder in card.data) or "nothing",
-        "Mean IoU": ", ".join(f"{v} {scores[v]['mean_iou']:.2f}" for v in card.variants if v in scores) or "not measured",
+        "Mean IoU": ", ".join(f"{TITLES[v]} {scores[v]['mean_iou']:.2f}" for v in card.variants if v in scores) or "not measured",
         "Encoder": card.encoder["source"],
         "Size": f"{card.parameters / 1e6:.1f} million parameters, {card.bytes / 1e6:.0f} MB",
         "Licence": card.licence,
