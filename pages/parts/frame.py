@@ -10,8 +10,8 @@ from PIL import Image
 
 from pages.parts import charts, panes
 from seg import weights
-from seg.networks import TITLES
 from seg.labels import PALETTE, TRAIN_ID
+from seg.networks import TITLES
 
 PAGES = (("app.py", "Compare", ":material/compare:"),)
 """File, name and icon of each page, in the order of the list."""
