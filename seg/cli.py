@@ -188,6 +188,8 @@ class Publish:
     """Working height to name on the card; if none is given, the best of three on the pairs held out of train."""
     data: Path | None = None
     """Where the pairs are now; where the training had them, if none is given."""
+    best: bool = False
+    """Score the best quality too."""
 
     def run(self) -> None:
         with Progress(console=console) as bar:
@@ -196,11 +198,13 @@ class Publish:
             def told(what: str, done: int, total: int) -> None:
                 bar.update(task, description=f"scoring: {what}", completed=done, total=total)
 
-            card = publish.publish(self.run_folder, self.name, self.height, self.data, told)
+            card = publish.publish(self.run_folder, self.name, self.height, self.data, self.best, told)
         for height, scores in card.heights_tried.items():
             words = ", ".join(f"{TITLES[variant]} {score:.4f}" for variant, score in scores.items())
             console.print(f"{height} pixels high: mean IoU {words} on the pairs held out of train", soft_wrap=True)
         _print_scores(f"{self.name} on {card.metrics['images']} pairs of {card.metrics['split']}", card.metrics["variants"])
+        if self.best:
+            _print_scores("the same, best quality", card.metrics["best"])
         console.print(f"published {weights.FOLDER / self.name} ({card.bytes / 1e6:.1f} MB)", soft_wrap=True)
 
 

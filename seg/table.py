@@ -83,9 +83,11 @@ def rows(
     """A row for each variant of each card."""
     made = []
     for done, card in enumerate(of):
-        for variant, report in card.metrics["variants"].items():
+        scored = [(variant, False, report) for variant, report in card.metrics["variants"].items()]
+        scored += [(variant, True, report) for variant, report in card.metrics.get("best", {}).items()]
+        for variant, best, report in scored:
             limit = limits.get((card.working_height, STRIDE_OF.get(variant, 0)))
-            network = f"{TITLES[variant]}, {encoder.TITLES[ARCHITECTURES[card.architecture].backbone]}"
+            network = f"{TITLES[variant]}, {encoder.TITLES[ARCHITECTURES[card.architecture].backbone]}" + ", best quality" * best
             made.append(
                 Row(
                     weights=card.name,
@@ -96,7 +98,7 @@ def rows(
                     start=card.encoder["name"],
                     height=card.working_height,
                     report=report,
-                    seconds=_seconds(card, variant, device),
+                    seconds=_seconds(card, variant, best, device),
                     ceiling=limit,
                 )
             )
@@ -112,7 +114,7 @@ def _photos(card: weights.Card) -> int:
     return seen
 
 
-def _seconds(card: weights.Card, variant: str, device: Device) -> float:
+def _seconds(card: weights.Card, variant: str, best: bool, device: Device) -> float:
     """The median time of a photo; it does not depend on the parameters, so an untrained network of the kind serves."""
     model = build(card.architecture, len(labels.CLASSES), card.variants, card.encoder["strides"])
     predictor = Predictor(model, card.working_height, pick_device(device))
@@ -120,7 +122,7 @@ def _seconds(card: weights.Card, variant: str, device: Device) -> float:
     taken = []
     for _ in range(REPEATS + 1):
         began = time.perf_counter()
-        preprocess.to_mask(predictor.logits(photo, [variant])[variant], photo.height, photo.width)
+        preprocess.to_mask(predictor.logits(photo, [variant], best=best)[variant], photo.height, photo.width)
         taken.append(time.perf_counter() - began)
     return median(taken[1:])  # the first one warms up
 
