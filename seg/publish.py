@@ -46,7 +46,8 @@ def publish(
 ) -> weights.Card:
     """Scores the finished run in `folder` on val and writes ``registry/name``. Returns its card.
 
-    `best` scores the best quality as well, which takes several times longer. Without `working_height`, the one of `HEIGHTS` with the best mean IoU of the finest variant on the held-out pairs is taken.
+    `best` scores the best quality as well, which takes several times longer. Without `working_height`, the one of `HEIGHTS`
+    with the best mean IoU of the finest variant on the held-out pairs is taken.
 
     Raises `PublishError`, and what reading the run and the data raises.
     """
