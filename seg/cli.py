@@ -258,7 +258,7 @@ class Comparison:
     data: Path = train.TrainConfig.data
     """Folder of the pairs: ceilings are computed on its val."""
     controls: Path = Path("docs/controls")
-    """Folder of the cards of trainings that were scored for comparison only."""
+    """Folder of the cards of networks that were scored for comparison only: NAME/card.json."""
     out: Path | None = None
     """File to draw to, ending in .html."""
     json: Path | None = None

@@ -3,7 +3,6 @@
 Figures are read off the cards that `publish` wrote; times are measured here and now. Nothing in the table is typed.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,9 +68,11 @@ def ceilings(split: Split, told: Callable[[int, int], None] | None = None) -> di
 
 
 def cards(controls: Path, registry: Path = weights.FOLDER) -> list[weights.Card]:
-    """The cards of all published weights, then those of `controls`: trainings that were scored for the comparison only."""
-    found = [weights.read_card(name, registry) for name in weights.names(registry)]
-    return found + [weights.Card(**json.loads(file.read_text())) for file in sorted(controls.glob("*.json"))]
+    """The cards of all published weights, then those of `controls`: a registry of cards alone, of networks that are not shipped.
+
+    Raises `weights.WeightsError` for a card that cannot be used.
+    """
+    return [weights.read_card(name, folder) for folder in (registry, controls) for name in weights.names(folder)]
 
 
 def rows(

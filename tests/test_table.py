@@ -37,7 +37,8 @@ def card(registry, pairs) -> weights.Card:
 
 def test_rows_are_read_off_the_cards_and_drawn(card, tmp_path):
     limits = {(height, stride): 0.9 for height in (96, 256) for stride in table.STRIDES}
-    (tmp_path / "control.json").write_bytes(weights.to_json(card))
+    (tmp_path / card.name).mkdir()
+    (tmp_path / card.name / weights.CARD).write_bytes(weights.to_json(card))
     cards = table.cards(tmp_path, tmp_path / "empty")
     assert cards == [card]
     made = table.rows(cards, limits, "cpu")
