@@ -115,7 +115,7 @@ def publish(
         working_rule=stored_as.rule,
         heights_tried=tried,
         encoder=stored["start"],
-        parent=stored["parent"],
+        parent=stored.get("lineage"),
         command=stored["command"],
         config=config.to_json(),
         hours=round(state["seconds"] / 3600, 2),

@@ -36,7 +36,7 @@ from seg.encoder import Start, describe_start, load_start
 from seg.networks import ARCHITECTURES, TITLES, Architecture, build
 from seg.predict import Device, Predictor, bf16_is_fast, pick_device
 
-FACTS = ("command", "decoder_version", "start", "parent")
+FACTS = ("command", "decoder_version", "start", "lineage")
 """What a run's config.json holds beside the settings: how it was started, the decoder of its labels, the encoder's `Start`, and
 the `Lineage` of what it went on from."""
 
@@ -155,9 +155,9 @@ def train(config: TrainConfig) -> None:
     # all that can be refused is refused before the folder is made
     backbone = ARCHITECTURES[config.arch].backbone
     if config.parent:
-        _, start, parent = _parent(config.parent)
+        _, start, lineage = _parent(config.parent)
     else:
-        start, parent = describe_start(config.encoder_weights, backbone), None
+        start, lineage = describe_start(config.encoder_weights, backbone), None
     pick_device(config.device)
     pairs = len(dataset.find(config.data, "train"))
     if pairs - config.holdout < config.batch_size:
@@ -170,7 +170,7 @@ def train(config: TrainConfig) -> None:
     run = Run(config.out)
     command = "python -m seg " + shlex.join(sys.argv[1:])
     facts = {"command": command, "decoder_version": labels.DECODER_VERSION, "start": dataclasses.asdict(start)}
-    facts["parent"] = parent and dataclasses.asdict(parent)
+    facts["lineage"] = lineage and dataclasses.asdict(lineage)
     run.create(config.to_json() | facts)
     _work(run, config)
 
@@ -453,7 +453,7 @@ def _parent(name: str) -> tuple[dict[str, Tensor], Start, Lineage]:
     return (
         load_file(file),
         Start(**stored["start"]),
-        Lineage(name, digest, stored["command"], hours, photos, stored.get("parent")),
+        Lineage(name, digest, stored["command"], hours, photos, stored.get("lineage")),
     )
 
 

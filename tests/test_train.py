@@ -266,8 +266,9 @@ def test_stages_hand_on_what_fits_and_say_so(pairs, tmp_path):
     assert "new: score16, upscore16, upscore2; dropped: upscore32" in (fine / "log.txt").read_text()
     one, other = load_file(coarse / "model.safetensors"), load_file(fine / "model.safetensors")
     torch.testing.assert_close(one["score32.weight"], other["score32.weight"], atol=1e-6, rtol=0)
-    parent = Run(fine).config()["parent"]
+    parent = Run(fine).config()["lineage"]
     assert parent["name"] == str(coarse) and parent["photos"] == 12 and parent["parent"] is None
+    assert TrainConfig.from_json(Run(fine).config()).parent == str(coarse)
     with pytest.raises(WeightsError, match='no weights named "nothing"'):
         train.train(small(pairs, tmp_path / "never", encoder_weights="imagenet", parent="nothing"))
 
