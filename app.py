@@ -35,7 +35,8 @@ makes it from the features of a ResNet-50, which get richer in meaning and coars
 - **FCN-16s** brings those scores up to a grid twice as fine and adds scores made from the features at stride 16: a *skip*.
 - **FCN-8s** does so once more with the features at stride 8. Poles, signs and outlines gain most.
 
-All three are taken from one pass through one encoder, so what differs between them comes from the skips and the upsampling alone.
+All three are taken from the same pass through one encoder, so what differs between them comes from the skips and the
+upsampling alone.
 Source: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR 2015.
 """
 
@@ -211,7 +212,7 @@ def show(photo: cached.Photo, card: weights.Card, height: int, best: bool, sampl
     if len(variants) > 1:
         disagreement(photo, answer, variants)
     st.html(charts.times(answer.seconds, answer.device, answer.working_size))
-    files(photo, card, answer, variants, opacity)
+    files(photo, card, answer, variants, opacity, best)
 
 
 def classes(answer: cached.Answer, variants: Sequence[str], truth_of: cached.Sample | None) -> None:
@@ -251,7 +252,9 @@ def disagreement(photo: cached.Photo, answer: cached.Answer, variants: Sequence[
             st.html(charts.pairs({f"{TITLES[a]} and {TITLES[b]}": part for (a, b), part in pairs.items()}))
 
 
-def files(photo: cached.Photo, card: weights.Card, answer: cached.Answer, variants: Sequence[str], opacity: float) -> None:
+def files(
+    photo: cached.Photo, card: weights.Card, answer: cached.Answer, variants: Sequence[str], opacity: float, best: bool
+) -> None:
     """The downloads."""
     stem = downloads.safe_stem(photo.name)
     height, width = answer.working_size
@@ -261,6 +264,7 @@ def files(photo: cached.Photo, card: weights.Card, answer: cached.Answer, varian
         "height": photo.height,
         "working_size": {"width": width, "height": height},
         "shares": {v: answer.shares[v] for v in variants},
+        "best_quality": best,
         "disagreement": {" ".join(group): part for group, part in answer.differ.items() if set(group) <= set(variants)},
         "seconds": answer.seconds,
         "device": answer.device,

@@ -192,6 +192,7 @@ class Publish:
     """Score the best quality too."""
 
     def run(self) -> None:
+        _check_height(self.height)
         with Progress(console=console) as bar:
             task = bar.add_task("reading")
 
@@ -267,8 +268,10 @@ class Comparison:
     """auto: the GPU where there is one."""
 
     def run(self) -> None:
-        split = _load(self.data, "val")
+        if not self.controls.is_dir() and self.controls != Comparison.controls:
+            raise CommandError(f"There is no folder {self.controls}.")
         cards = comparison.cards(self.controls)
+        split = _load(self.data, "val")
         with Progress(console=console, transient=True) as bar:
             counting, timing = bar.add_task("ceilings"), bar.add_task("times")
             limits = comparison.ceilings(split, lambda done, total: bar.update(counting, completed=done, total=total))
@@ -294,6 +297,7 @@ class Comparison:
             console.print(f"drawn to {self.out}", soft_wrap=True)
         if self.json:
             found = {"ceilings": [{"height": h, "stride": s, "mean_iou": v} for (h, s), v in limits.items()]}
+            self.json.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.write_json(self.json, found | {"rows": [asdict(row) for row in rows]})
 
 
@@ -311,6 +315,8 @@ class Resolution:
     """auto: the GPU where there is one."""
 
     def run(self) -> None:
+        if self.count < 1:
+            raise CommandError("--count must be at least 1.")
         predictor = predict.Predictor.of(self.name, self.device)
         split = _load(self.data, "val")
         with Progress(console=console, transient=True) as bar:
@@ -367,8 +373,9 @@ class Show:
 
     def run(self) -> None:
         card = loads(weights.to_json(weights.read_card(self.name)))
-        for scores in () if self.full else card["metrics"].get("variants", {}).values():
-            del scores["confusion"]
+        for key in () if self.full else ("variants", "best"):
+            for scores in card["metrics"].get(key, {}).values():
+                del scores["confusion"]
         sys.stdout.write(dumps(card, indent=1) + "\n")
 
 

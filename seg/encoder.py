@@ -99,7 +99,7 @@ def load_start(net: nn.Module, name: str, backbone: Backbone = "resnet50") -> st
         state = {key: file.get_tensor(key) for key in file.keys()}
     wanted = net.state_dict()
     # torchvision's checkpoints carry a classifier that the encoder has not, and may lack the batch counters of batch-norm
-    dropped = [key for key in state if key.startswith("fc.")]
+    dropped = [key for key in state if key.startswith(("fc.", "classifier."))]
     kept = [key for key in wanted if key.endswith("num_batches_tracked") and key not in state]
     copied = {k: v.float() if v.is_floating_point() else v for k, v in state.items() if k not in dropped}
     state = copied | {key: wanted[key] for key in kept}
@@ -121,7 +121,7 @@ def load_start(net: nn.Module, name: str, backbone: Backbone = "resnet50") -> st
 
 def _open(path: Path):
     if not path.is_file():
-        raise StartError(f'There is no file {path}. Give "imagenet", "none" or a safetensors file of a ResNet-50.')
+        raise StartError(f'There is no file {path}. Give "imagenet", "none" or a safetensors file of the encoder.')
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:

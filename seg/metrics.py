@@ -110,7 +110,8 @@ def boundary(truth: np.ndarray, prediction: np.ndarray, classes: int, ignore: in
     have no boundary and are not counted; the picture's edge is no outline.
     """
     known = truth != ignore
-    of_truth, of_mask = known & _band(truth, width, ignore), known & _band(prediction, width, ignore)
+    seen = np.where(known, prediction, ignore)  # an outline drawn where nothing is known is neither right nor wrong
+    of_truth, of_mask = known & _band(truth, width, ignore), known & _band(seen, width, ignore)
     hits = truth[of_truth & of_mask & (truth == prediction)]
     counts = [np.bincount(ids, minlength=classes)[:classes] for ids in (hits, truth[of_truth], prediction[of_mask])]
     return np.stack((counts[0], counts[1] + counts[2] - counts[0])).astype(np.int64)
@@ -134,8 +135,9 @@ def segments(truth: np.ndarray, prediction: np.ndarray, classes: int, ignore: in
     around = np.ones((3, 3), int)
     for k in np.unique(truth[truth < classes]):
         parts, n = ndimage.label(truth == k, around)
-        found, m = ndimage.label((prediction == k) & (truth != ignore), around)
-        common = np.bincount(parts.ravel() * (m + 1) + found.ravel(), minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
+        found, m = ndimage.label(prediction == k, around)  # whole: what is ignored cuts no part in two, it only is not counted
+        pairs = (parts * (m + 1) + found)[truth != ignore]
+        common = np.bincount(pairs, minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
         area, hits = common[1:].sum(1), common[1:, 1:].sum(1)
         beside = (common[1:, 1:] > 0) @ common[0, 1:]
         rows.append(np.stack((np.full(n, k), area, hits / (area + beside)), 1))

@@ -35,6 +35,10 @@ class _Rival(nn.Module):
 
     variants: tuple[str, ...]
 
+    def _check(self, variants: Sequence[str] | None) -> None:
+        if variants is not None and tuple(variants) != self.variants:
+            raise ValueError(f"this network comes as {self.variants[0]}, not as {', '.join(variants) or 'none'}")
+
     def forward(self, image: Tensor, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
         height, width = image.shape[-2:]
         return {v: s[..., :height, :width] for v, s in self.decode(self.encoder(pad_to_multiple(image)), variants).items()}
@@ -60,6 +64,7 @@ class UNet(_Rival):
         return self.net.encoder(image)
 
     def decode(self, features: list[Tensor], variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        self._check(variants)
         return {"unet": self.net.segmentation_head(self.net.decoder(features)).float()}
 
 
@@ -83,6 +88,7 @@ class DilatedFCN(_Rival):
         return self.net.backbone(image)
 
     def decode(self, features: Mapping[str, Tensor], variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        self._check(variants)
         scores = self.net.classifier(features["out"]).float()
         return {"dilated": F.interpolate(scores, scale_factor=8, mode="bilinear", align_corners=False)}
 

@@ -106,9 +106,12 @@ class Predictor:
         for factor in BEST:
             at = self.working_size(photo, working_height, factor)
             for view, turn in ((photo, False), (ImageOps.mirror(photo), True)):
-                for variant, logits in self._once(view, variants, at, seconds).items():
+                found = self._once(view, variants, at, seconds)
+                clock = _Clock(seconds, self.device)
+                for variant, logits in found.items():
                     logits = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0].softmax(0)
                     total[variant] = total.get(variant, 0) + (logits.flip(-1) if turn else logits)
+                clock.lap("averaging")
         return {variant: (chance / (2 * len(BEST))).clamp_(min=1e-9).log_() for variant, chance in total.items()}
 
     def _once(

@@ -3,6 +3,7 @@
 Knows nothing of files, labels or networks.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,9 @@ PAIR_ASPECT = 2
 
 MAX_SIDE = 4096
 """No side of a working image is longer: a panorama is worked on smaller instead."""
+
+MAX_BOXES = 4
+"""No working image has more pixels than so many 2:1 images of the working height: the narrowest photos are worked on smaller."""
 
 WIDEST = 65_536
 """Masks wider than this are decided at this width, and their pixels repeated."""
@@ -40,7 +44,8 @@ def working_size(width: int, height: int, working_height: int, rule: Rule = "cov
     scale = working_height / height
     if rule == "cover":
         scale = max(scale, PAIR_ASPECT * working_height / width)
-    scale = min(scale, MAX_SIDE / max(width, height))
+    most = math.sqrt(MAX_BOXES * PAIR_ASPECT * working_height**2 / (width * height))
+    scale = min(scale, most, MAX_SIDE / max(width, height))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

@@ -19,13 +19,10 @@ from seg import dataset, evaluate, labels, metrics, preprocess, weights
 from seg.checkpoint import Run
 from seg.networks import TITLES, build
 from seg.predict import Predictor, pick_device
-from seg.train import TrainConfig
+from seg.train import TrainConfig, licence
 
 HEIGHTS = (1.0, 1.25, 1.5)
 """Working heights that are tried, as multiples of the height trained at."""
-
-CITYSCAPES = "Cityscapes terms: research and non-commercial use"
-MIT = "MIT: trained on rendered scenes only"
 
 TOLERANCE = 0.001
 """By how much float16 may change pixel accuracy, mean accuracy and mean IoU."""
@@ -128,7 +125,7 @@ def publish(
         parameters=sum(
             v.numel() for k, v in full.items() if not k.endswith(("running_mean", "running_var", "num_batches_tracked"))
         ),
-        licence=MIT if all(dataset.is_rendered(Path(folder)) for folder in state["digests"]) else CITYSCAPES,
+        licence=licence(state["digests"], stored.get("lineage")),
     )
     registry.mkdir(parents=True, exist_ok=True)
     holding = Path(tempfile.mkdtemp(dir=registry, prefix=".publishing-"))

@@ -46,9 +46,10 @@ class Row:
 
 
 def ceilings(split: Split, told: Callable[[int, int], None] | None = None) -> dict[tuple[int, int], float]:
-    """{(input height, stride): the mean IoU that scores on such a grid could reach at best on the labels of a split}.
+    """{(input height, stride): the mean IoU of the labels of a split themselves, seen through such a grid}.
 
-    The best scores are the share of each class in each cell; they are brought up bilinearly and decided, as a network's are.
+    As scores serve the shares of the classes in each cell; they are brought up bilinearly and decided, as a network's are. No
+    network gets far beyond it without learned kernels that sharpen, or scores that overstate what is thin.
     """
     classes = len(labels.CLASSES)
     grids = {height // stride for height in HEIGHTS for stride in STRIDES}
@@ -59,6 +60,7 @@ def ceilings(split: Split, told: Callable[[int, int], None] | None = None) -> di
         shares = shares.permute(2, 0, 1)[None].float()
         for rows, total in totals.items():
             grid = F.interpolate(shares, size=(rows, preprocess.PAIR_ASPECT * rows), mode="area")
+            grid /= grid.sum(1, keepdim=True).clamp(min=1e-6)  # of what is known in the cell
             mask = F.interpolate(grid, size=label.shape, mode="bilinear", align_corners=False)[0].argmax(0)
             total += metrics.confusion(label, mask.numpy(), classes, labels.IGNORE)
         if told:

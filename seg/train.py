@@ -15,7 +15,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -50,10 +51,12 @@ class Lineage:
     """What a training went on from: published weights or a finished run."""
 
     name: str
+    architecture: Architecture
     sha256: str  # of the file
     command: str
     hours: float
     photos: int
+    licence: str
     parent: dict[str, Any] | None  # the Lineage of what that had gone on from
 
 
@@ -155,7 +158,12 @@ def train(config: TrainConfig) -> None:
     # all that can be refused is refused before the folder is made
     backbone = ARCHITECTURES[config.arch].backbone
     if config.parent:
-        _, start, lineage = _parent(config.parent)
+        start, lineage = _parent(config.parent)[1:]
+        if lineage.architecture != config.arch:
+            kinds = ARCHITECTURES[config.arch].words, ARCHITECTURES[lineage.architecture].words
+            raise TrainError(
+                f"{kinds[0]} cannot go on from {config.parent}: that is {kinds[1]}. Choose --arch {lineage.architecture}."
+            )
     else:
         start, lineage = describe_start(config.encoder_weights, backbone), None
     pick_device(config.device)
@@ -237,6 +245,9 @@ def _graceful() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+CITYSCAPES = "Cityscapes terms: research and non-commercial use"
+MIT = "MIT: trained on rendered scenes only"
+
 AVERAGE = "average."
 """Before the names of the running average's tensors in a checkpoint."""
 
@@ -274,7 +285,7 @@ class _Session:
         self.optimizer = torch.optim.AdamW(_groups(model, config), fused=True)
         self.average = None
         if config.ema:
-            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+            self.average = AveragedModel(model, multi_avg_fn=_lag(config.ema), use_buffers=True)
         self.step, self.seconds = 0, 0.0
         if found is not None:
             self._restore(*found)
@@ -378,6 +389,7 @@ class _Session:
         factor = _rate(self.step, self.steps, config)
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * factor
+        torch.manual_seed(config.seed * 1_000_003 + self.step)  # for a network with dropout
         self.model.train()
         if config.frozen_norm:
             for module in self.model.modules():
@@ -436,25 +448,41 @@ def _load(data: Path) -> dataset.Split:
 
 
 def _parent(name: str) -> tuple[dict[str, Tensor], Start, Lineage]:
-    """The parameters of what a training goes on from, its encoder's record and its own."""
+    """The parameters of what a training goes on from, its encoder's record and its own. Raises as `train` does."""
     folder = Path(name)
-    run = Run(folder)
-    found = run.latest() if (folder / "model.safetensors").is_file() else None
-    if found is None:
+    if not folder.is_dir():
         model, card = weights.load(name)
-        return (
-            model.state_dict(),
-            Start(**card.encoder),
-            Lineage(name, card.sha256, card.command, card.hours, card.photos, card.parent),
-        )
-    stored, state, file = run.config(), found[2], folder / "model.safetensors"
-    hours, photos = round(state["seconds"] / 3600, 2), state["step"] * stored["batch_size"]
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return (
-        load_file(file),
-        Start(**stored["start"]),
-        Lineage(name, digest, stored["command"], hours, photos, stored.get("lineage")),
+        lineage = Lineage(name, card.architecture, card.sha256, card.command, card.hours, card.photos, card.licence, card.parent)
+        return model.state_dict(), Start(**card.encoder), lineage
+    run, file = Run(folder), folder / "model.safetensors"
+    stored = run.config()
+    if not file.is_file():
+        raise TrainError(f"{folder} is not finished. Go on with it first: python -m seg train --resume {folder}.")
+    found = run.latest()
+    if found is None:
+        raise TrainError(f"{folder} has no checkpoint, so what it was trained on is not known. Publish and name another parent.")
+    before, state = stored.get("lineage"), found[2]
+    try:
+        parameters, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()
+    except SafetensorError as error:
+        raise TrainError(f"{file} is damaged ({error}).") from None
+    lineage = Lineage(
+        name=name,
+        architecture=TrainConfig.from_json(stored).arch,
+        sha256=digest,
+        command=stored["command"],
+        hours=round(state["seconds"] / 3600, 2),
+        photos=state["step"] * stored["batch_size"],
+        licence=licence(state["digests"], before),
+        parent=before,
     )
+    return parameters, Start(**stored["start"]), lineage
+
+
+def licence(data: Iterable[str], lineage: dict[str, Any] | None) -> str:
+    """Under what terms parameters are that were trained on these folders, after what `lineage` says."""
+    rendered = all(dataset.is_rendered(Path(folder)) for folder in data)
+    return MIT if rendered and (lineage is None or lineage["licence"] == MIT) else CITYSCAPES
 
 
 def _inherit(model: nn.Module, config: TrainConfig) -> str:
@@ -462,8 +490,6 @@ def _inherit(model: nn.Module, config: TrainConfig) -> str:
     state = _parent(config.parent)[0]
     own = model.state_dict()
     copied = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-    if not copied:
-        raise TrainError(f"Nothing of {config.parent} fits {ARCHITECTURES[config.arch].words}.")
     model.load_state_dict(own | copied)
 
     def layers(keys) -> str:
@@ -496,6 +522,15 @@ def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
             {"params": plain, "lr": 0.0, "highest": rate, "weight_decay": 0.0},
         ]
     return groups
+
+
+def _lag(decay: float):
+    """An exponential moving average that forgets its first steps, as TensorFlow's does: they lag behind by less."""
+
+    def average(mean: list[Tensor], now: list[Tensor], count: Tensor) -> None:
+        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(mean, now, count)
+
+    return average
 
 
 def _rate(step: int, steps: int, config: TrainConfig) -> float:

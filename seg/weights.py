@@ -85,6 +85,11 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         raise WeightsError(f"The card of {name} is damaged: it is not JSON. Restore {path}.") from None
     if not isinstance(values, dict):
         raise WeightsError(f"The card of {name} is damaged: it is no object. Restore {path}.")
+    if values.get("format") != FORMAT:
+        found = values.get("format")
+        newer = isinstance(found, int) and found > FORMAT
+        advice = "Update Street FCN." if newer else "Publish the weights again."
+        raise WeightsError(f"The card of {name} has format {found}; this version reads format {FORMAT}. {advice}")
     wanted = typing.get_type_hints(Card)
     missing, unknown = sorted(wanted.keys() - values.keys()), sorted(values.keys() - wanted.keys())
     if missing or unknown:
@@ -96,8 +101,6 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
             f"The card of {name} is refused: the value of {wrong[0]} is of the wrong kind. Publish the weights again."
         )
     card = Card(**values)
-    if card.format != FORMAT:
-        raise WeightsError(f"The card of {name} has format {card.format}; this version reads format {FORMAT}. Update Street FCN.")
     if card.name != name:
         raise WeightsError(f"The card in {folder / name} is that of {card.name}.")
     if tuple(card.classes) != NAMES or not card.variants:

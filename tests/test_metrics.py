@@ -106,6 +106,22 @@ def test_the_boundary_leaves_out_what_is_ignored_and_the_pictures_edge():
     assert boundary(truth, mask, 2, width=2).sum() == 0  # its outline lies where nothing is known, its band at 10 and 11
 
 
+def test_who_is_right_wherever_something_is_known_has_a_whole_boundary():
+    label = np.zeros((9, 24), np.uint8)
+    label[:, 12:] = 1
+    truth = label.copy()
+    truth[:, 11] = truth[4] = 255
+    counts = boundary(truth, label, 2)
+    assert counts[0].tolist() == counts[1].tolist() and counts.sum() > 0
+
+
+def test_what_is_ignored_cuts_no_predicted_part_in_two():
+    truth = np.zeros((1, 12), np.uint8)
+    truth[:, :5], truth[:, 5] = 1, 255
+    (row,) = [tuple(row) for row in segments(truth, np.ones_like(truth), 2) if row[0] == 1]
+    assert row == (1, 5, 5 / 11)
+
+
 def test_segments_by_hand():
     truth = np.zeros((6, 12), np.uint8)
     truth[1:3, 1:3] = 1  # found whole, with two pixels too many

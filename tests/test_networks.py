@@ -17,7 +17,8 @@ def test_logits_have_the_images_size_and_learn(architecture):
     for logits in found.values():
         assert logits.shape == (2, 5, 50, 70) and logits.dtype == torch.float32
     sum(logits.square().sum() + logits[:, 0].sum() for logits in found.values()).backward()
-    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    heads = {p for p in model.parameters()} - set(model.backbone.parameters())
+    assert heads and all(p.grad is not None and bool(p.grad.isfinite().all()) for p in heads)
     assert {id(p) for p in model.backbone.parameters()} < {id(p) for p in model.parameters()}
     assert set(kind.variants) <= set(TITLES)
 
@@ -38,5 +39,7 @@ def test_the_dilated_fcn_scores_on_a_grid_of_stride_8_whatever_the_strides():
 def test_what_an_architecture_has_not_is_refused():
     with pytest.raises(ValueError, match="U-Net on ResNet-50 comes as unet, not as 8s"):
         build("unet-resnet50", 5, ("8s",))
+    with pytest.raises(ValueError, match="comes as unet, not as 8s"):
+        build("unet-resnet50", 5, ("unet",))(torch.rand(1, 3, 32, 32), ["8s"])
     with pytest.raises(ValueError, match="not as none"):
         build("fcn-resnet50", 5, ())

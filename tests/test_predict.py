@@ -49,7 +49,8 @@ def test_the_network_is_not_changed_by_use(predictor, photo):
 
 def test_every_shape_of_photo_is_predicted(predictor):
     for size in ((1, 1), (3, 700), (700, 3), (33, 65)):
-        assert predictor.predict(Image.new("RGB", size)).masks["8s"].shape == size[::-1]
+        for best in (False, True):
+            assert predictor.predict(Image.new("RGB", size), best=best).masks["8s"].shape == size[::-1]
 
 
 def test_memory_that_runs_out_is_told(predictor, photo, monkeypatch):

@@ -253,7 +253,7 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
 
 
 def test_config_survives_json(pairs):
-    config = small(pairs, Path("runs/x"), mix=("a:0.1",), scale=(0.75, 2.0))
+    config = small(pairs, Path("runs/x"), mix=("a:0.1",), scale=(0.75, 2.0), parent="x", encoder_weights="imagenet")
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
     with pytest.raises(TrainError, match="does not know: speed"):
         TrainConfig.from_json(config.to_json() | {"speed": 1})
@@ -269,8 +269,32 @@ def test_stages_hand_on_what_fits_and_say_so(pairs, tmp_path):
     parent = Run(fine).config()["lineage"]
     assert parent["name"] == str(coarse) and parent["photos"] == 12 and parent["parent"] is None
     assert TrainConfig.from_json(Run(fine).config()).parent == str(coarse)
+    with pytest.raises(TrainError, match="U-Net on ResNet-50 cannot go on from .*: that is FCN on ResNet-50"):
+        train.train(small(pairs, tmp_path / "never", arch="unet-resnet50", encoder_weights="imagenet", parent=str(coarse)))
+    with pytest.raises(TrainError, match="is not finished"):
+        Run(tmp_path / "unfinished").create(Run(coarse).config())
+        train.train(small(pairs, tmp_path / "never", encoder_weights="imagenet", parent=str(tmp_path / "unfinished")))
+    assert not (tmp_path / "never").exists()
     with pytest.raises(WeightsError, match='no weights named "nothing"'):
         train.train(small(pairs, tmp_path / "never", encoder_weights="imagenet", parent="nothing"))
+
+
+def test_rendered_scenes_free_no_parameters_that_saw_cityscapes(pairs):
+    assert train.licence([str(pairs)], None).startswith("MIT")
+    assert train.licence([str(pairs), "elsewhere"], None).startswith("Cityscapes")
+    assert train.licence([str(pairs)], {"licence": train.CITYSCAPES}).startswith("Cityscapes")
+
+
+def test_a_run_that_goes_on_from_weights_does_so_after_a_kill_before_its_first_checkpoint(pairs, tmp_path):
+    coarse, run = tmp_path / "coarse", tmp_path / "run"
+    train.train(small(pairs, coarse))
+    config = small(pairs, run, encoder_weights="imagenet", parent=str(coarse))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train._Session, "loop", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train.train(config)
+    train.resume(run)
+    assert (run / "log.txt").read_text().count(f"{coarse}: 329 tensors copied; new: none; dropped: none") == 2
 
 
 def test_frozen_norm_keeps_its_statistics_and_the_average_lags_behind(pairs, tmp_path):
@@ -282,7 +306,7 @@ def test_frozen_norm_keeps_its_statistics_and_the_average_lags_behind(pairs, tmp
     last, _, _ = Run(plain).latest()
     averaged = load_file(plain / "model.safetensors")
     assert set(last) == {*averaged, *(f"average.module.{k}" for k in averaged), "average.n_averaged"}
-    assert 0 < averaged[key].abs().sum() < 0.5 * last[key].abs().sum()
+    assert 0 < averaged[key].abs().sum() < 0.9 * last[key].abs().sum()
 
 
 @pytest.mark.parametrize("arch", ["fcn-vgg16", "unet-resnet50", "dilated-resnet50"])

@@ -29,6 +29,7 @@ _PARTS = {
     "preprocess": ("resizing", "#7dd3fc"),
     "encoder": ("encoder", "#0f766e"),
     "heads": ("scores and upsampling", "#2dd4bf"),
+    "averaging": ("averaging sizes and mirrors", "#f472b6"),
     "post": ("masks", "#fbbf24"),
 }
 
