@@ -18,6 +18,7 @@ from seg import table as comparison
 from seg.networks import TITLES
 
 console = Console()
+wide = Console(width=max(console.width, 180))  # for tables of many columns: the terminal may wrap them, Rich would cut them
 
 
 class CommandError(ValueError):
@@ -291,7 +292,7 @@ class Comparison:
                 row.network, row.weights, row.start, str(row.photos), f"{row.parameters / 1e6:.1f} M", str(row.height), *scores,
                 f"{low:.4f}–{high:.4f}", _figure(row.report["boundary_iou"]), _figure(row.ceiling), f"{1000 * row.seconds:.0f}",
             )  # fmt: skip
-        console.print(table, soft_wrap=True)
+        wide.print(table)
         if self.out:
             comparison.write(rows, limits, self.out)
             console.print(f"drawn to {self.out}", soft_wrap=True)
@@ -333,7 +334,7 @@ class Resolution:
             cells = (_figure(row["by_height"].get(height)) for height in heights)
             rules = (f"{row['by_rule'][rule]:.4f}" for rule in ("height", "cover"))
             table.add_row(row["source"], row["shape"], str(row["width"]), *cells, *rules)
-        console.print(table, soft_wrap=True)
+        wide.print(table)
 
 
 @dataclass(frozen=True)

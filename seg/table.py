@@ -86,7 +86,7 @@ def rows(
     """A row for each variant of each card."""
     made = []
     for done, card in enumerate(of):
-        scored = [(variant, False, report) for variant, report in card.metrics["variants"].items()]
+        scored = [(variant, False, report) for variant, report in card.metrics.get("variants", {}).items()]
         scored += [(variant, True, report) for variant, report in card.metrics.get("best", {}).items()]
         for variant, best, report in scored:
             limit = limits.get((card.working_height, STRIDE_OF.get(variant, 0)))

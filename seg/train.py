@@ -160,10 +160,9 @@ def train(config: TrainConfig) -> None:
     if config.parent:
         start, lineage = _parent(config.parent)[1:]
         if lineage.architecture != config.arch:
-            kinds = ARCHITECTURES[config.arch].words, ARCHITECTURES[lineage.architecture].words
-            raise TrainError(
-                f"{kinds[0]} cannot go on from {config.parent}: that is {kinds[1]}. Choose --arch {lineage.architecture}."
-            )
+            mine, other = ARCHITECTURES[config.arch].words, ARCHITECTURES[lineage.architecture].words
+            advice = f"Choose --arch {lineage.architecture}, or another parent."
+            raise TrainError(f"{mine} cannot go on from {config.parent}: that is {other}. {advice}")
     else:
         start, lineage = describe_start(config.encoder_weights, backbone), None
     pick_device(config.device)

@@ -85,6 +85,8 @@ def test_the_detail_changes_the_working_resolution(monkeypatch, registry):
     assert "192 × 96 pixels" in html(at)
     at.button_group(key="detail").set_value("Fine").run()
     assert not at.exception and "288 × 144 pixels" in html(at)
+    at.button_group(key="detail").set_value("Best").run()
+    assert not at.exception and "192 × 96 pixels" in html(at) and "averaging sizes" in html(at)
 
 
 def test_a_bad_file_is_named_and_a_good_one_stands(monkeypatch, registry):

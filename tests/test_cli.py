@@ -1,6 +1,8 @@
 """python -m seg, as a person calls it."""
 
+import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg import cli, evaluate, labels, masks, scenes, weights
+from seg import cli, evaluate, labels, masks, resolution, scenes, table, weights
 from seg.dataset import load
 from seg.predict import Predictor
 from seg.weights import DEFAULT
@@ -20,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def use_registry(registry, monkeypatch):
     monkeypatch.setattr(weights, "FOLDER", registry)
-    for function in (weights.names, weights.read_card, weights.verify, weights.load, Predictor.of.__func__):
+    for function in (weights.names, weights.read_card, weights.verify, weights.load, Predictor.of.__func__, table.cards):
         monkeypatch.setattr(function, "__defaults__", (*(function.__defaults__ or ())[:-1], registry))
 
 
@@ -92,6 +94,46 @@ def test_evaluate_against_nearest_colours_scores_more_pixels(pairs, tmp_path):
     assert np.sum(nearest) > np.sum(decoded)
 
 
+def test_the_best_quality_is_scored_and_written(pairs, tmp_path):
+    for name, more in (("plain", ()), ("best", ("--best",))):
+        command = ("evaluate", DEFAULT, "--data", pairs, "--limit", 1, "--variants", "8s", "--json", tmp_path / name)
+        assert run(*command, *more) == 0
+    plain, best = (json.loads((tmp_path / name).read_text()) for name in ("plain", "best"))
+    assert (plain["best_quality"], best["best_quality"]) == (False, True)
+    assert plain["variants"]["8s"]["confusion"] != best["variants"]["8s"]["confusion"]
+    row = best["variants"]["8s"]
+    assert row["intervals"]["mean_iou"][0] <= row["mean_iou"] <= row["intervals"]["mean_iou"][1]
+    assert sum(size["segments"] for size in row["by_size"]) > 0 and 0 <= row["boundary_iou"] <= 1
+    photos(tmp_path / "in")
+    assert run("predict", tmp_path / "in" / "one.png", "--best", "--out", tmp_path / "out") == 0
+    assert json.loads((tmp_path / "out" / "one.json").read_text())["best_quality"]
+
+
+def test_the_table_prints_ceilings_and_every_card(pairs, tmp_path, registry, capsys, monkeypatch):
+    shutil.copytree(registry / DEFAULT, tmp_path / "cards" / DEFAULT)
+    found = evaluate.tally(Predictor.of(DEFAULT, "cpu", registry), load(pairs, "val"), ["8s"], range(1))
+    told = {"variants": {"8s": evaluate.report(found["8s"])}}
+    card = dataclasses.replace(weights.read_card(DEFAULT, registry), metrics=told, photos=1234)
+    (tmp_path / "cards" / DEFAULT / weights.CARD).write_bytes(weights.to_json(card))
+    drawn, written = tmp_path / "new" / "t.html", tmp_path / "newer" / "t.json"
+    controls = ("--controls", tmp_path / "cards")
+    assert run("table", "--data", pairs, *controls, "--out", drawn, "--json", written) == 0
+    said = capsys.readouterr().out
+    answer = json.loads(written.read_text())
+    assert f"{told['variants']['8s']['mean_iou']:.4f}" in said and "1234" in said and drawn.exists()
+    assert [row["variant"] for row in answer["rows"]] == ["8s"] and len(answer["ceilings"]) == 12
+    assert run("table", "--data", pairs, "--controls", tmp_path / "nowhere") == 1
+
+
+def test_the_resolution_study_prints_both_rules(pairs, capsys, monkeypatch):
+    for name, value in {"HEIGHTS": (32,), "WIDTHS": (1280,), "SHAPES": {"4:3": 4 / 3}, "SCENE_WIDTH": 128}.items():
+        monkeypatch.setattr(resolution, name, value)
+    assert run("resolution", DEFAULT, "--data", pairs, "--count", 1) == 0
+    said = capsys.readouterr().out
+    assert "rule: cover" in said and "rendered" in said and "144" in said
+    assert run("resolution", DEFAULT, "--data", pairs, "--count", 0) == 1
+
+
 def test_weights_are_listed_shown_and_verified(registry, capsys):
     assert run("weights", "list") == 0 and DEFAULT in capsys.readouterr().out
     assert run("weights", "show", DEFAULT) == 0
@@ -146,7 +188,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(words, sentence, capsys, tmp_
 
 
 COMMANDS = ("", "data fetch", "data check", "data render", "train", "evaluate", "publish", "predict")
-COMMANDS += ("weights list", "weights show", "weights verify")
+COMMANDS += ("weights list", "weights show", "weights verify", "table", "resolution")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
