@@ -41,12 +41,21 @@ def test_the_card_says_what_the_file_is(published, pairs, run):
 
 def test_the_metrics_are_those_of_the_very_file(published, pairs):
     registry, card = published
-    found = evaluate.confusions(Predictor.of("tiny", "cpu", registry), load(pairs, "val"), ["32s", "16s", "8s"], range(3))
+    predictor, split = Predictor.of("tiny", "cpu", registry), load(pairs, "val")
+    found = evaluate.confusions(predictor, split, ["32s", "16s", "8s"], range(3))
     assert card.metrics["images"] == 3 and card.metrics["split"] == "val"
     for variant, confusion in found.items():
         assert card.metrics["variants"][variant]["confusion"] == confusion.tolist()
         assert card.metrics["variants"][variant]["mean_iou"] == scores(confusion).mean_iou
-        assert card.metrics["best"][variant]["mean_iou"] != scores(confusion).mean_iou
+
+
+def test_the_best_quality_and_the_lineage_are_on_the_card(published, pairs, run):
+    registry, card = published
+    best = evaluate.tally(Predictor.of("tiny", "cpu", registry), load(pairs, "val"), ["8s"], range(3), best=True)["8s"]
+    assert card.metrics["best"]["8s"] == evaluate.report(best)
+    config = Run(run).config()
+    assert card.parent is None and card.working_rule == "cover"
+    assert card.photos == config["batch_size"] * Run(run).latest()[2]["step"] > 0
 
 
 def test_the_working_height_is_chosen_on_held_out_pairs(run, tmp_path):
