@@ -73,8 +73,9 @@ def publish(
     def telling(what: str) -> evaluate.Progress | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
-    def score(of: Predictor, height: int, what: str, best: bool = False) -> dict[str, Any]:
-        found = evaluate.tally(of, split, config.variants, range(len(split)), height, best=best, progress=telling(what))
+    def score(what: str, best: bool = False) -> dict[str, Any]:
+        whole = range(len(split))
+        found = evaluate.tally(stored_as, split, config.variants, whole, height, best=best, progress=telling(what))
         return {variant: evaluate.report(each) for variant, each in found.items()}
 
     stored_as, trained_as = predictor(stripped), predictor(full, bf16=False)
@@ -89,8 +90,10 @@ def publish(
         working_height = int(max(tried, key=lambda height: tried[height][finest]))
     height = working_height or config.height
     split = dataset.load(data or config.data, "val")
-    half = score(stored_as, height, "val")
-    single = score(trained_as, height, "val, in float32")
+    half = score("val")
+    whole, told = range(len(split)), telling("val, in float32")
+    exact = evaluate.confusions(trained_as, split, config.variants, whole, height, told)
+    single = {variant: evaluate.summary(confusion) for variant, confusion in exact.items()}
     for variant in config.variants:
         for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
             if not abs(half[variant][key] - single[variant][key]) <= TOLERANCE:
@@ -98,7 +101,7 @@ def publish(
                     f"As published the {key.replace('_', ' ')} of {TITLES[variant]} is {half[variant][key]:.4f}, in float32 "
                     f"{single[variant][key]:.4f}: more than {TOLERANCE} apart. Nothing was published."
                 )
-    at_best = {"best": score(stored_as, height, "val, best quality", best=True)} if best else {}
+    at_best = {"best": score("val, best quality", best=True)} if best else {}
 
     card = weights.Card(
         format=weights.FORMAT,
