@@ -186,7 +186,7 @@ class Publish:
     name: str
     """Name of the weights, new."""
     height: int | None = None
-    """Working height to name on the card; if none is given, the best of three on the pairs held out of train."""
+    """Working height to name on the card; if none is given, the best of five on the pairs held out of train."""
     data: Path | None = None
     """Where the pairs are now; where the training had them, if none is given."""
     best: bool = False

@@ -21,7 +21,7 @@ from seg.networks import TITLES, build
 from seg.predict import Predictor, pick_device
 from seg.train import TrainConfig, licence
 
-HEIGHTS = (1.0, 1.25, 1.5)
+HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 """Working heights that are tried, as multiples of the height trained at."""
 
 TOLERANCE = 0.001

@@ -60,7 +60,7 @@ def test_the_best_quality_and_the_lineage_are_on_the_card(published, pairs, run)
 
 def test_the_working_height_is_chosen_on_held_out_pairs(run, tmp_path):
     card = publish.publish(run, "chosen", registry=tmp_path)
-    assert list(card.heights_tried) == ["32", "40", "48"]
+    assert list(card.heights_tried) == ["32", "40", "48", "56", "64"]
     best = max(card.heights_tried.values(), key=lambda scores: scores["8s"])
     assert card.heights_tried[str(card.working_height)]["8s"] == best["8s"]
 
