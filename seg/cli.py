@@ -141,7 +141,7 @@ class Evaluate:
     height: int | None = None
     """Working height in pixels; the card's, if none is given."""
     best: bool = False
-    """Best quality: the mean of three sizes, each also mirrored. About seven times slower."""
+    """Best quality: the mean of three sizes, each also mirrored; several times slower."""
     truth: evaluate.Truth = "decoded"
     """decoded, or nearest: plain nearest colours, for comparison with figures published elsewhere."""
     device: predict.Device = "auto"
@@ -225,7 +225,7 @@ class Predict:
     height: int | None = None
     """Working height in pixels; the card's, if none is given."""
     best: bool = False
-    """Best quality: the mean of three sizes, each also mirrored. About seven times slower."""
+    """Best quality: the mean of three sizes, each also mirrored; several times slower."""
     device: predict.Device = "auto"
     """auto: the GPU where there is one."""
 
