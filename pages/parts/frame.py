@@ -39,6 +39,8 @@ p.label { font-size: .875rem; margin: 0 0 -.35rem; }
 .st-key-samples button:hover { filter: brightness(1.15); }
 dl.card { font-size: .8125rem; margin: 0; padding: 0 !important; display: grid; grid-template-columns: auto 1fr;
   gap: .15rem .75rem; }
+.st-key-detail [role=radiogroup] { flex-wrap: nowrap !important; }
+.st-key-detail button { padding-inline: .2rem !important; min-width: 0 !important; flex: 1 1 0 !important; }
 .card dt { opacity: .65; margin: 0; font-weight: 400; } .card dd { margin: 0; padding: 0; overflow-wrap: anywhere; }
 """
 
