@@ -160,8 +160,10 @@ class Evaluate:
         indices = range(len(split))[: self.limit]
         with Progress(console=console) as bar:
             task = bar.add_task("scoring", total=len(indices))
-            told = lambda done, _: bar.update(task, completed=done)  # noqa: E731
-            found = evaluate.tally(predictor, split, variants, indices, self.height, self.truth, self.best, told)
+            found = evaluate.tally(
+                predictor, split, variants, indices, self.height, self.truth, self.best,
+                progress=lambda done, _: bar.update(task, completed=done),
+            )  # fmt: skip
         rows = {variant: evaluate.report(tally) for variant, tally in found.items()}
         quality = ", best quality" if self.best else ""
         _print_scores(f"{self.name} on {len(indices)} pairs of {self.data} {self.split}{quality}", rows)

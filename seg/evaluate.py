@@ -96,11 +96,10 @@ def _masks(
 def report(of: Tally) -> dict[str, Any]:
     """What `evaluate --json` says of one variant; null where there is nothing to say, as of a class that occurs nowhere."""
     stacked = np.stack(of.confusions)
-    inner, either = of.boundary
-    by_class = np.divide(inner, either, out=np.full(len(inner), np.nan), where=either > 0)
+    by_class, mean = metrics.boundary_iou(of.boundary)
     return summary(stacked.sum(0, dtype=np.int64)) | {
         "intervals": {name: list(ends) for name, ends in metrics.interval(stacked).items()},
-        "boundary_iou": _number(np.nanmean(by_class)) if (either > 0).any() else None,
+        "boundary_iou": _number(mean),
         "boundary_iou_by_class": {name: _number(v) for name, v in zip(labels.NAMES, by_class, strict=True)},
         "by_size": _by_size(np.concatenate(of.segments)),
     }

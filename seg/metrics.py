@@ -117,6 +117,12 @@ def boundary(truth: np.ndarray, prediction: np.ndarray, classes: int, ignore: in
     return np.stack((counts[0], counts[1] + counts[2] - counts[0])).astype(np.int64)
 
 
+def boundary_iou(counts: np.ndarray) -> tuple[np.ndarray, float]:
+    """What `boundary` counted, summed -> the boundary IoU of each class, nan where it has no outline, and their mean."""
+    by_class = _ratio(counts[0], counts[1])
+    return by_class, _mean(by_class)
+
+
 def _band(ids: np.ndarray, width: int, ignore: int) -> np.ndarray:
     """Where another class than a pixel's own lies at most `width` pixels away."""
     size = 2 * width + 1
