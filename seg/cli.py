@@ -13,7 +13,21 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from tyro.conf import Positional, arg, subcommand
 
-from seg import checkpoint, dataset, encoder, evaluate, labels, photo, predict, publish, resolution, scenes, train, weights
+from seg import (
+    ceiling,
+    checkpoint,
+    dataset,
+    encoder,
+    evaluate,
+    labels,
+    photo,
+    predict,
+    publish,
+    resolution,
+    scenes,
+    train,
+    weights,
+)
 from seg import table as comparison
 from seg.networks import TITLES
 
@@ -277,7 +291,12 @@ class Comparison:
         split = _load(self.data, "val")
         with Progress(console=console, transient=True) as bar:
             counting, timing = bar.add_task("ceilings"), bar.add_task("times")
-            limits = comparison.ceilings(split, lambda done, total: bar.update(counting, completed=done, total=total))
+            limits = ceiling.over_split(
+                split,
+                comparison.HEIGHTS,
+                comparison.STRIDES,
+                lambda done, total: bar.update(counting, completed=done, total=total),
+            )
             rows = comparison.rows(
                 cards, limits, self.device, lambda done, total: bar.update(timing, completed=done, total=total)
             )

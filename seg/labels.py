@@ -49,6 +49,9 @@ CATEGORIES = tuple(dict.fromkeys(c.category for c in CLASSES))
 PALETTE = np.array([c.color for c in CLASSES], np.uint8)
 """19x3: the colour of each train id."""
 
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""The id of each class in Cityscapes' own ``_labelIds.png`` files, which count 34 kinds of things."""
+
 VOID_COLORS = {
     "unlabeled": (0, 0, 0),
     "dynamic": (111, 74, 0),
@@ -102,6 +105,12 @@ def nearest(picture: np.ndarray) -> np.ndarray:
     """HxWx3 uint8 picture of labels -> HxW train ids by plain nearest colour, as others who published figures decode it."""
     answer = _distances(picture.reshape(-1, 3).astype(np.float32), _COLORS).argmin(1)
     return np.where(answer < len(CLASSES), answer, IGNORE).astype(np.uint8).reshape(picture.shape[:2])
+
+
+def likeness(picture: np.ndarray) -> float:
+    """The share of the pixels of an HxWx3 uint8 picture that are of a label's colour as `decode` tells them: low for photos."""
+    distances = _distances((picture.reshape(-1, 3).astype(np.float32) @ _TO_YCC) * _WEIGHT, _POINTS)
+    return float((distances.min(1) < _CLOSE**2).mean())
 
 
 def _distances(points: np.ndarray, colors: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ are ordinary.
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,6 +27,59 @@ def png(mask: np.ndarray) -> bytes:
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()
+
+
+def color_png(mask: np.ndarray) -> bytes:
+    """HxW uint8 -> an RGB PNG in the Cityscapes colours, ignored pixels black. Raises ValueError if ``mask`` is no mask."""
+    _check(mask)
+    out = io.BytesIO()
+    Image.fromarray(colorize(mask)).save(out, "PNG")
+    return out.getvalue()
+
+
+def confidence_png(confidence: np.ndarray) -> bytes:
+    """HxW of 0-1 -> a 16-bit grey PNG of 65535 times that."""
+    out = io.BytesIO()
+    Image.fromarray(np.rint(confidence.astype(np.float32) * 65535).astype(np.uint16)).save(out, "PNG")
+    return out.getvalue()
+
+
+def coco(mask: np.ndarray, file_name: str) -> dict[str, Any]:
+    """HxW uint8 -> a COCO annotation file (cocodataset.org, "Data format") of ``file_name``'s photo, for `json`.
+
+    One annotation a class present, as uncompressed run lengths, so holes are kept; category ids are train ids. Raises
+    ValueError if ``mask`` is no mask.
+    """
+    _check(mask)
+    annotations = []
+    for k in np.unique(mask[mask < len(CLASSES)]).tolist():
+        of_class = mask == k
+        column = np.flatnonzero(of_class.any(0))
+        row = np.flatnonzero(of_class.any(1))
+        annotations.append(
+            {
+                "id": len(annotations) + 1,
+                "image_id": 1,
+                "category_id": k,
+                "iscrowd": 1,  # COCO's word for run lengths instead of polygons
+                "segmentation": {"size": list(mask.shape), "counts": _run_lengths(of_class)},
+                "area": int(of_class.sum()),
+                "bbox": [int(column[0]), int(row[0]), int(np.ptp(column)) + 1, int(np.ptp(row)) + 1],
+            }
+        )
+    return {
+        "images": [{"id": 1, "file_name": file_name, "width": mask.shape[1], "height": mask.shape[0]}],
+        "categories": [{"id": k, "name": c.name, "supercategory": c.category} for k, c in enumerate(CLASSES)],
+        "annotations": annotations,
+    }
+
+
+def _run_lengths(of_class: np.ndarray) -> list[int]:
+    """HxW bool -> how many pixels are not, then are, then are not …, column by column."""
+    flat = of_class.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
+    return [0, *counts] if flat[0] else counts
 
 
 def read_png(data: bytes) -> np.ndarray:

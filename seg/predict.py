@@ -50,6 +50,7 @@ class Prediction:
 
     masks: dict[str, np.ndarray]  # H x W uint8 train ids
     confidences: dict[str, np.ndarray]  # H x W float16, 0-1; empty if they were not asked for
+    certainties: dict[str, tuple[np.ndarray, np.ndarray]]  # `preprocess.certainty`, at working resolution; empty likewise
     seconds: dict[str, float]  # decode, preprocess, encoder, heads, post
     working_size: tuple[int, int]  # height, width
     device: str
@@ -134,6 +135,7 @@ class Predictor:
         variants: Sequence[str] | None = None,
         working_height: int | None = None,
         with_confidence: bool = False,
+        with_certainty: bool = False,
         best: bool = False,
     ) -> Prediction:
         """A photo, or a picture file -> `Prediction`.
@@ -141,7 +143,7 @@ class Predictor:
         Raises `photo.PhotoError` for what is no readable picture, and MemoryError, with a sentence, where memory runs out.
         """
         try:
-            return self._predict(photo, variants or self.model.variants, working_height, with_confidence, best)
+            return self._predict(photo, variants or self.model.variants, working_height, with_confidence, with_certainty, best)
         except (MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when a CPU's memory runs out
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
@@ -153,6 +155,7 @@ class Predictor:
         variants: Sequence[str],
         working_height: int | None,
         with_confidence: bool,
+        with_certainty: bool,
         best: bool,
     ) -> Prediction:
         seconds: dict[str, float] = {}
@@ -163,11 +166,13 @@ class Predictor:
         logits = self.logits(photo, variants, working_height, seconds, best)
         clock = _Clock(seconds, self.device)
         decided = {v: preprocess.to_mask(scores, photo.height, photo.width, with_confidence) for v, scores in logits.items()}
+        certainties = {v: preprocess.certainty(scores) for v, scores in logits.items()} if with_certainty else {}
         clock.lap("post")
         size = self.working_size(photo, working_height)
         return Prediction(
             {v: mask for v, (mask, _) in decided.items()},
             {v: confidence for v, (_, confidence) in decided.items() if confidence is not None},
+            certainties,
             seconds,
             size,
             str(self.device),

@@ -98,3 +98,11 @@ def to_mask(logits: Tensor, height: int, width: int, with_confidence: bool = Fal
         if confidence is not None:
             confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
     return mask, confidence
+
+
+def certainty(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """K x h x w logits -> (how sure, runner-up) at their own size: h x w uint8, 255 times the confidence, and train ids."""
+    logits = logits.float()
+    highest, order = logits.topk(2, dim=0)
+    sure = torch.exp(highest[0] - logits.logsumexp(0))
+    return (255 * sure).round().byte().cpu().numpy(), order[1].byte().cpu().numpy()

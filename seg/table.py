@@ -11,13 +11,10 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from seg import encoder, evaluate, labels, metrics, preprocess, weights
-from seg.dataset import Split
+from seg import encoder, evaluate, labels, preprocess, weights
 from seg.networks import ARCHITECTURES, TITLES, build
 from seg.predict import Device, Predictor, pick_device
 
@@ -43,30 +40,6 @@ class Row:
     report: dict[str, Any]  # `evaluate.report`
     seconds: float  # per 2:1 photo: to the image, network, mask
     ceiling: float | None
-
-
-def ceilings(split: Split, told: Callable[[int, int], None] | None = None) -> dict[tuple[int, int], float]:
-    """{(input height, stride): the mean IoU of the labels of a split themselves, seen through such a grid}.
-
-    As scores serve the shares of the classes in each cell; they are brought up bilinearly and decided, as a network's are. No
-    network gets far beyond it without learned kernels that sharpen, or scores that overstate what is thin.
-    """
-    classes = len(labels.CLASSES)
-    grids = {height // stride for height in HEIGHTS for stride in STRIDES}
-    totals = {rows: np.zeros((classes, classes), np.int64) for rows in grids}
-    for done, label in enumerate(split.labels):
-        truth = torch.from_numpy(np.array(label)).long()
-        shares = F.one_hot(torch.where(truth == labels.IGNORE, classes, truth), classes + 1)[..., :classes]
-        shares = shares.permute(2, 0, 1)[None].float()
-        for rows, total in totals.items():
-            grid = F.interpolate(shares, size=(rows, preprocess.PAIR_ASPECT * rows), mode="area")
-            grid /= grid.sum(1, keepdim=True).clamp(min=1e-6)  # of what is known in the cell
-            mask = F.interpolate(grid, size=label.shape, mode="bilinear", align_corners=False)[0].argmax(0)
-            total += metrics.confusion(label, mask.numpy(), classes, labels.IGNORE)
-        if told:
-            told(done + 1, len(split))
-    reached = {rows: metrics.scores(total).mean_iou for rows, total in totals.items()}
-    return {(height, stride): reached[height // stride] for height in HEIGHTS for stride in STRIDES}
 
 
 def cards(controls: Path, registry: Path = weights.FOLDER) -> list[weights.Card]:

@@ -1,11 +1,25 @@
 import io
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_tools
+from pycocotools.coco import COCO
 
 from seg.labels import PALETTE, TRAIN_ID, colorize
-from seg.masks import disagreement, disagreement_matrix, disagreement_share, overlay, png, read_png, shares
+from seg.masks import (
+    coco,
+    color_png,
+    confidence_png,
+    disagreement,
+    disagreement_matrix,
+    disagreement_share,
+    overlay,
+    png,
+    read_png,
+    shares,
+)
 
 RNG = np.random.default_rng(0)
 MASK = RNG.integers(0, 19, (23, 31), dtype=np.uint8)
@@ -106,3 +120,38 @@ BYTE = np.zeros((2, 2), np.uint8)
 def test_unfit_masks_are_refused_in_words(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_the_colour_png_is_the_palette_and_black():
+    mask = np.where(MASK == 3, 255, MASK).astype(np.uint8)
+    back = Image.open(io.BytesIO(color_png(mask)))
+    assert back.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(back), colorize(mask))
+
+
+def test_the_confidence_png_keeps_16_bits():
+    confidence = RNG.uniform(1 / 19, 1, (23, 31)).astype(np.float16)  # the winner of 19 has no less
+    confidence[0, :2] = 0, 1
+    back = Image.open(io.BytesIO(confidence_png(confidence)))
+    assert back.mode == "I;16"
+    values = np.asarray(back)
+    assert values[0, 0] == 0 and values[0, 1] == 65535
+    np.testing.assert_array_equal((values / 65535).astype(np.float16), confidence)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
+@pytest.mark.parametrize("mask", [MASK, np.kron(MASK, np.ones((3, 2), np.uint8)), np.pad(MASK * 0 + 1, 4, constant_values=255)])
+def test_coco_run_lengths_are_read_back_by_cocos_own_tools(mask, tmp_path):
+    mask = mask.copy()
+    mask[5:12, 5:12], mask[7:9, 7:9] = 2, 4  # a hole
+    file = tmp_path / "coco.json"
+    file.write_text(json.dumps(coco(mask, "street.jpg")))
+    read = COCO(file)
+    back = np.full(mask.shape, 255, np.uint8)
+    for annotation in read.loadAnns(read.getAnnIds()):
+        of_class = read.annToMask(annotation).astype(bool)
+        assert annotation["area"] == of_class.sum()
+        assert annotation["bbox"] == coco_tools.toBbox(read.annToRLE(annotation)).tolist()
+        back[of_class] = annotation["category_id"]
+    np.testing.assert_array_equal(back, mask)
+    assert read.loadCats([0])[0]["name"] == "road"

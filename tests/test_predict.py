@@ -22,12 +22,15 @@ def photo() -> Image.Image:
 
 def test_a_prediction_has_the_photos_size_and_all_its_parts(predictor, photo):
     assert predictor.predict(photo).confidences == {}
-    found = predictor.predict(photo, with_confidence=True)
+    found = predictor.predict(photo, with_confidence=True, with_certainty=True)
     assert list(found.masks) == list(found.confidences) == ["32s", "16s", "8s"]
     for variant, mask in found.masks.items():
         assert mask.shape == found.confidences[variant].shape == (120, 200)
         assert mask.dtype == np.uint8 and mask.max() < 19
         assert 1 / 19 - 0.01 <= found.confidences[variant].min() and found.confidences[variant].max() <= 1
+        sure, second = found.certainties[variant]
+        assert sure.shape == second.shape == found.working_size and sure.dtype == second.dtype == np.uint8
+        assert second.max() < 19
     assert set(found.seconds) == {"decode", "preprocess", "encoder", "heads", "post"}
     assert all(took >= 0 for took in found.seconds.values())
     assert found.working_size == (115, 192) and found.device == "cpu"

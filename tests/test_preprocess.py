@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from seg.preprocess import MAX_SIDE, MEAN, STD, normalize, to_image, to_mask, unsquash, working_size
+from seg.preprocess import MAX_SIDE, MEAN, STD, certainty, normalize, to_image, to_mask, unsquash, working_size
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,12 @@ def test_strips_give_what_bringing_all_up_at_once_gives(size, monkeypatch):
     assert mask.dtype == np.uint8
     assert (mask == whole.argmax(0).numpy()).mean() > 0.999  # ties may fall either way in the last bit
     np.testing.assert_allclose(confidence, whole.softmax(0).amax(0).numpy(), atol=2e-3)
+
+
+def test_certainty_is_the_winners_probability_and_the_runner_up():
+    logits = torch.randn(19, 7, 11, generator=torch.Generator().manual_seed(0)) * 3
+    sure, second = certainty(logits)
+    probability = logits.softmax(0)
+    np.testing.assert_allclose(sure, 255 * probability.max(0).values, atol=0.51)
+    order = logits.argsort(0, descending=True)
+    np.testing.assert_array_equal(second, order[1])

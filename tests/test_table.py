@@ -1,29 +1,12 @@
-"""The comparison: ceilings, rows from cards, the drawing."""
+"""The comparison: rows from cards, the drawing."""
 
 import dataclasses
 
-import numpy as np
 import pytest
 
-from seg import evaluate, labels, table, weights
-from seg.dataset import Split, load
+from seg import evaluate, table, weights
+from seg.dataset import load
 from seg.predict import Predictor
-
-
-def test_a_ceiling_is_one_where_the_grid_is_fine_enough_and_falls_with_the_stride():
-    label = np.zeros((2, 256, 256), np.uint8)
-    label[0, :, 128:] = 1
-    label[1, 64:128, 64:128] = 2
-    label[1, 200:203, 7:9] = 5  # a pole too thin for any of these grids
-    split = Split("val", (), "", label, label)
-    found = table.ceilings(split)
-    assert set(found) == {(h, s) for h in table.HEIGHTS for s in table.STRIDES}
-    assert found[512, 8] > found[256, 8] > found[256, 32]
-    assert found[512, 16] == found[256, 8]  # the same grid
-    assert found[512, 8] > 0.7
-    plain = np.zeros((1, 256, 256), np.uint8)
-    plain[:, :4] = labels.IGNORE
-    assert set(table.ceilings(Split("val", (), "", plain, plain)).values()) == {1.0}
 
 
 @pytest.fixture(scope="module")
