@@ -1,6 +1,8 @@
 """Compare, the page that opens first: photos in, the masks of FCN-32s, FCN-16s and FCN-8s side by side."""
 
+import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -8,10 +10,11 @@ import streamlit as st
 
 from pages.parts import cached, charts, downloads
 from pages.parts.frame import choose_weights, frame, plain
-from pages.parts.panes import Layer, Pane, data_url, highlight, panes
-from seg import masks, preprocess, weights
+from pages.parts.viewer import Pane, deflate, pack, viewer
+from seg import masks, preprocess, truth, weights
+from seg.labels import CLASSES, TRAIN_ID
 from seg.networks import TITLES
-from seg.photo import PhotoError, read_photo
+from seg.photo import PhotoError
 from seg.predict import DeviceError
 
 # Seed -> name of the rendered streets that can be looked at without a photo of one's own.
@@ -23,8 +26,12 @@ SAMPLES = {
     7: "Wet road",
     10: "At dusk",
 }
+OWN = "own"
+"""What a link says of a visitor's own photo, which it cannot hold."""
 
 DETAIL = {"Fast": 0.75, "Default": 1.0, "Fine": 1.5, "Best": 1.0}  # times the card's working height
+GRIDS = {"32s": 32, "16s": 16, "8s": 8, "dilated": 8}
+"""The finest grid that a variant scores on, in pixels of the working image."""
 
 EXPLANATION = """
 A **mask** names a class for every pixel of a photo: road, car, person, … nineteen in all. A fully convolutional network (FCN)
@@ -41,18 +48,39 @@ Source: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Seg
 """
 
 
+@dataclass(frozen=True)
+class Mask:
+    """What one variant of some weights says of the photo."""
+
+    id: str  # in the viewer, in links and in files' names
+    title: str
+    card: weights.Card
+    variant: str
+    answer: cached.Answer
+    first: bool  # of the chosen weights, or the finest of others: on the screen until a person chooses
+
+    @property
+    def png(self) -> bytes:
+        return self.answer.pngs[self.variant]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        return self.answer.shares[self.variant]
+
+
 def main() -> None:
     """Draw the page."""
     frame("Compare", "Give it a street photo and see, pixel by pixel, what FCN-32s, FCN-16s and FCN-8s take each part of it for.")
-    card = choose_weights()
-    height, best = detail(card)
+    cards = choose_weights()
+    factor, best = detail(cards[0])
     give, pick = st.columns([2, 3], gap="medium")
     with give:
         uploads = st.file_uploader(
             "Your street photos",
             accept_multiple_files=True,
             key="uploads",
-            help="JPEG, PNG, WebP, BMP, TIFF or GIF of up to 64 megapixels. Photos stay on this computer.",
+            help="JPEG, PNG, WebP, BMP, TIFF or GIF of up to 64 megapixels; a pair file of the Cityscapes Image Pairs is taken "
+            "apart. Photos stay on this computer.",
         )
     with pick:
         seed = choose_sample()
@@ -60,10 +88,16 @@ def main() -> None:
         chosen = choose_upload(read(uploads))
         if chosen is None:
             with st.spinner("Rendering the sample …"):
-                sample = cached.sample(seed, SAMPLES[seed])
-            show(sample.photo, card, height, best, sample)
+                chosen = cached.sample(seed, SAMPLES[seed])
+            if st.query_params.get("photo") == OWN:
+                st.info(
+                    "This link was made over a photo that stayed on its owner’s computer. Here is a rendered street instead; "
+                    "upload the photo to see it.",
+                    icon=":material/link:",
+                )
         else:
-            show(chosen, card, height, best, None)
+            st.query_params["photo"] = OWN
+        show(chosen, cards, factor, best)
     except (weights.WeightsError, DeviceError, PhotoError) as error:
         st.error(plain(str(error)))
     except MemoryError:
@@ -73,9 +107,8 @@ def main() -> None:
     draw_thumbnails(seed)  # last: rendering six streets takes seconds
 
 
-def detail(card: weights.Card) -> tuple[int, bool]:
-    """The working height that the visitor chose, and whether the best quality is asked for."""
-    heights = {name: round(card.working_height * factor) for name, factor in DETAIL.items()}
+def detail(card: weights.Card) -> tuple[float, bool]:
+    """The multiple of the card's working height that the visitor chose, and whether the best quality is asked for."""
     with st.sidebar:
         name = st.segmented_control(
             "Detail",
@@ -83,24 +116,26 @@ def detail(card: weights.Card) -> tuple[int, bool]:
             default="Default",
             required=True,
             key="detail",
-            persist_state="session",
+            bind="query-params",
             width="stretch",
             help="To what size a photo is brought before it goes through the network. Masks have the photo's own size. Best "
             "takes the mean of three sizes, each also mirrored: better, and several times slower.",
         )
-        size = f"{preprocess.PAIR_ASPECT * heights[name]} × {heights[name]}"
+        height = round(card.working_height * DETAIL[name])
         words = " and at sizes around it" if name == "Best" else ""
-        st.caption(f"A 2:1 photo goes through the network at {size} pixels{words}.")
-    return heights[name], name == "Best"
+        st.caption(f"A 2:1 photo goes through the network at {preprocess.PAIR_ASPECT * height} × {height} pixels{words}.")
+    return DETAIL[name], name == "Best"
 
 
 def choose_sample() -> int:
-    """The seed of the sample that the visitor picked last; the first one until then."""
+    """The seed of the sample that the visitor picked last, or that the link names; else the first."""
 
     def pick(seed: int) -> None:
-        st.session_state.sample, st.session_state.photo = seed, None
+        st.session_state.photo = None
+        st.query_params["photo"] = str(seed)
 
-    chosen = st.session_state.get("sample", next(iter(SAMPLES)))
+    linked = st.query_params.get("photo", "")
+    chosen = int(linked) if linked in map(str, SAMPLES) else next(iter(SAMPLES))
     st.html('<p class="label">Or a rendered street</p>')
     with st.container(horizontal=True, gap="small", key="samples"):
         for seed, name in SAMPLES.items():
@@ -110,12 +145,18 @@ def choose_sample() -> int:
 
 def draw_thumbnails(chosen: int) -> None:
     """Put the samples' pictures behind their buttons."""
-    shade = "linear-gradient(#0000 45%, #000b)"
-    ring = ".st-key-sample-{} button {{ outline: 3px solid var(--chosen); outline-offset: 2px; }}"
-    st.html(f"<style>{ring.format(chosen) if st.session_state.get('photo') is None else ''}</style>")
     for seed, name in SAMPLES.items():
-        picture = data_url(cached.sample(seed, name).thumbnail)
-        st.html(f"<style>.st-key-sample-{seed} button {{ background-image: {shade}, url({picture}) !important; }}</style>")
+        picture_button(
+            f"sample-{seed}", cached.sample(seed, name).thumbnail, seed == chosen and not st.session_state.get("photo")
+        )
+
+
+def picture_button(key: str, thumbnail: bytes, chosen: bool) -> None:
+    """Put a JPEG behind a button, and a ring around it if it is the chosen one."""
+    ring = "outline: 3px solid var(--chosen) !important; outline-offset: 2px;" if chosen else ""
+    url = f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}"
+    picture = f"linear-gradient(#0000 45%, #000b), url({url})"
+    st.html(f"<style>.st-key-{key} button {{ background-image: {picture} !important; {ring} }}</style>")
 
 
 def read(uploads: Sequence[Any]) -> dict[str, cached.Photo]:
@@ -136,6 +177,10 @@ def unquoted(name: str) -> str:
 
 def choose_upload(photos: Mapping[str, cached.Photo]) -> cached.Photo | None:
     """The upload to look at: the first of those that came last, until another or a sample is picked (None)."""
+
+    def pick(key: str) -> None:
+        state.photo = key
+
     state = st.session_state
     new = [key for key in photos if key not in state.get("known", ())]
     state.known = list(photos)
@@ -143,83 +188,162 @@ def choose_upload(photos: Mapping[str, cached.Photo]) -> cached.Photo | None:
         state.photo = next(iter(new or photos), None)
     if not photos:
         return None
-    names = {key: plain(_short(photo.name)) for key, photo in photos.items()}
-    st.pills("Your photos", list(photos), format_func=names.get, key="photo", label_visibility="collapsed")
+    with st.container(horizontal=True, gap="small", key="strip"):
+        for number, (key, photo) in enumerate(photos.items()):
+            st.button(plain(_short(photo.name, 24)), key=f"strip-{number}", on_click=pick, args=(key,))
+            picture_button(f"strip-{number}", photo.thumbnail, key == state.photo)
     return photos.get(state.photo)
 
 
-def show(photo: cached.Photo, card: weights.Card, height: int, best: bool, sample: cached.Sample | None) -> None:
-    """All about one photo."""
-    tools = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="tools")
-    with tools:
-        variants = st.pills(
-            "Variants",
-            card.variants,
-            selection_mode="multi",
-            default=card.variants,
-            format_func=TITLES.get,
-            key=f"variants-{'-'.join(card.variants)}",  # other weights, other choice: the old one may not be in them
-            persist_state="session",
-        )
-        view = st.segmented_control(
-            "View", ["Overlay", "Mask alone"], default="Overlay", required=True, key="view", persist_state="session"
-        )
-        if view == "Overlay":
-            opacity = st.slider("Opacity", 0, 100, 60, format="%d %%", key="opacity", persist_state="session", width=180) / 100
-        else:
-            opacity = 0.6
-        with_truth = sample is not None and st.toggle(
-            "Show the truth",
-            key="truth",
-            persist_state="session",
-            help="The renderer knows the class of every pixel. Mean IoU: how far mask and truth cover each other, averaged over "
-            "the classes, 1 at best.",
-        )
-    variants = [variant for variant in card.variants if variant in variants]
-    place = st.empty()
-    ratio = photo.width / photo.height
-    photo_layer = Layer(photo.jpeg, "photo", photo.name)
-    asked = (photo.digest, cached.digest(card), height, best)
-    if st.session_state.get("answered") != asked:
-        place.html(panes([Pane("Photo", [photo_layer], photo.name)], ratio, 2))  # at once, while the network works
+def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best: bool) -> None:
+    """All about one photo: the viewer with what is known already, then what is not, weights by weights."""
+    answered = st.session_state.setdefault("answered", set())
+    label = known_truth(photo)
+    asked = {card.name: (photo.digest, cached.digest(card), factor, best) for card in cards}
+    ready = [card for card in cards if asked[card.name] in answered]
     with st.spinner(f"Looking at {plain(_short(photo.name))} …", show_time=True):
-        answer = cached.answer(photo, card, height, best=best, everyone=sample is not None)
-    st.session_state.answered = asked
-    over = view == "Overlay"
-    st.html(f"<style>:root {{ --mask-opacity: {opacity}; }}</style>")
-
-    def laid(caption: str, png: bytes, shown: bytes, kind: str, variant: str, note: str) -> Pane:
-        if over:
-            under = Layer(photo.jpeg, "under", "")
-            return Pane(caption, [under, Layer(shown, kind, f"{caption} over the photo", variant, "exact over")], note)
-        return Pane(caption, [Layer(png, kind, f"{caption}: the class of each pixel", variant, "exact")], note)
-
-    pictures = [Pane("Photo", [photo_layer], f"{photo.name} · rendered" if sample else _short(photo.name))]
-    for variant in variants:
-        png = answer.pngs[variant]
-        note = ""
-        if sample:
-            note = f"mean IoU {cached.mean_iou(photo.digest, cached.key(png), sample.truth, png):.2f}"
-        pictures.append(laid(TITLES[variant], png, answer.shown[variant], "overlay" if over else "mask", variant, note))
-    if with_truth:
-        pictures.append(laid("Truth", sample.truth, sample.truth, "truth", "", "exact; black has no class"))
-    across = min(4, len(pictures)) if ratio < 0.9 else {1: 2, 2: 2, 4: 2}.get(len(pictures), 3)
-    place.html(panes(pictures, ratio, across))
-    if not variants:
-        st.info("Choose a variant to see its mask.", icon=":material/touch_app:")
-        return
-    classes(answer, variants, sample if with_truth else None)
-    if len(variants) > 1:
-        disagreement(photo, answer, variants)
-    st.html(charts.times(answer.seconds, answer.device, answer.working_size))
-    files(photo, card, answer, variants, opacity, best)
+        found = [(card, cached.answer(photo, card, round(card.working_height * factor), best=best)) for card in ready]
+    made = [mask for card, answer in found for mask in masks_of(card, answer, card is cards[0])]
+    judged = judge(photo, made, label)
+    point = viewer(packed(photo, made, label, judged), key="viewer")
+    waiting = [card for card in cards if card not in ready]
+    if waiting:
+        card = waiting[0]
+        words = f"{plain(card.name)} looks at {plain(_short(photo.name))}"
+        with st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True):
+            cached.answer(photo, card, round(card.working_height * factor), best=best)
+        answered.add(asked[card.name])
+        st.rerun()
+    if point:
+        pinned(photo, made, label, point)
+    if not photo.rendered:
+        ask_truth(photo)
+    classes(made, label)
+    if label is not None:
+        against_truth(photo, made, label, judged)
+    for card, answer in found:
+        name = f"{card.name}: " if len(found) > 1 else ""
+        st.html(charts.times(answer.seconds, answer.device, answer.working_size, name))
+    files(photo, made, factor, best)
 
 
-def classes(answer: cached.Answer, variants: Sequence[str], truth_of: cached.Sample | None) -> None:
-    """The legend of the classes present with their shares, as a table and as bars."""
-    shares = {TITLES[variant]: answer.shares[variant] for variant in variants}
-    if truth_of:
-        shares["Truth"] = masks.shares(masks.read_png(truth_of.truth))
+def masks_of(card: weights.Card, answer: cached.Answer, main: bool) -> list[Mask]:
+    """The masks of some weights; those that are compared with the chosen ones say whose they are."""
+    return [
+        Mask(
+            id=variant if main else f"{card.name}-{variant}",
+            title=TITLES[variant] if main else f"{TITLES[variant]} of {card.name}",
+            card=card,
+            variant=variant,
+            answer=answer,
+            first=main or variant == card.variants[-1],
+        )
+        for variant in card.variants
+    ]
+
+
+def packed(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, judged: Mapping[str, cached.Judgement]) -> bytes:
+    """What the viewer is sent."""
+    panes = [Pane("photo", "Photo", "photo", "rendered" if photo.rendered else _short(photo.name))]
+    for mask in made:
+        answer, variant = mask.answer, mask.variant
+        panes.append(
+            Pane(
+                id=mask.id,
+                title=mask.title,
+                kind="mask",
+                note=f"mean IoU {judged[mask.id].scores.mean_iou:.2f}" if mask.id in judged else "",
+                shown=mask.first,
+                ids=answer.shown[variant],
+                sure=answer.sure[variant],
+                second=answer.second[variant],
+                work=answer.working_size[::-1],
+                stride=GRIDS.get(variant),
+            )
+        )
+    shares: dict[str, float] = {}
+    for mask in made:
+        for name, share in mask.shares.items():
+            shares[name] = max(share, shares.get(name, 0))
+    if label is not None:
+        panes.append(Pane("truth", "Truth", "truth", shown=not photo.rendered, ids=deflate(cached.shown_truth(photo, label))))
+        for name, share in masks.shares(masks.read_png(label)).items():
+            shares[name] = max(share, shares.get(name, 0))
+    present = {TRAIN_ID[name]: shares[name] for name in sorted(shares, key=lambda name: -shares[name])}
+    return pack(photo.jpeg, photo.shown_size, (photo.width, photo.height), panes, present, own=not photo.rendered)
+
+
+def known_truth(photo: cached.Photo) -> bytes | None:
+    """The photo's truth as an indexed PNG: its own, or the one that was given for it."""
+    return st.session_state.get("truths", {}).get(photo.digest, photo.truth)
+
+
+def ask_truth(photo: cached.Photo) -> None:
+    """Take a label picture for the photo."""
+    truths = st.session_state.setdefault("truths", {})
+    key = f"truth-{photo.digest[:16]}"
+
+    def take() -> None:
+        given = st.session_state[key]
+        truths.pop(photo.digest, None)
+        st.session_state.pop("untrue", None)
+        if given is None:
+            return
+        try:
+            found = truth.read_truth(given.getvalue(), (photo.width, photo.height))
+            truths[photo.digest] = masks.png(found.label)
+            st.toast(f"Read as {found.form}.", icon=":material/fact_check:")
+        except truth.TruthError as error:
+            st.session_state.untrue = (photo.digest, unquoted(given.name), str(error))
+
+    with st.expander("Compare with the truth", icon=":material/fact_check:", expanded=photo.digest in truths):
+        st.file_uploader(
+            "The label picture of this photo",
+            key=key,
+            on_change=take,
+            help="A PNG of train ids, of Cityscapes' label ids, or in the Cityscapes colours, of the photo's shape.",
+        )
+        digest, name, why = st.session_state.get("untrue", ("", "", ""))
+        if digest == photo.digest:
+            st.error(f"**{plain(name)}**: {plain(why)}", icon=":material/broken_image:")
+
+
+def judge(photo: cached.Photo, made: Sequence[Mask], label: bytes | None) -> dict[str, cached.Judgement]:
+    """Each mask against the truth, where there is one."""
+    if label is None:
+        return {}
+    digest, exact = cached.key(label), cached.shown_truth(photo, label)
+    size = photo.shown_size
+    return {
+        mask.id: cached.judge(digest, cached.key(mask.png), exact, cached.inflate(mask.answer.shown[mask.variant], size))
+        for mask in made
+    }
+
+
+def pinned(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, point: tuple[int, int]) -> None:
+    """What every network says at the point that was clicked."""
+    size = photo.shown_size
+    x, y = _scaled(point, (photo.width, photo.height), size)
+    rows = []
+    for mask in made:
+        answer, variant = mask.answer, mask.variant
+        work = answer.working_size[::-1]
+        i, j = _scaled((x, y), size, work)
+        id = int(cached.inflate(answer.shown[variant], size)[y, x])
+        sure = cached.inflate(answer.sure[variant], work)[j, i] / 255
+        second = int(cached.inflate(answer.second[variant], work)[j, i])
+        rows.append((mask.title, CLASSES[id].name, f"{sure:.0%}", CLASSES[second].name if second != id else ""))
+    if label is not None:
+        id = int(cached.shown_truth(photo, label)[y, x])
+        rows.append(("Truth", CLASSES[id].name if id < len(CLASSES) else "no class", "", ""))
+    st.html(charts.point(f"At x {point[0]}, y {point[1]}", rows))
+
+
+def classes(made: Sequence[Mask], label: bytes | None) -> None:
+    """The legend of the classes present with their shares, as a table and as bars; and how much the masks differ."""
+    shares = {mask.title: mask.shares for mask in made}
+    if label is not None:
+        shares["Truth"] = masks.shares(masks.read_png(label))
     st.subheader("Classes", anchor=False)
     table, bars = st.columns([2, 3], gap="large")
     table.html(charts.legend(shares))
@@ -231,75 +355,117 @@ def classes(answer: cached.Answer, variants: Sequence[str], truth_of: cached.Sam
             key="share-bars",
             alt="Stacked bars of the share of the image that each class takes in each variant; the table has the figures.",
         )
+        differ = made[0].answer.differ
+        if differ:
+            st.caption("Share of the image that they name differently")
+            names = {group: ", ".join(TITLES[v] for v in group) for group in differ}
+            st.html(charts.pairs({names[group]: part for group, part in differ.items()}))
 
 
-def disagreement(photo: cached.Photo, answer: cached.Answer, variants: Sequence[str]) -> None:
-    """Where the variants name different classes: the share of the pixels, and a picture."""
-    st.subheader("Where they disagree", anchor=False)
-    picture, figures = st.columns([3, 2], gap="large")
-    more = masks.disagreement({v: masks.read_png(answer.shown[v]) for v in variants})
-    layers = [
-        Layer(photo.jpeg, "under", "", classes="dim"),
-        Layer(highlight(more), "disagreement", "The pixels on which the variants disagree", classes="exact"),
-    ]
-    legend = "amber: two classes named" + (", red: three" if len(variants) > 2 else "")
-    picture.html(panes([Pane("Disagreement", layers, legend)], photo.width / photo.height, 1))
-    with figures:
-        share = answer.differ[tuple(variants)]
-        st.metric("Pixels given different classes", charts.percent(share) if share else "0%")
-        if len(variants) > 2:
-            pairs = {pair: part for pair, part in answer.differ.items() if len(pair) == 2 and set(pair) <= set(variants)}
-            st.html(charts.pairs({f"{TITLES[a]} and {TITLES[b]}": part for (a, b), part in pairs.items()}))
+def against_truth(photo: cached.Photo, made: Sequence[Mask], label: bytes, judged: Mapping[str, cached.Judgement]) -> None:
+    """IoU by class, boundaries, and what each one's grid could reach at best."""
+    st.subheader("Against the truth", anchor=False)
+    digest, exact = cached.key(label), cached.shown_truth(photo, label)
+    limits = {
+        mask.title: cached.ceilings(digest, mask.answer.working_size, exact).get(GRIDS.get(mask.variant, 0)) for mask in made
+    }
+    found = {mask.title: judged[mask.id] for mask in made}
+    table, bars = st.columns([2, 3], gap="large")
+    table.html(charts.truth_table(found, limits))
+    with bars:
+        st.caption("Mean IoU, and the most that each one’s grid allows on this photo")
+        st.plotly_chart(
+            charts.reach_bars(found, limits),
+            config={"displayModeBar": False},
+            key="reach-bars",
+            alt="Bars of the mean IoU of each mask beside the ceiling of its grid; the table has the figures.",
+        )
+    width, height = photo.shown_size
+    st.caption(
+        "IoU: how far mask and truth cover each other, 1 at best; the mean is over the classes that either has. Boundary IoU "
+        f"counts only what lies within three pixels of an outline. Counted at {width} × {height} pixels. A grid’s ceiling is "
+        "the mean IoU of the truth itself, seen through cells of 32, 16 or 8 pixels of the working image."
+    )
 
 
-def files(
-    photo: cached.Photo, card: weights.Card, answer: cached.Answer, variants: Sequence[str], opacity: float, best: bool
-) -> None:
+def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) -> None:
     """The downloads."""
-    stem = downloads.safe_stem(photo.name)
-    height, width = answer.working_size
-    record = {  # the same keys as `python -m seg predict` writes, and two more
+    st.subheader("Downloads", anchor=False)
+    by_id = {mask.id: mask for mask in made}
+    record = {
         "photo": photo.name,
         "width": photo.width,
         "height": photo.height,
-        "working_size": {"width": width, "height": height},
-        "shares": {v: answer.shares[v] for v in variants},
         "best_quality": best,
-        "disagreement": {" ".join(group): part for group, part in answer.differ.items() if set(group) <= set(variants)},
-        "seconds": answer.seconds,
-        "device": answer.device,
-        "weights": card.name,
-        "weights_sha256": card.sha256,
+        "masks": {
+            mask.id: {
+                "weights": mask.card.name,
+                "weights_sha256": mask.card.sha256,
+                "variant": mask.variant,
+                "working_size": dict(zip(("height", "width"), mask.answer.working_size, strict=True)),
+                "shares": mask.shares,
+                "seconds": mask.answer.seconds,
+                "device": mask.answer.device,
+            }
+            for mask in made
+        },
     }
-    st.subheader("Downloads", anchor=False)
-    with st.container(horizontal=True, gap="small", key="files"):
-        for variant in variants:
+    kept: dict[str, dict[str, bytes]] = {}
+
+    def confidence(mask: Mask) -> bytes:
+        """Of all variants of some weights at once, since one pass answers all."""
+        name = mask.card.name
+        if name not in kept:
+            kept[name] = cached.confidence_pngs(photo, mask.card, round(mask.card.working_height * factor), best=best)
+        return kept[name][mask.variant]
+
+    shares = {mask.id: mask.shares for mask in made}
+    confidences = {mask.id: partial(confidence, mask) for mask in made}
+    stem = downloads.safe_stem(photo.name)
+    with st.container(horizontal=True, gap="small", key="files", vertical_alignment="bottom"):
+        ids = list(by_id)
+        last = [mask.id for mask in made if mask.card is made[0].card][-1]
+        chosen = by_id[
+            st.selectbox(
+                "Of", ids, index=ids.index(last), format_func=lambda id: by_id[id].title, key=f"of-{' '.join(ids)}", width=220
+            )
+        ]
+        for kind, what in downloads.KINDS.items():
             st.download_button(
-                f"{TITLES[variant]} mask",
-                answer.pngs[variant],
-                f"{stem}.{variant}.png",
-                "image/png",
-                key=f"mask-{variant}",
+                what.label,
+                partial(downloads.make, kind, photo.name, photo.data, chosen.png, confidences[chosen.id]),
+                f"{stem}.{chosen.id}.{what.ending}",
+                what.mime,
+                key=f"file-{kind}",
                 on_click="ignore",
                 icon=":material/download:",
-                help="An indexed PNG of the photo's own size: its indices are the Cityscapes train ids.",
+                help=what.help,
             )
         st.download_button(
+            "Class shares",
+            downloads.shares_csv(shares),
+            f"{stem}.shares.csv",
+            "text/csv",
+            key="shares",
+            on_click="ignore",
+            icon=":material/download:",
+            help="A CSV of the share of the image that each class takes in each mask.",
+        )
+        st.download_button(
             "Everything as a zip",
-            partial(_zip, stem, photo.data, answer, tuple(variants), opacity, record),
+            partial(downloads.bundle, photo.name, photo.data, {m.id: m.png for m in made}, confidences, shares, record),
             f"{stem}.zip",
             "application/zip",
             key="zip",
             on_click="ignore",
             icon=":material/folder_zip:",
-            help="Masks, overlays at the chosen opacity, class shares as CSV, and what is known of this prediction as JSON.",
+            help="Every mask in every kind, class shares as CSV, and what is known of this prediction as JSON.",
         )
 
 
-def _zip(
-    stem: str, data: bytes, answer: cached.Answer, variants: Sequence[str], opacity: float, record: Mapping[str, Any]
-) -> bytes:
-    return downloads.bundle(stem, read_photo(data), answer.pngs, variants, opacity, record)
+def _scaled(point: tuple[int, int], size: tuple[int, int], to: tuple[int, int]) -> tuple[int, ...]:
+    """A pixel of a picture of `size` -> the pixel there of the same picture of size `to`."""
+    return tuple(min(b - 1, value * b // a) for value, a, b in zip(point, size, to, strict=True))
 
 
 def _short(name: str, most: int = 40) -> str:

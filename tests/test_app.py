@@ -1,35 +1,52 @@
 """The Compare page without a browser: what is on it, and what it says when something is amiss."""
 
+import csv
 import io
-import re
+import json
+import shutil
+import sys
 import zipfile
-from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools.coco import COCO
 from streamlit.testing.v1 import AppTest
+from test_viewer import unpacked
 
-from pages.parts import charts, downloads
+from pages.parts import cached, charts, downloads
 from pages.parts.frame import PAGES, plain
-from seg import masks, scenes, weights
+from seg import dataset, labels, masks, scenes, weights
 
 ROOT = Path(__file__).parent.parent
 
 
-def page(monkeypatch: pytest.MonkeyPatch, folder: Path) -> AppTest:
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest leaves the app as ``__main__``, and the processes that later tests start would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
+def page(monkeypatch: pytest.MonkeyPatch, folder: Path, **query: str) -> AppTest:
     monkeypatch.setattr(weights, "FOLDER", folder)
-    return AppTest.from_file(ROOT / "app.py", default_timeout=60).run()
+    at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
+    for key, value in query.items():
+        at.query_params[key] = value
+    return at.run()
 
 
 def html(at: AppTest) -> str:
     return "".join(element.proto.body for element in at.get("html"))
 
 
-def pictures(at: AppTest, kind: str) -> list[str]:
-    """The variants of the pictures of a kind."""
-    return re.findall(f'data-kind="{kind}" data-variant="([^"]*)"', html(at))
+def seen(at: AppTest) -> dict:
+    """What the viewer was sent."""
+    return unpacked(at.get("bidi_component")[0].proto.bytes)
+
+
+def panes(at: AppTest) -> dict[str, dict]:
+    return {pane["id"]: pane for pane in seen(at)["panes"]}
 
 
 def picture_file(width: int = 120, height: int = 80, seed: int = 1) -> bytes:
@@ -62,22 +79,46 @@ def test_damaged_weights_are_a_sentence(monkeypatch, tmp_path, registry):
     assert "hash" in at.error[0].value
 
 
-def test_the_first_look_shows_a_sample_and_toggles_work(monkeypatch, registry):
+def test_the_first_look_shows_a_sample_with_its_truth(monkeypatch, registry):
     at = page(monkeypatch, registry)
     assert not at.exception and not at.error
-    assert pictures(at, "overlay") == ["32s", "16s", "8s"]
-    assert "mean IoU" in html(at) and "FCN-16s and FCN-8s" in html(at)
-    at.button_group(key="variants-32s-16s-8s").set_value(["8s"]).run()
-    assert pictures(at, "overlay") == ["8s"]
-    assert 'data-kind="disagreement"' not in html(at)
-    at.button_group(key="view").set_value("Mask alone").run()
-    assert pictures(at, "mask") == ["8s"] and pictures(at, "overlay") == []
-    at.toggle(key="truth").set_value(True).run()
-    assert 'data-kind="truth"' in html(at)
-    at.button_group(key="variants-32s-16s-8s").set_value([]).run()
-    assert not at.exception and pictures(at, "mask") == []
+    found = panes(at)
+    assert list(found) == ["photo", "32s", "16s", "8s", "truth"]
+    assert [pane["shown"] for pane in found.values()] == [True, True, True, True, False]
+    sample = cached.sample(6, "Truck and bus")
+    np.testing.assert_array_equal(found["truth"]["ids"].reshape(sample.height, sample.width), masks.read_png(sample.truth))
+    width, height = found["8s"]["work"]
+    assert (width, height) == (192, 96) and len(found["8s"]["sure"]) == len(found["8s"]["second"]) == width * height
+    assert found["8s"]["note"].startswith("mean IoU 0.")
+    shown = html(at)
+    assert "Against the truth" in [one.value for one in at.subheader] and "FCN-16s, FCN-8s" in shown and "ceiling" in shown
+    first = seen(at)["photo_digest"]
     at.button(key="sample-7").click().run()
-    assert not at.exception and "Wet road" in html(at)
+    assert not at.exception and seen(at)["photo_digest"] != first
+    assert at.query_params["photo"] == "7"
+
+
+def test_a_link_names_the_sample(monkeypatch, registry):
+    first, third, own, wrong = (page(monkeypatch, registry, photo=photo) for photo in ("6", "3", "own", "<b>"))
+    assert not any(at.exception for at in (first, third, own, wrong))
+    assert seen(third)["photo_digest"] != seen(first)["photo_digest"]
+    assert "stayed on its owner" in own.info[0].value and not wrong.info
+    assert seen(own)["photo_digest"] == seen(wrong)["photo_digest"] == seen(first)["photo_digest"]
+
+
+def test_other_weights_become_panes(monkeypatch, registry, tmp_path):
+    for name in (weights.DEFAULT, "other"):
+        shutil.copytree(registry / weights.DEFAULT, tmp_path / name)
+    card = json.loads((tmp_path / "other" / weights.CARD).read_bytes()) | {"name": "other"}
+    (tmp_path / "other" / weights.CARD).write_text(json.dumps(card))
+    at = page(monkeypatch, tmp_path)
+    assert list(panes(at)) == ["photo", "32s", "16s", "8s", "truth"]
+    at.multiselect(key="beside").set_value(["other"]).run()
+    assert not at.exception
+    found = panes(at)
+    assert list(found) == ["photo", "32s", "16s", "8s", "other-32s", "other-16s", "other-8s", "truth"]
+    assert [pane["shown"] for pane in found.values()] == [True, True, True, True, False, False, True, False]
+    np.testing.assert_array_equal(found["other-8s"]["ids"], found["8s"]["ids"])  # the same parameters
 
 
 def test_the_detail_changes_the_working_resolution(monkeypatch, registry):
@@ -97,12 +138,40 @@ def test_a_bad_file_is_named_and_a_good_one_stands(monkeypatch, registry):
     ).run()
     assert not at.exception
     assert len(at.error) == 1 and "notes" in at.error[0].value and "not a picture" in at.error[0].value
-    assert "<b>street" not in html(at) and "<b>street</b> *1*.png" in unescape(html(at))
-    assert pictures(at, "overlay") == ["32s", "16s", "8s"] and "mean IoU" not in html(at).split("<dl")[0]
+    assert "<b>street" not in html(at)
+    assert list(panes(at)) == ["photo", "32s", "16s", "8s"] and panes(at)["photo"]["note"] == name
+    assert seen(at)["own"] is True and at.query_params["photo"] == "own"
     at.button(key="sample-6").click().run()
-    assert "mean IoU" in html(at)
+    assert "truth" in panes(at)
+    at.button(key="strip-0").click().run()
+    assert panes(at)["photo"]["note"] == name
     at.file_uploader(key="uploads").set_value(None).run()
+    assert not at.exception and not at.error and "truth" in panes(at)
+
+
+def test_a_truth_is_taken_for_a_photo(monkeypatch, registry):
+    at = page(monkeypatch, registry)
+    photo, label = picture_file(), scenes.render(1, 120, 80).label
+    at.file_uploader(key="uploads").set_value([("a.png", photo, "image/png")]).run()
+    key = f"truth-{cached.key(photo)[:16]}"
+    at.file_uploader(key=key).set_value([("b.png", photo, "image/png")]).run()
+    assert not at.exception and "no label picture" in at.error[0].value and "truth" not in panes(at)
+    at.file_uploader(key=key).set_value([("b.png", masks.png(label), "image/png")]).run()
     assert not at.exception and not at.error
+    np.testing.assert_array_equal(panes(at)["truth"]["ids"], label.ravel())
+    assert panes(at)["truth"]["shown"] and panes(at)["8s"]["note"].startswith("mean IoU 0.")
+    at.button(key="sample-6").click().run()
+    at.button(key="strip-0").click().run()
+    assert "truth" in panes(at)  # kept while another photo was looked at
+
+
+def test_a_pair_file_is_taken_apart(monkeypatch, registry, pairs):
+    at = page(monkeypatch, registry)
+    file = dataset.find(pairs, "val")[0]
+    at.file_uploader(key="uploads").set_value([(file.name, file.read_bytes(), "image/jpeg")]).run()
+    assert not at.exception and seen(at)["photo_size"] == [512, 256]
+    exact = labels.decode(dataset.read_pair(file)[1]).repeat(2, 1)
+    np.testing.assert_array_equal(panes(at)["truth"]["ids"], exact.ravel())
 
 
 def test_every_page_is_in_the_list():
@@ -118,16 +187,39 @@ def test_names_of_files_are_harmless():
     assert plain("a_b*c.png") == r"a\_b\*c\.png"
 
 
-def test_the_zip_holds_the_exact_masks():
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
+def test_every_file_holds_exactly_what_it_says(tmp_path):
     scene = scenes.render(2, 96, 64)
-    mask = np.where(scene.label == 255, 0, scene.label).astype(np.uint8)
-    record = {"shares": {"8s": masks.shares(mask)}}
-    data = downloads.bundle("a", Image.fromarray(scene.photo), {"8s": masks.png(mask)}, ["8s"], 0.5, record)
+    mask = scene.label
+    confidence = np.random.default_rng(0).uniform(1 / 19, 1, mask.shape).astype(np.float16)
+    record = {"photo": "a.png"}
+    data = downloads.bundle(
+        "a.png",
+        picture_file(96, 64, seed=2),
+        {"8s": masks.png(mask)},
+        {"8s": lambda: masks.confidence_png(confidence)},
+        {"8s": masks.shares(mask)},
+        record,
+    )
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        assert sorted(archive.namelist()) == ["a.8s.overlay.jpg", "a.8s.png", "a.json", "a.shares.csv"]
-        np.testing.assert_array_equal(masks.read_png(archive.read("a.8s.png")), mask)
-        assert archive.read("a.shares.csv").decode().startswith("class,8s\r\n")
-        assert Image.open(io.BytesIO(archive.read("a.8s.overlay.jpg"))).size == (96, 64)
+        names = ["a.8s.png", "a.8s.colours.png", "a.8s.overlay.png", "a.8s.confidence.png", "a.8s.coco.json"]
+        assert archive.namelist() == [*names, "a.shares.csv", "a.json"]
+        files = {name.split(".", 1)[1]: archive.read(name) for name in archive.namelist()}
+    np.testing.assert_array_equal(masks.read_png(files["8s.png"]), mask)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(files["8s.colours.png"]))), labels.colorize(mask))
+    laid = masks.overlay(scene.photo, mask, downloads.OPACITY)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(files["8s.overlay.png"]))), laid)
+    sure = np.asarray(Image.open(io.BytesIO(files["8s.confidence.png"]))) / 65535
+    np.testing.assert_array_equal(sure.astype(np.float16), confidence)
+    (tmp_path / "coco.json").write_bytes(files["8s.coco.json"])
+    coco = COCO(tmp_path / "coco.json")
+    back = np.full(mask.shape, labels.IGNORE, np.uint8)
+    for annotation in coco.loadAnns(coco.getAnnIds()):
+        back[coco.annToMask(annotation) == 1] = annotation["category_id"]
+    np.testing.assert_array_equal(back, mask)
+    rows = list(csv.DictReader(io.StringIO(files["shares.csv"].decode())))
+    assert {row["class"]: float(row["8s"]) for row in rows} == pytest.approx(masks.shares(mask), abs=1e-6)
+    assert json.loads(files["json"]) == record
 
 
 def test_legend_and_bars_name_every_class_present():

@@ -7,6 +7,7 @@ are no part of it. What is a visitor's own is kept in the visitor's session only
 import hashlib
 import io
 import threading
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,19 +16,22 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from seg import labels, masks, metrics, scenes, weights
+from pages.parts.viewer import deflate
+from seg import ceiling, labels, masks, metrics, scenes, truth, weights
 from seg.photo import PhotoError, read_photo
 from seg.predict import Predictor
 
-SHOWN_SIDE = 1600
-"""Pictures that are only looked at have no longer side than this; the masks to keep are always of the photo's own size."""
+SHOWN_SIDE = 2048
+"""Photos and masks are shown with no longer side than this; the masks to keep are always of the photo's own size."""
+
+STRIDES = (32, 16, 8)
 
 _TURN = threading.Lock()  # one prediction at a time: two at once take as long, and twice the memory
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A readable photo: its file, and how it is shown."""
+    """A readable photo: its file, how it is shown, and its truth where that is known."""
 
     name: str
     data: bytes
@@ -35,15 +39,14 @@ class Photo:
     width: int
     height: int
     jpeg: bytes  # at the size at which it is shown
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A rendered scene with its truth."""
-
-    photo: Photo
-    truth: bytes  # an indexed PNG
     thumbnail: bytes  # a JPEG
+    truth: bytes | None = None  # an indexed PNG of train ids, of the photo's size
+    rendered: bool = False  # a sample, the same for all visitors
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height at which it is shown."""
+        return _fit(self.width, self.height, SHOWN_SIDE)
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,22 @@ class Answer:
     """What the pages show of one prediction; `pngs` are the very files that ``python -m seg predict`` writes."""
 
     pngs: dict[str, bytes]  # of the photo's size
-    shown: dict[str, bytes]  # the same masks at the size at which the photo is shown, nearest pixel taken
+    shown: dict[str, bytes]  # the same masks at the size at which the photo is shown, nearest pixel taken; deflated
+    sure: dict[str, bytes]  # `preprocess.certainty`, deflated
+    second: dict[str, bytes]
     shares: dict[str, dict[str, float]]
     differ: dict[tuple[str, ...], float]  # the share of the pixels on which these variants do not agree
     seconds: dict[str, float]
-    working_size: tuple[int, int]
+    working_size: tuple[int, int]  # height, width
     device: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A mask against the truth, at the size at which both are shown."""
+
+    scores: metrics.Scores
+    boundary_iou: float
 
 
 def key(data: bytes) -> str:
@@ -69,14 +82,39 @@ def digest(card: weights.Card) -> str:
     return key(weights.to_json(card))
 
 
+def inflate(deflated: bytes, size: tuple[int, int]) -> np.ndarray:
+    """What `viewer.deflate` made of a uint8 array of `size` (width, height)."""
+    return np.frombuffer(zlib.decompress(deflated), np.uint8).reshape(size[::-1])
+
+
 def photo(name: str, data: bytes) -> Photo:
-    """An uploaded file as a photo. Raises `PhotoError`."""
-    file_digest = key(data)
-    found = _shown(file_digest, data)
+    """An uploaded file as a photo; a pair file of the data set as its photo with its truth. Raises `PhotoError`."""
+    found = _uploaded(key(data), data)
     if isinstance(found, str):
         raise PhotoError(found)
-    width, height, jpeg = found
-    return Photo(name, data, file_digest, width, height, jpeg)
+    return Photo(name, **found)
+
+
+@st.cache_data(max_entries=40, scope="session", show_spinner="Reading the photo …")
+def _uploaded(file_digest: str, _data: bytes) -> dict | str:
+    """All of a `Photo` but its name, or the sentence that says why there is none: that is kept too."""
+    try:
+        picture = read_photo(_data)
+    except PhotoError as error:
+        return str(error)
+    pair = truth.split_pair(picture)
+    if pair is None:
+        return _seen(picture, _data)
+    street, label = pair
+    return _seen(street, _png(street)) | {"truth": masks.png(label)}
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def sample(seed: int, name: str) -> Photo:
+    """A rendered street, the same for all visitors."""
+    scene = scenes.render(seed)
+    picture = Image.fromarray(scene.photo)
+    return Photo(name, **_seen(picture, _png(picture)), truth=masks.png(scene.label), rendered=True)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the network …")
@@ -84,65 +122,34 @@ def _predictor(name: str, card_digest: str) -> Predictor:
     return Predictor.of(name, folder=weights.FOLDER)
 
 
-@st.cache_data(max_entries=40, scope="session", show_spinner="Reading the photo …")
-def _shown(file_digest: str, _data: bytes) -> tuple[int, int, bytes] | str:
-    """Width, height and JPEG to show, or the sentence that says why there is none: that is kept too."""
-    try:
-        picture = read_photo(_data)
-    except PhotoError as error:
-        return str(error)
-    return picture.width, picture.height, _jpeg(picture, SHOWN_SIDE)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def sample(seed: int, name: str) -> Sample:
-    """A rendered street, the same for all visitors."""
-    scene = scenes.render(seed)
-    picture = Image.fromarray(scene.photo)
-    out = io.BytesIO()
-    picture.save(out, "PNG")
-    data = out.getvalue()
-    seen = Photo(name, data, key(data), picture.width, picture.height, _jpeg(picture, SHOWN_SIDE))
-    return Sample(seen, masks.png(scene.label), _jpeg(picture, 320))
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def answer_to_sample(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
-    """`answer` to a sample, kept for all visitors."""
-    return _answer(_photo, _name, card_digest, working_height, best)
-
-
-@st.cache_data(max_entries=12, scope="session", show_spinner=False)
-def answer_to_upload(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
-    """`answer` to a visitor's photo, kept for the visitor only."""
-    return _answer(_photo, _name, card_digest, working_height, best)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def mean_iou(photo_digest: str, mask_digest: str, _truth: bytes, _mask: bytes) -> float:
-    """The mean IoU of a mask against the truth, both PNGs."""
-    confusion = metrics.confusion(masks.read_png(_truth), masks.read_png(_mask), len(labels.CLASSES), labels.IGNORE)
-    return metrics.scores(confusion).mean_iou
-
-
-def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool, everyone: bool) -> Answer:
+def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> Answer:
     """All of the card's variants on one photo, from one pass through the encoder, or from several where `best` is asked for.
 
     Raises `weights.WeightsError`, `predict.DeviceError`, MemoryError, and PyTorch's RuntimeError where memory runs out.
     """
-    kept = answer_to_sample if everyone else answer_to_upload
+    kept = _answer_to_sample if seen.rendered else _answer_to_upload
     return kept(seen.digest, digest(card), working_height, best, seen, card.name)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _answer_to_sample(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
+    return _answer(_photo, _name, card_digest, working_height, best)
+
+
+@st.cache_data(max_entries=12, scope="session", show_spinner=False)
+def _answer_to_upload(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
+    return _answer(_photo, _name, card_digest, working_height, best)
 
 
 def _answer(seen: Photo, name: str, card_digest: str, working_height: int, best: bool) -> Answer:
     predictor = _predictor(name, card_digest)
     with _TURN:
-        prediction = predictor.predict(seen.data, working_height=working_height, best=best)
-    size = _fit(seen.width, seen.height, SHOWN_SIDE)
-    small = {v: np.array(Image.fromarray(m).resize(size, Image.Resampling.NEAREST)) for v, m in prediction.masks.items()}
+        prediction = predictor.predict(seen.data, working_height=working_height, with_certainty=True, best=best)
     return Answer(
         pngs={v: masks.png(m) for v, m in prediction.masks.items()},
-        shown={v: masks.png(m) for v, m in small.items()},
+        shown={v: deflate(_nearest(m, seen.shown_size)) for v, m in prediction.masks.items()},
+        sure={v: deflate(sure) for v, (sure, _) in prediction.certainties.items()},
+        second={v: deflate(second) for v, (_, second) in prediction.certainties.items()},
         shares={v: masks.shares(m) for v, m in prediction.masks.items()},
         differ=_differ(prediction.masks),
         seconds=prediction.seconds,
@@ -151,9 +158,57 @@ def _answer(seen: Photo, name: str, card_digest: str, working_height: int, best:
     )
 
 
+def confidence_pngs(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> dict[str, bytes]:
+    """`masks.confidence_png` of each variant at the photo's size: predicted anew, since nobody may ask for it."""
+    predictor = _predictor(card.name, digest(card))
+    with _TURN:
+        found = predictor.predict(seen.data, working_height=working_height, with_confidence=True, best=best).confidences
+    return {variant: masks.confidence_png(confidence) for variant, confidence in found.items()}
+
+
+def shown_truth(seen: Photo, png: bytes) -> np.ndarray:
+    """A truth of the photo's size, as it is shown."""
+    return _nearest(masks.read_png(png), seen.shown_size)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def judge(truth_digest: str, mask_digest: str, _truth: np.ndarray, _mask: np.ndarray) -> Judgement:
+    """A mask against the truth, both as shown."""
+    classes = len(labels.CLASSES)
+    scores = metrics.scores(metrics.confusion(_truth, _mask, classes, labels.IGNORE))
+    return Judgement(scores, metrics.boundary_iou(metrics.boundary(_truth, _mask, classes, labels.IGNORE))[1])
+
+
+@st.cache_data(max_entries=32, show_spinner="Seeing the truth through the networks’ grids …")
+def ceilings(truth_digest: str, working_size: tuple[int, int], _truth: np.ndarray) -> dict[int, float]:
+    """{stride: mean IoU of the truth itself, seen through the grid of such a stride at this working resolution}."""
+    found = {}
+    for stride in STRIDES:
+        grid = tuple(-(-side // stride) for side in working_size)
+        seen = ceiling.through_grid(_truth, grid)
+        found[stride] = metrics.scores(metrics.confusion(_truth, seen, len(labels.CLASSES), labels.IGNORE)).mean_iou
+    return found
+
+
 def _differ(found: Mapping[str, np.ndarray]) -> dict[tuple[str, ...], float]:
     several = [group for n in range(2, len(found) + 1) for group in combinations(found, n)]
     return {group: masks.disagreement_share({v: found[v] for v in group}) for group in several}
+
+
+def _seen(picture: Image.Image, data: bytes) -> dict:
+    """All of a `Photo` but its name, from the picture and its file."""
+    return {
+        "data": data,
+        "digest": key(data),
+        "width": picture.width,
+        "height": picture.height,
+        "jpeg": _jpeg(picture, SHOWN_SIDE),
+        "thumbnail": _jpeg(picture, 320),
+    }
+
+
+def _nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return mask if mask.shape == size[::-1] else np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
 def _fit(width: int, height: int, side: int) -> tuple[int, int]:
@@ -165,4 +220,10 @@ def _jpeg(picture: Image.Image, side: int) -> bytes:
     out = io.BytesIO()
     small = picture.resize(_fit(*picture.size, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     small.save(out, "JPEG", quality=90, subsampling=0)
+    return out.getvalue()
+
+
+def _png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
     return out.getvalue()

@@ -1,10 +1,12 @@
 """Charts and tables of a prediction: class shares, and where the time went."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import plotly.graph_objects as go
 
+from pages.parts.cached import Judgement
 from seg.labels import CLASSES, TRAIN_ID
 
 STYLE = """
@@ -16,6 +18,8 @@ table.legend :is(th, td):first-child { text-align: left; }
 table.legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .55rem;
   vertical-align: -.08rem; box-shadow: inset 0 0 0 1px #8886; }
 table.legend td.none { opacity: .45; }
+table.legend tr.sum { font-weight: 600; }
+table.legend.point { width: auto; min-width: 24rem; max-width: 100%; }
 .times { font-size: .875rem; }
 .times div { display: flex; height: .5rem; gap: 2px; border-radius: .25rem; overflow: hidden; margin: .3rem 0 .6rem; }
 .times div i { min-width: 2px; }
@@ -48,8 +52,7 @@ def legend(shares: Mapping[str, Mapping[str, float]]) -> str:
     for name in _by_size(shares):
         cells = (of.get(name, 0.0) for of in shares.values())
         tds = "".join(f'<td class="none">{percent(c)}</td>' if c == 0 else f"<td>{percent(c)}</td>" for c in cells)
-        swatch = f'<i style="background:{_css(name)}"></i>'
-        rows.append(f'<tr><th scope="row">{swatch}{escape(name)}</th>{tds}</tr>')
+        rows.append(f'<tr><th scope="row">{_named(name)}</th>{tds}</tr>')
     caption = '<tr><th scope="col">Class</th>'
     return f'<table class="legend"><thead>{caption}{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
@@ -58,6 +61,60 @@ def pairs(shares: Mapping[str, float]) -> str:
     """HTML table of names and shares."""
     rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{percent(share)}</td></tr>' for name, share in shares.items())
     return f'<table class="legend"><tbody>{rows}</tbody></table>'
+
+
+def point(title: str, rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """HTML table of what every network says at a point: network, class, how sure, runner-up."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in (escape(title), "says", "sure", "then"))
+    cells = [
+        f'<tr><th scope="row">{escape(who)}</th><td>{_named(what)}</td><td>{sure}</td><td>{_named(second)}</td></tr>'
+        for who, what, sure, second in rows
+    ]
+    return f'<table class="legend point"><thead><tr>{head}</tr></thead><tbody>{"".join(cells)}</tbody></table>'
+
+
+def truth_table(found: Mapping[str, Judgement], limits: Mapping[str, float | None]) -> str:
+    """HTML table of IoU: a row per class in the truth or a mask, then means, a column for each mask."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in found)
+    scores = [judgement.scores for judgement in found.values()]
+    rows = []
+    for k, one in enumerate(CLASSES):
+        if any(not math.isnan(s.iou[k]) for s in scores):
+            rows.append((f"{_swatch(one.name)}{one.name}", [s.iou[k] for s in scores], ""))
+    rows.append(("Mean IoU", [s.mean_iou for s in scores], "sum"))
+    rows.append(("its grid’s ceiling", [math.nan if limits[column] is None else limits[column] for column in found], ""))
+    rows.append(("Boundary IoU", [judgement.boundary_iou for judgement in found.values()], ""))
+    rows.append(("Pixel accuracy", [s.pixel_accuracy for s in scores], ""))
+    body = "".join(
+        f'<tr class="{kind}"><th scope="row">{name}</th>{"".join(f"<td>{_score(value)}</td>" for value in values)}</tr>'
+        for name, values, kind in rows
+    )
+    return f'<table class="legend"><thead><tr><th scope="col">IoU</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def reach_bars(found: Mapping[str, Judgement], limits: Mapping[str, float | None]) -> go.Figure:
+    """Mean IoU of each mask, and the ceiling of its grid as a line across."""
+    names = list(found)
+    figure = go.Figure()
+    reached = [found[name].scores.mean_iou for name in names]
+    figure.add_bar(x=reached, y=names, orientation="h", marker_color="#0d9488", hovertemplate="%{y}: %{x:.3f}<extra></extra>")
+    bound = [name for name in names if limits[name] is not None]
+    figure.add_scatter(
+        x=[limits[name] for name in bound],
+        y=bound,
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": "#d97706"}},
+        hovertemplate="%{y}: its grid allows %{x:.3f}<extra></extra>",
+    )
+    figure.update_layout(
+        showlegend=False,
+        bargap=0.45,
+        height=70 + 48 * len(names),
+        margin={"l": 0, "r": 24, "t": 8, "b": 0},
+        xaxis={"range": [0, 1], "dtick": 0.25, "fixedrange": True},
+        yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  "},
+    )
+    return figure
 
 
 def share_bars(shares: Mapping[str, Mapping[str, float]]) -> go.Figure:
@@ -85,7 +142,7 @@ def share_bars(shares: Mapping[str, Mapping[str, float]]) -> go.Figure:
     return figure
 
 
-def times(seconds: Mapping[str, float], device: str, working_size: tuple[int, int]) -> str:
+def times(seconds: Mapping[str, float], device: str, working_size: tuple[int, int], whose: str = "") -> str:
     """HTML: how long a prediction took, on what, and which part took how much of it."""
     height, width = working_size
     parts = [(*_PARTS.get(key, (key, "#888")), value) for key, value in seconds.items()]
@@ -93,7 +150,7 @@ def times(seconds: Mapping[str, float], device: str, working_size: tuple[int, in
     bar = "".join(f'<i style="flex:{100 * value / whole:.2f};background:{color}"></i>' for _, color, value in parts)
     items = "".join(f'<li><i style="background:{color}"></i>{escape(what)} {_time(value)}</li>' for what, color, value in parts)
     where = f"GPU ({escape(device)})" if device.startswith("cuda") else "CPU"
-    total = f"<b>{_time(sum(seconds.values()))}</b> on the {where}, at {width} × {height} pixels"
+    total = f"{escape(whose)}<b>{_time(sum(seconds.values()))}</b> on the {where}, at {width} × {height} pixels"
     return f'<div class="times">{total}<div>{bar}</div><ul>{items}</ul></div>'
 
 
@@ -107,6 +164,19 @@ def _by_size(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
         for name, share in of.items():
             most[name] = max(share, most.get(name, 0))
     return sorted(most, key=lambda name: -most[name])
+
+
+def _swatch(name: str) -> str:
+    return f'<i style="background:{_css(name)}"></i>'
+
+
+def _named(name: str) -> str:
+    """A class with its colour; other words as they are."""
+    return (_swatch(name) if name in TRAIN_ID else "") + escape(name)
+
+
+def _score(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
 
 
 def _css(name: str) -> str:

@@ -5,13 +5,36 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from seg import masks
+from seg.photo import read_photo
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file that a mask is handed out as."""
+
+    label: str
+    ending: str  # after the photo's stem and the mask's name
+    mime: str
+    help: str
+
+
+KINDS = {
+    "mask": Kind("Mask", "png", "image/png", "Indexed PNG of the photo's own size; its indices are the Cityscapes train ids."),
+    "colours": Kind("Colours", "colours.png", "image/png", "RGB PNG in the Cityscapes colours."),
+    "overlay": Kind("Overlay", "overlay.png", "image/png", "The colours over the photo at 60 %, full size, as a PNG."),
+    "confidence": Kind("Confidence", "confidence.png", "image/png", "16-bit grey PNG: 65535 is 100 %. Takes another pass."),
+    "coco": Kind("COCO", "coco.json", "application/json", "COCO annotations: run lengths of each class, holes kept."),
+}
+OPACITY = 0.6
+"""Of the overlays."""
 
 
 def safe_stem(name: str) -> str:
@@ -21,37 +44,49 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^\w .-]", "_", stem).strip(" .")[:80] or "photo"
 
 
+def make(kind: str, name: str, data: bytes, png: bytes, confidence: Callable[[], bytes]) -> bytes:
+    """One of `KINDS` of a mask, given as its indexed PNG, of the photo whose name and file are given."""
+    if kind == "mask":
+        return png
+    if kind == "confidence":
+        return confidence()
+    mask = masks.read_png(png)
+    if kind == "colours":
+        return masks.color_png(mask)
+    if kind == "coco":
+        return json.dumps(masks.coco(mask, name)).encode()
+    out = io.BytesIO()
+    Image.fromarray(masks.overlay(np.asarray(read_photo(data)), mask, OPACITY)).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
 def shares_csv(shares: Mapping[str, Mapping[str, float]]) -> str:
-    """One row per class that any variant found, one column of shares (0-1) per variant."""
-    classes = dict.fromkeys(name for of_variant in shares.values() for name in of_variant)
+    """One row per class that any mask has, one column of shares (0-1) per mask."""
+    classes = dict.fromkeys(name for of_mask in shares.values() for name in of_mask)
     out = io.StringIO()
     rows = csv.writer(out)
     rows.writerow(["class", *shares])
-    rows.writerows([name, *(f"{of_variant.get(name, 0):.6f}" for of_variant in shares.values())] for name in classes)
+    rows.writerows([name, *(f"{of_mask.get(name, 0):.6f}" for of_mask in shares.values())] for name in classes)
     return out.getvalue()
 
 
 def bundle(
-    stem: str,
-    photo: Image.Image,
+    name: str,
+    data: bytes,
     pngs: Mapping[str, bytes],
-    variants: Sequence[str],
-    opacity: float,
+    confidences: Mapping[str, Callable[[], bytes]],
+    shares: Mapping[str, Mapping[str, float]],
     record: Mapping[str, Any],
 ) -> bytes:
-    """A zip of each variant's mask and overlay, the class shares as CSV, and `record` as JSON.
-
-    The masks are the exact indexed PNGs; the overlays are pictures to look at, so JPEG will do.
-    """
+    """A zip of every mask in every kind, the class shares as CSV, and `record` as JSON; the mappings have the masks' names."""
+    stem = safe_stem(name)
     out = io.BytesIO()
-    pixels = np.asarray(photo)
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for variant in variants:
-            archive.writestr(f"{stem}.{variant}.png", pngs[variant])
-            picture = io.BytesIO()
-            laid = masks.overlay(pixels, masks.read_png(pngs[variant]), opacity)
-            Image.fromarray(laid).save(picture, "JPEG", quality=92, subsampling=0)
-            archive.writestr(f"{stem}.{variant}.overlay.jpg", picture.getvalue())
-        archive.writestr(f"{stem}.shares.csv", shares_csv({v: record["shares"][v] for v in variants}))
+    with zipfile.ZipFile(out, "w") as archive:
+        for mask, png in pngs.items():
+            for kind, what in KINDS.items():
+                packed = zipfile.ZIP_DEFLATED if kind == "coco" else zipfile.ZIP_STORED  # PNGs are deflated
+                content = make(kind, name, data, png, confidences[mask])
+                archive.writestr(f"{stem}.{mask}.{what.ending}", content, compress_type=packed)
+        archive.writestr(f"{stem}.shares.csv", shares_csv(shares))
         archive.writestr(f"{stem}.json", json.dumps(record, indent=1) + "\n")
     return out.getvalue()

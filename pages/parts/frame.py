@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from pages.parts import charts, panes
+from pages.parts import charts
 from seg import weights
 from seg.labels import PALETTE, TRAIN_ID
 from seg.networks import TITLES
@@ -33,10 +33,15 @@ h1 { padding: 0 0 .1rem !important; letter-spacing: -.02em; }
 p.label { font-size: .875rem; margin: 0 0 -.35rem; }
 .st-key-samples { display: grid !important; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: .6rem; }
 @media (max-width: 1100px) { .st-key-samples { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
-.st-key-samples button { aspect-ratio: 2; height: auto; min-height: 0; padding: .3rem .4rem; background: #475569 center/cover;
+:is(.st-key-samples, .st-key-strip) button { aspect-ratio: 2; height: auto; min-height: 0; padding: .3rem .4rem;
+  background: #475569 center/cover;
   border: 0; align-items: flex-end; color: #fff !important; }
-.st-key-samples button p { font-size: .75rem; line-height: 1.1; font-weight: 600; text-shadow: 0 1px 3px #000; }
-.st-key-samples button:hover { filter: brightness(1.15); }
+:is(.st-key-samples, .st-key-strip) button p { font-size: .75rem; line-height: 1.1; font-weight: 600;
+  text-shadow: 0 1px 3px #000; }
+:is(.st-key-samples, .st-key-strip) button:hover { filter: brightness(1.15); }
+.st-key-strip { flex-wrap: nowrap !important; overflow-x: auto; padding: .35rem; }
+.st-key-strip .stElementContainer:has(.stHtml) { display: none; }
+.st-key-strip button { width: 9rem; }
 dl.card { font-size: .8125rem; margin: 0; padding: 0 !important; display: grid; grid-template-columns: auto 1fr;
   gap: .15rem .75rem; }
 .st-key-detail [role=radiogroup] { flex-wrap: nowrap !important; }
@@ -48,7 +53,7 @@ dl.card { font-size: .8125rem; margin: 0; padding: 0 !important; display: grid; 
 def frame(title: str, lead: str) -> None:
     """Begin a page: call it before any other Streamlit command."""
     st.set_page_config(page_title=f"{title} · {NAME}", page_icon=_ICON, layout="wide")
-    st.html(f"<style>{_STYLE}{panes.STYLE}{charts.STYLE}</style>")
+    st.html(f"<style>{_STYLE}{charts.STYLE}</style>")
     with st.sidebar:
         st.html(f'<div class="brand">{NAME}</div>')
         for file, name, icon in PAGES:
@@ -57,8 +62,11 @@ def frame(title: str, lead: str) -> None:
     st.html(f'<p class="lead">{lead}</p>')
 
 
-def choose_weights() -> weights.Card:
-    """The published weights that the visitor chose in the sidebar; ends the page with what to do where there are none."""
+def choose_weights() -> list[weights.Card]:
+    """The published weights that the visitor chose in the sidebar, then those to compare them with.
+
+    Ends the page with what to do where there are none.
+    """
     cards, broken = {}, []
     for name in weights.names(weights.FOLDER):
         try:
@@ -77,9 +85,19 @@ def choose_weights() -> weights.Card:
         st.stop()
     with st.sidebar:
         names = sorted(cards, key=lambda name: name != weights.DEFAULT)
-        card = cards[st.selectbox("Weights", names, key="weights", persist_state="session")]
+        card = cards[st.selectbox("Weights", names, key="weights", bind="query-params")]
         st.html(_summary(card))
-    return card
+        others = [name for name in names if name != card.name]
+        beside = others and st.multiselect(
+            "Compare with",
+            others,
+            key="beside",
+            bind="query-params",
+            max_selections=3,
+            placeholder="Other weights",
+            help="Their masks become panes beside those of the weights above.",
+        )
+    return [card, *(cards[name] for name in beside)]
 
 
 def plain(text: str) -> str:

@@ -10,41 +10,59 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from seg.labels import CLASSES
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("model.js", "paint.js", "view.js", "input.js", "viewer.js", "main.js")
+_SCRIPTS = ("model.js", "paint.js", "view.js", "input.js", "link.js", "controls.js", "viewer.js", "main.js")
 
 SAFE = (
-    *("#4d4d4d", "#b3b3b3", "#d9a066", "#8c5a2b", "#e6d5b8", "#000000", "#f0e442", "#ffb000", "#009e73", "#a6d96a", "#9ad1f5"),
-    *("#d55e00", "#ff8f66", "#0072b2", "#004c80", "#56b4e9", "#33658a", "#cc79a7", "#8e4585"),
+    *("#254f41", "#d3e1dd", "#dfc489", "#582f00", "#ffffd3", "#000000", "#fffd14", "#f7b302", "#438c5a", "#e2ff83", "#96d9ff"),
+    *("#aa5300", "#e7903e", "#0d73d2", "#002661", "#5fb1fd", "#1c425b", "#be85a1", "#9f5da1"),
 )
-"""A colour for each class that stays apart in any colour vision: hues of Okabe and Ito 2008, told apart further by lightness."""
+"""A colour for each class that stays apart from all others in normal, protan and deutan vision: CIELAB distances of 22 and more,
+found by hill climbing from hues of Okabe and Ito 2008."""
 
 
 @dataclass(frozen=True)
 class Pane:
-    """One pane; without ids it shows the photo alone."""
+    """One pane; without ids it shows the photo alone. Arrays are deflated, see `deflate`."""
 
     id: str
     title: str
-    kind: str  # photo, mask or truth
+    kind: Literal["photo", "mask", "truth"]
     note: str = ""
-    ids: np.ndarray | None = None  # height x width as shown, uint8 train ids
-    sure: np.ndarray | None = None  # at working resolution, uint8: 255 times the confidence
-    second: np.ndarray | None = None  # at working resolution, uint8: the runner-up's train id
+    shown: bool = True  # until a person chooses
+    ids: bytes | None = None  # height x width as shown, train ids
+    sure: bytes | None = None  # at working resolution: 255 times the confidence
+    second: bytes | None = None  # at working resolution: the runner-up's train id
+    work: tuple[int, int] | None = None  # width and height of the working resolution
     stride: int | None = None  # of the finest grid that it scores on, in working pixels
 
 
-def pack(jpeg: bytes, photo_size: tuple[int, int], panes: Sequence[Pane], shares: Mapping[int, float]) -> bytes:
-    """A photo as it is shown, its own width and height, panes, and the share of each class present -> what the viewer is sent.
+def deflate(array: np.ndarray) -> bytes:
+    """A uint8 array as the viewer is sent it."""
+    return zlib.compress(np.ascontiguousarray(array, np.uint8), 6)
 
-    Four bytes, little-endian, say how long the JSON header is; the sections that it lists by offset and length follow it.
+
+def pack(
+    jpeg: bytes,
+    size: tuple[int, int],
+    photo_size: tuple[int, int],
+    panes: Sequence[Pane],
+    shares: Mapping[int, float],
+    *,
+    own: bool,
+) -> bytes:
+    """What the viewer is sent.
+
+    `jpeg` is the photo as it is shown, of `size` (width, height), `photo_size` is its own; `shares` has the share of each class
+    present, the largest first; `own` says that it is a visitor's own photo, which no link can hold. Four bytes, little-endian,
+    say how long the JSON header is; the sections that it lists by offset and length follow it.
     """
     sections: list[bytes] = []
 
@@ -54,34 +72,22 @@ def pack(jpeg: bytes, photo_size: tuple[int, int], panes: Sequence[Pane], shares
         sections.append(content)
         return sum(map(len, sections[:-1])), len(content)
 
-    def deflated(array: np.ndarray | None) -> tuple[int, int] | None:
-        return place(None if array is None else zlib.compress(np.ascontiguousarray(array, np.uint8), 6))
-
-    shown = next((pane.ids.shape for pane in panes if pane.ids is not None), None)
-    work = next((pane.sure.shape for pane in panes if pane.sure is not None), shown)
+    arrays = ("ids", "sure", "second")
+    facts = ("id", "title", "kind", "note", "shown", "work", "stride")
     header = {
         "photo_digest": hashlib.sha256(jpeg).hexdigest(),
         "photo": place(jpeg),
         "photo_size": photo_size,
-        "work": work and work[::-1],
+        "width": size[0],
+        "height": size[1],
+        "own": own,
         "classes": [{"name": c.name, "color": c.color, "safe": _rgb(safe)} for c, safe in zip(CLASSES, SAFE, strict=True)],
         "present": [{"id": id, "share": share} for id, share in shares.items()],
         "panes": [
-            {
-                "id": pane.id,
-                "title": pane.title,
-                "kind": pane.kind,
-                "note": pane.note,
-                "stride": pane.stride,
-                "ids": deflated(pane.ids),
-                "sure": deflated(pane.sure),
-                "second": deflated(pane.second),
-            }
+            {name: getattr(pane, name) for name in facts} | {name: place(getattr(pane, name)) for name in arrays}
             for pane in panes
         ],
     }
-    size = shown or _size(jpeg)
-    header |= {"width": size[1], "height": size[0]}
     content = b"".join(sections)
     digest = hashlib.sha256(json.dumps(header).encode() + content).hexdigest()
     head = json.dumps({"digest": digest} | header).encode()
@@ -98,16 +104,9 @@ _component = st.components.v2.component(
 
 
 def viewer(packed: bytes, key: str) -> tuple[int, int] | None:
-    """Shows what `pack` made. Returns the photo's pixel (x, y) that was pinned just now."""
+    """Shows what `pack` made. Returns the photo's pixel (x, y) that is pinned."""
     point = _component(key=key, data=packed, on_point_change=lambda: None).point
     return (point["x"], point["y"]) if point else None
-
-
-def _size(jpeg: bytes) -> tuple[int, int]:
-    import io
-
-    with Image.open(io.BytesIO(jpeg)) as picture:
-        return picture.height, picture.width
 
 
 def _rgb(color: str) -> tuple[int, ...]:

@@ -4,13 +4,13 @@ const KEYS = [
   ["+ −", "zoom in, out"],
   ["0", "whole photo"],
   ["1", "one photo pixel on one screen pixel"],
-  ["arrows", "move the photo, or the crosshair"],
+  ["arrows", "move the photo, the crosshair or the divider"],
   ["C", "crosshair on, off (shift: ten pixels at a time)"],
   ["Enter", "pin the point under the crosshair"],
   ["L", "next layer"],
   ["[ ]", "opacity down, up"],
   ["G", "grid that each variant scores on"],
-  ["S", "swipe between two panes ( < > moves the divider )"],
+  ["S", "swipe between two panes; the arrows or < > move the divider"],
   ["P", "colour-blind-safe palette"],
   ["Esc", "unpin, undo solo, close"],
   ["?", "this list"],
@@ -48,7 +48,7 @@ function listen(viewer, canvas) {
       viewer.view.pan((now.x - before.x) / 2, (now.y - before.y) / 2);
     } else viewer.view.pan(now.x - before.x, now.y - before.y);
     pointers.set(event.pointerId, now);
-    viewer.redraw();
+    viewer.moved();
   });
 
   const lift = (event) => {
@@ -63,7 +63,7 @@ function listen(viewer, canvas) {
   canvas.addEventListener("dblclick", (event) => {
     const { x, y } = place(event);
     viewer.view.zoom(event.shiftKey ? 0.5 : 2, x, y);
-    viewer.redraw();
+    viewer.moved();
   });
 
   canvas.addEventListener(
@@ -73,17 +73,20 @@ function listen(viewer, canvas) {
       event.preventDefault();
       const { x, y } = place(event);
       viewer.view.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), x, y);
-      viewer.redraw();
+      viewer.moved();
     },
     { passive: false },
   );
 }
 
 function press(viewer, event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
-  const { view, state } = viewer;
+  const inside = event.target.closest(".group");
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select") || !viewer.model) return;
+  if (!inside && (/^(Arrow|Enter)/.test(event.key) || event.target.closest("dialog"))) return; // buttons and sliders have their own use of these
+  const { view, state, layers } = viewer;
   const middle = [view.width / 2, view.height / 2];
   const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  const within = (value) => Math.min(1, Math.max(0, Math.round(100 * value) / 100));
   const acts = {
     "+": () => view.zoom(1.5, ...middle),
     "=": () => view.zoom(1.5, ...middle),
@@ -92,27 +95,33 @@ function press(viewer, event) {
     1: () => view.oneToOne(),
     c: () => viewer.set({ cross: state.cross ? null : { x: Math.floor(view.x) + 0.5, y: Math.floor(view.y) + 0.5 } }),
     Enter: () => state.cross && viewer.pin(state.cross),
-    l: () => viewer.set({ layer: viewer.layers[(viewer.layers.indexOf(state.layer) + 1) % viewer.layers.length] }),
-    "[": () => viewer.set({ opacity: Math.max(0, state.opacity - 0.1) }),
-    "]": () => viewer.set({ opacity: Math.min(1, state.opacity + 0.1) }),
+    l: () => viewer.set({ layer: layers[(layers.indexOf(viewer.layer) + 1) % layers.length] }),
+    "[": () => viewer.set({ opacity: within(state.opacity - 0.1) }),
+    "]": () => viewer.set({ opacity: within(state.opacity + 0.1) }),
     g: () => viewer.set({ grid: !state.grid }),
     s: () => viewer.set({ swipe: !state.swipe }),
-    "<": () => viewer.set({ divider: Math.max(0, state.divider - 0.02) }),
-    ">": () => viewer.set({ divider: Math.min(1, state.divider + 0.02) }),
+    "<": () => viewer.set({ divider: within(state.divider - 0.02) }),
+    ">": () => viewer.set({ divider: within(state.divider + 0.02) }),
     p: () => viewer.set({ safe: !state.safe }),
     "?": () => viewer.set({ help: !state.help }),
-    Escape: () => viewer.set({ help: false, pinned: null, cross: null, solo: null, cell: null }),
+    Escape: () => {
+      viewer.set({ help: false, cross: null, solo: null, cell: null });
+      if (state.pinned) viewer.pin(null);
+    },
   };
   const act = arrow ? () => steer(viewer, arrow, event.shiftKey ? 10 : 1) : acts[event.key] ?? acts[event.key.toLowerCase()];
-  // Enter on a button presses the button
-  if (!act || (event.key === "Enter" && !event.target.matches(".group"))) return;
+  if (!act) return;
   event.preventDefault();
+  event.stopPropagation(); // Streamlit has keys of its own: c clears its cache
   act();
-  viewer.redraw();
+  viewer.moved();
 }
 
 function steer(viewer, [dx, dy], far) {
   const { view, state, model } = viewer;
+  if (state.swipe && !state.cross && dx && view.whole) {
+    return viewer.set({ divider: Math.min(1, Math.max(0, state.divider + (dx * far) / 100)) });
+  }
   if (!state.cross) return view.pan(-dx * 40, -dy * 40);
   const within = (value, size) => Math.min(size - 0.5, Math.max(0.5, value));
   const cross = { x: within(state.cross.x + dx * far, model.width), y: within(state.cross.y + dy * far, model.height) };

@@ -2,11 +2,11 @@
 
 const viewers = new WeakMap();
 
-export default function ({ parentElement, data, setTriggerValue }) {
+export default function ({ parentElement, data, setStateValue }) {
   const root = parentElement.querySelector(".viewer");
   let viewer = viewers.get(root);
   if (!viewer) {
-    viewer = new Viewer(root, (point) => setTriggerValue("point", point));
+    viewer = new Viewer(root, (point) => setStateValue("point", point));
     viewers.set(root, viewer);
   }
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);

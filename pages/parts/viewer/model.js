@@ -7,16 +7,14 @@ async function unpack(bytes) {
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)));
   const section = ([offset, length]) => bytes.subarray(start + offset, start + offset + length);
   const array = async (place) => (place ? new Uint8Array(await inflate(section(place))) : null);
-  const model = { ...header };
-  model.bitmap = await createImageBitmap(new Blob([section(header.photo)], { type: "image/jpeg" }));
-  model.panes = await Promise.all(
-    header.panes.map(async (pane) => ({
-      ...pane,
-      ids: await array(pane.ids),
-      sure: await array(pane.sure),
-      second: await array(pane.second),
-    })),
-  );
+  const bitmap = createImageBitmap(new Blob([section(header.photo)], { type: "image/jpeg" }));
+  const panes = header.panes.map(async (pane) => ({
+    ...pane,
+    ids: await array(pane.ids),
+    sure: await array(pane.sure),
+    second: await array(pane.second),
+  }));
+  const model = { ...header, bitmap: await bitmap, panes: await Promise.all(panes) };
   model.truth = model.panes.find((pane) => pane.kind === "truth") ?? null;
   return model;
 }
@@ -28,29 +26,32 @@ function inflate(bytes) {
 // What is known of one point of the photo in one pane; null for the photo itself and outside.
 function probe(model, pane, x, y) {
   if (!pane.ids || x < 0 || y < 0 || x >= model.width || y >= model.height) return null;
-  const id = pane.ids[Math.floor(y) * model.width + Math.floor(x)];
-  const found = { id, name: model.classes[id]?.name ?? "no class" };
+  const column = Math.floor(x), row = Math.floor(y), id = pane.ids[row * model.width + column];
+  const found = { id, name: className(model, id) };
   if (pane.sure) {
-    const at = workIndex(model, x, y);
+    const at = workIndex(model, pane, column, row);
     found.sure = pane.sure[at] / 255;
-    found.second = model.classes[pane.second[at]]?.name;
+    if (pane.second[at] !== id) found.second = className(model, pane.second[at]); // on an edge the coarser grid may say the other
   }
   return found;
 }
 
-function workIndex(model, x, y) {
-  const [width, height] = model.work;
-  const column = Math.min(width - 1, Math.floor((x * width) / model.width));
-  return Math.min(height - 1, Math.floor((y * height) / model.height)) * width + column;
+function className(model, id) {
+  return model.classes[id]?.name ?? "no class";
 }
 
-// {`${a},${b}`: pixels} of the classes that two panes name where they differ.
-function differences(model, a, b) {
+function workIndex(model, pane, x, y) {
+  const [width, height] = pane.work;
+  return Math.floor((y * height) / model.height) * width + Math.floor((x * width) / model.width);
+}
+
+// What two panes say where they differ: [{a, b, share}], the largest share first.
+function differences(a, b) {
   const counts = new Uint32Array(65536);
   for (let i = 0; i < a.ids.length; i++) if (a.ids[i] !== b.ids[i]) counts[(a.ids[i] << 8) | b.ids[i]]++;
   const found = [];
-  for (let k = 0; k < counts.length; k++) {
-    if (counts[k]) found.push({ a: k >> 8, b: k & 255, share: counts[k] / a.ids.length });
-  }
+  counts.forEach((count, k) => {
+    if (count) found.push({ a: k >> 8, b: k & 255, share: count / a.ids.length });
+  });
   return found.sort((one, other) => other.share - one.share);
 }

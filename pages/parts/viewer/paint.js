@@ -24,13 +24,13 @@ function lookup(model, state) {
   model.classes.forEach((one, id) => {
     const [r, g, b] = state.safe ? one.safe : one.color;
     if (state.lit !== null) table[id] = id === state.lit ? rgba(r, g, b, 235) : VEIL;
-    else table[id] = shown(state, id) ? rgba(r, g, b, alpha) : 0;
+    else table[id] = isShown(state, id) ? rgba(r, g, b, alpha) : 0;
   });
   if (state.layer === "mask") table.fill(rgba(0, 0, 0, 255), model.classes.length); // what has no class
   return table;
 }
 
-function shown(state, id) {
+function isShown(state, id) {
   return state.solo === null ? !state.hidden.has(id) : state.solo === id;
 }
 
@@ -67,12 +67,12 @@ function paint(ctx, model, pane, state, view, left, right) {
     fill(out, model, pane, state, span(width, x0, step, model.width), span(height, y0, step, model.height));
     lay(ctx, picture, left);
   }
-  if (state.grid && pane.stride) rule(ctx, model, pane.stride, view, x0, y0, left, right);
+  if (state.grid && pane.stride) rule(ctx, model, pane, view, x0, y0, left, right);
   ctx.restore();
 }
 
 function fill(out, model, pane, state, columns, rows) {
-  const pair = state.pair && state.pair.map((id) => model.panes.find((other) => other.id === id));
+  const pair = maskPair(model, state);
   if (state.cell && pair) return fillCell(out, model, pair, state.cell, columns, rows);
   if (state.layer === "confidence" && pane.sure) return fillSure(out, model, pane, columns, rows);
   if (state.layer === "error" && model.truth && pane.kind !== "truth") return fillError(out, model, pane, state, columns, rows);
@@ -83,6 +83,12 @@ function fill(out, model, pane, state, columns, rows) {
   if (state.layer === "outlines") return fillOutlines(out, model, pane, table, columns, rows);
   fillIds(out, model, pane, table, columns, rows);
   if (state.threshold > 0 && pane.sure) fade(out, model, pane, state.threshold, columns, rows);
+}
+
+// The two chosen panes, where both name classes.
+function maskPair(model, state) {
+  const pair = state.pair?.map((id) => model.panes.find((pane) => pane.id === id));
+  return pair?.every((pane) => pane?.ids) ? pair : null;
 }
 
 function each(out, model, columns, rows, value) {
@@ -120,18 +126,18 @@ function fillOutlines(out, model, pane, table, columns, rows) {
 }
 
 function fillSure(out, model, pane, columns, rows) {
-  walkWork(model, columns, rows, (o, at) => { out[o] = RAMP[pane.sure[at]]; });
+  walkWork(model, pane, columns, rows, (o, at) => { out[o] = RAMP[pane.sure[at]]; });
 }
 
 function fade(out, model, pane, threshold, columns, rows) {
   const least = Math.round(255 * threshold);
-  walkWork(model, columns, rows, (o, at) => {
+  walkWork(model, pane, columns, rows, (o, at) => {
     if (pane.sure[at] < least) out[o] = ((out[o] & 0xffffff) | (((out[o] >>> 24) * 0.12) << 24)) >>> 0;
   });
 }
 
-function walkWork(model, columns, rows, visit) {
-  const [width, height] = model.work, count = columns.length;
+function walkWork(model, pane, columns, rows, visit) {
+  const [width, height] = pane.work, count = columns.length;
   const across = Int32Array.from(columns, (c) => (c < 0 ? -1 : Math.min(width - 1, Math.floor((c * width) / model.width))));
   for (let y = 0; y < rows.length; y++) {
     if (rows[y] < 0) continue;
@@ -168,8 +174,8 @@ function lay(ctx, picture, left) {
 }
 
 // The grid that the network scores on.
-function rule(ctx, model, stride, view, x0, y0, left, right) {
-  const gapX = (stride * model.width * view.scale) / model.work[0], gapY = (stride * model.height * view.scale) / model.work[1];
+function rule(ctx, model, { stride, work }, view, x0, y0, left, right) {
+  const gapX = (stride * model.width * view.scale) / work[0], gapY = (stride * model.height * view.scale) / work[1];
   if (gapX < 4) return;
   ctx.strokeStyle = "#ffffff80";
   ctx.lineWidth = 1;

@@ -40,6 +40,13 @@ class View {
     this.clamp();
   }
 
+  // A part of the photo that a link names.
+  look({ x, y, scale }) {
+    this.scale = Math.max(this.least, Math.min(CLOSEST, scale));
+    Object.assign(this, { x, y });
+    this.clamp();
+  }
+
   pan(dx, dy) {
     this.x -= dx / this.scale;
     this.y -= dy / this.scale;
@@ -79,7 +86,7 @@ function arrange(count, ratio, width, height, gap, caption) {
     const byWidth = (width - gap * (across - 1)) / across;
     const byHeight = ((height - (gap + caption) * down) / down) * ratio;
     const size = width < 600 ? (across === 1 ? byWidth : 0) : Math.min(byWidth, Math.max(byHeight, 120));
-    if (size > best.width + 1) best = { across, width: size };
+    if (size > 0.97 * best.width) best = { across, width: size }; // fewer rows where that costs little
   }
   return { across: best.across, width: Math.floor(best.width), height: Math.max(1, Math.round(best.width / ratio)) };
 }

@@ -1,0 +1,80 @@
+"""What the viewer is sent."""
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from pages.parts.viewer import SAFE, Pane, deflate, pack
+from seg.labels import CLASSES
+
+RNG = np.random.default_rng(0)
+
+
+def unpacked(blob: bytes) -> dict:
+    """The header, with the sections that it lists put in their places; arrays as flat uint8."""
+    start = 4 + int.from_bytes(blob[:4], "little")
+    header = json.loads(blob[4:start])
+
+    def section(place: list[int]) -> bytes:
+        return blob[start + place[0] : start + sum(place)]
+
+    header["photo"] = section(header["photo"])
+    for pane in header["panes"]:
+        for name in ("ids", "sure", "second"):
+            if pane[name]:
+                pane[name] = np.frombuffer(zlib.decompress(section(pane[name])), np.uint8)
+    return header
+
+
+def test_all_that_is_packed_is_found_again():
+    ids, sure, second = (RNG.integers(0, 19, shape, np.uint8) for shape in ((20, 30), (5, 8), (5, 8)))
+    mask = Pane("8s", "FCN-8s", "mask", ids=deflate(ids), sure=deflate(sure), second=deflate(second), work=(8, 5), stride=8)
+    truth = Pane("truth", "Truth", "truth", "exact", shown=False, ids=deflate(ids))
+    blob = pack(b"jpeg", (30, 20), (300, 200), [Pane("photo", "Photo", "photo"), mask, truth], {7: 0.5}, own=True)
+    found = unpacked(blob)
+    assert found["photo"] == b"jpeg" and found["photo_size"] == [300, 200] and (found["width"], found["height"]) == (30, 20)
+    assert found["present"] == [{"id": 7, "share": 0.5}] and found["own"] is True
+    assert [pane["id"] for pane in found["panes"]] == ["photo", "8s", "truth"]
+    assert found["panes"][0]["ids"] is None and found["panes"][1]["work"] == [8, 5]
+    np.testing.assert_array_equal(found["panes"][1]["ids"], ids.ravel())
+    np.testing.assert_array_equal(found["panes"][1]["sure"], sure.ravel())
+    np.testing.assert_array_equal(found["panes"][1]["second"], second.ravel())
+    np.testing.assert_array_equal(found["panes"][2]["ids"], ids.ravel())
+
+
+def test_whatever_changes_changes_the_digest():
+    pane = Pane("8s", "FCN-8s", "mask", ids=deflate(np.zeros((2, 2), np.uint8)))
+    first = unpacked(pack(b"jpeg", (2, 2), (2, 2), [pane], {}, own=False))["digest"]
+    other = Pane("8s", "FCN-8s", "mask", ids=deflate(np.eye(2, dtype=np.uint8)))
+    changed = [
+        pack(b"gepj", (2, 2), (2, 2), [pane], {}, own=False),
+        pack(b"jpeg", (2, 2), (2, 2), [other], {}, own=False),
+        pack(b"jpeg", (2, 2), (2, 2), [pane], {1: 1}, own=False),
+    ]
+    assert first not in {unpacked(blob)["digest"] for blob in changed}
+    assert first == unpacked(pack(b"jpeg", (2, 2), (2, 2), [pane], {}, own=False))["digest"]
+
+
+# What red-green blind eyes make of linear RGB (Viénot, Brettel, Mollon 1999), protanopes and deuteranopes
+BLIND = {
+    "protan": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+    "deutan": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+    "normal": np.eye(3).tolist(),
+}
+
+
+@pytest.mark.parametrize("eyes", BLIND)
+def test_safe_colours_stay_apart(eyes):
+    rgb = np.array([tuple(bytes.fromhex(color[1:])) for color in SAFE]) / 255
+    assert len(rgb) == len(CLASSES)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(BLIND[eyes]).T, 0, 1)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = seen @ to_xyz.T / (0.9505, 1, 1.089)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lab = np.stack((116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])), 1)
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 999 * np.eye(len(lab))
+    i, j = np.unravel_index(apart.argmin(), apart.shape)
+    assert apart.min() > 20, f"{CLASSES[i].name} and {CLASSES[j].name} are {apart.min():.1f} apart"
