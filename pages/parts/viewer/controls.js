@@ -35,8 +35,9 @@ class Controls {
     }
     this.panes = make("div", { class: "choice", role: "group", "aria-label": "Panes" });
     this.share = button("Copy link", "Copy a link that shows the same", () => this.copy());
-    this.tools = make(
-      "div", { class: "tools" }, this.panes, this.layers, this.slide("Opacity", "opacity", "Opacity of the masks"),
+    this.tools = make("div", { class: "tools" }, this.panes, this.layers, this.slide("Opacity", "opacity", "Opacity of the masks"));
+    this.more = make(
+      "div", { class: "tools more" },
       this.slide("Surer than", "threshold", "Fades what the network is less sure of"),
       make(
         "span", { class: "choice" },

@@ -18,8 +18,8 @@ class Viewer {
       this.grid,
     );
     this.said = make("div", { class: "probe", "aria-live": "polite" });
-    const { tools, pair, ramp, marks, matrix, chips, keys } = this.controls;
-    root.replaceChildren(tools, pair, this.group, this.said, ramp, marks, matrix, chips, keys);
+    const { tools, more, pair, ramp, marks, matrix, chips, keys } = this.controls;
+    root.replaceChildren(tools, more, pair, this.group, this.said, ramp, marks, matrix, chips, keys);
     root.addEventListener("keydown", (event) => press(this, event));
     this.watch = new ResizeObserver(() => this.layout());
     this.watch.observe(this.group);
