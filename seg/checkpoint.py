@@ -146,9 +146,10 @@ class Run:
                     lines.append(json.loads(text))
         return lines
 
-    def beat(self, step: int, status: str, message: str = "") -> None:
-        """Says who works on the run and that it is alive; status is running, stopped, failed or finished."""
-        beat = {"time": time.time(), "pid": os.getpid(), "step": step, "status": status, "message": message}
+    def beat(self, step: int, status: str, message: str = "", steps: int | None = None) -> None:
+        """Says who works on the run and that it is alive; status is running, stopped, failed or finished; `steps` is in all."""
+        now = {"time": time.time(), "pid": os.getpid(), "step": step, "steps": steps}
+        beat = now | {"status": status, "message": message}
         # not synced to disk: it is written often and worth nothing after a crash
         holding = self.folder / f".heartbeat.{os.getpid()}"
         holding.write_text(json.dumps(beat))

@@ -24,6 +24,7 @@ from seg import (
     predict,
     publish,
     resolution,
+    runs,
     scenes,
     train,
     weights,
@@ -359,6 +360,26 @@ class Resolution:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """List the trainings in a folder: how far each is, and why it ended."""
+
+    folder: Positional[Path] = Path("runs")
+    """The folder that holds the runs' own."""
+
+    def run(self) -> None:
+        found = [runs.see(folder) for folder in runs.find(self.folder)]
+        if not found:
+            raise CommandError(f"There are no runs in {self.folder}. Begin one: python -m seg train --help.")
+        table = Table(Column("run", no_wrap=True), "state", "step", "left", "mean IoU on the held-out pairs", "what happened")
+        for one in found:
+            scores = " ".join(f"{TITLES[v]} {score['mean_iou']:.3f}" for v, score in one.scores.items())
+            left = f"{one.left / 60:.0f} min" if one.left is not None and one.state == "running" else ""
+            step = f"{one.step} of {one.steps}" if one.steps else str(one.step)
+            table.add_row(one.folder.name, one.state, step, left, scores, escape(one.message))
+        wide.print(table)
+
+
+@dataclass(frozen=True)
 class List:
     """List the published weights."""
 
@@ -436,6 +457,7 @@ class Weights:
 Command = (
     Annotated[Data, subcommand("data")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Runs, subcommand("runs")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Publish, subcommand("publish")]
     | Annotated[Predict, subcommand("predict")]

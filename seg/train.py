@@ -204,11 +204,11 @@ def _work(run: Run, config: TrainConfig) -> None:
         session = _Session(run, config)
         with _graceful() as stop:
             status = session.loop(stop)
-        run.beat(session.step, status)
+        run.beat(session.step, status, steps=session.steps)
     except BaseException as error:
         message = _explain(error)
         with contextlib.suppress(OSError):  # where the disk is full, the log cannot be written either
-            run.beat(session.step if session else 0, "failed", message)
+            run.beat(session.step if session else 0, "failed", message, session.steps if session else None)
             run.log(f"failed: {message}")
         if isinstance(error, (TrainError, ValueError)) or not isinstance(error, Exception):
             raise
@@ -349,7 +349,7 @@ class _Session:
                         )
                     run.record({"step": self.step, "epoch": epoch, "loss": total, **values, "lr": rate, "seconds": self.seconds})
                     bar.update(task, loss=f"{total / len(values):.3f}")
-                run.beat(self.step, "running")
+                run.beat(self.step, "running", steps=self.steps)
                 ended = self.step % self.steps_per_epoch == 0
                 if ended:  # before saving, so that a run killed meanwhile does it again
                     self._evaluate(epoch, bar)
@@ -425,7 +425,7 @@ class _Session:
 
         def told(done: int, _: int) -> None:
             bar.update(task, completed=done)
-            self.run.beat(self.step, "running")
+            self.run.beat(self.step, "running", steps=self.steps)
 
         found = evaluate.confusions(predictor, self.main, self.config.variants, held, progress=told)
         bar.remove_task(task)

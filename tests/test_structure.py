@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint"),
     ("fcn", "masks", "scenes", "dataset", "augment"),
-    ("networks", "truth", "ceiling"),
+    ("networks", "truth", "ceiling", "runs"),
     ("weights",),
     ("predict",),
     ("evaluate", "resolution"),

@@ -1,0 +1,132 @@
+"""The runs in a folder: how each stands, in words, and what can be done with it.
+
+Reads what `checkpoint` writes, whoever started the run; knows nothing of networks, and starts nothing.
+"""
+
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from seg.checkpoint import Run, RunError
+
+State = Literal["running", "stopped", "finished", "failed", "dead"]
+
+_SPEED_LINES = 30
+"""The speed of a run is that of so many of its last records: other work on the machine slows it for a while only."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a run stands."""
+
+    folder: Path
+    state: State
+    step: int
+    steps: int | None  # in all; None before it is known
+    seconds: float  # of training so far, all sessions together
+    left: float | None  # seconds to the end at the present speed; None where that is not known
+    message: str  # what happened and what to do, where something did
+    scores: dict[str, dict[str, Any]]  # of each variant on the held-out pairs, after the last whole epoch
+
+
+def find(folder: Path) -> tuple[Path, ...]:
+    """The runs in a folder, the one worked on last first. None where there is no such folder."""
+    if not folder.is_dir():
+        return ()
+    found = [path.parent for path in folder.glob("*/config.json")]
+    return tuple(sorted(found, key=lambda path: (-_touched(path), path.name)))
+
+
+def see(folder: Path) -> Seen:
+    """How the run in `folder` stands. Raises `RunError` if it is none."""
+    run = Run(folder)
+    run.config()
+    beat = _beat(folder)
+    lines = run.metrics()
+    trained = [line for line in lines if "loss" in line]
+    scored = next((line for line in reversed(lines) if "loss" not in line), {})
+    step = max(beat.get("step", 0), trained[-1]["step"] if trained else 0)
+    steps = beat.get("steps")
+    state: State = beat.get("status", "dead")
+    message = beat.get("message", "")
+    if (folder / "model.safetensors").exists():
+        state = "finished"
+    elif state == "running" and not run.alive():
+        state = "dead"
+    if state == "dead":
+        message = _obituary(beat)
+    return Seen(
+        folder=folder,
+        state=state,
+        step=step,
+        steps=steps,
+        seconds=trained[-1]["seconds"] if trained else 0.0,
+        left=(steps - step) * _pace(trained) if steps and len(trained) > 1 and state != "finished" else None,
+        message=message,
+        scores={variant: value for variant, value in scored.items() if isinstance(value, dict)},
+    )
+
+
+def stop(folder: Path) -> None:
+    """Asks the process that works on a run to save and end. Raises `RunError` if there is none."""
+    if not Run(folder).alive():
+        raise RunError(f"Nothing works on {folder}, so there is nothing to stop.")
+    os.kill(_beat(folder)["pid"], signal.SIGTERM)
+
+
+def rename(folder: Path, name: str) -> Path:
+    """Gives a run's folder another name. Raises `RunError` for a run at work, and for a name that is none or is taken."""
+    _idle(folder, "renamed")
+    if not name or name != Path(name).name or name.startswith("."):
+        raise RunError(f'"{name}" is no name for a run: it must not be empty, begin with a dot or hold a slash.')
+    target = folder.with_name(name)
+    if target.exists():
+        raise RunError(f"There is something named {target} already.")
+    return folder.rename(target)
+
+
+def delete(folder: Path) -> None:
+    """Deletes a run with all that it holds. Raises `RunError` for a run at work, and for a folder that is no run."""
+    _idle(folder, "deleted")
+    shutil.rmtree(folder)
+
+
+def _idle(folder: Path, what: str) -> None:
+    run = Run(folder)
+    run.config()
+    if run.alive():
+        raise RunError(f"{folder} is being trained, so it cannot be {what}. Stop it first.")
+
+
+def _beat(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "heartbeat.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _touched(folder: Path) -> float:
+    return _beat(folder).get("time") or (folder / "config.json").stat().st_mtime
+
+
+def _pace(trained: list[dict[str, Any]]) -> float:
+    """Seconds a step, lately."""
+    first, last = trained[-_SPEED_LINES:][0], trained[-1]
+    return max(0.0, last["seconds"] - first["seconds"]) / max(1, last["step"] - first["step"])
+
+
+def _obituary(beat: dict[str, Any]) -> str:
+    """Why a run's process is gone, as far as that can be told, and what to do."""
+    go_on = "Go on with it: what came after its last checkpoint is trained again, nothing else is lost."
+    if not beat:
+        return f"It ended before it said anything. {go_on}"
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else 0.0
+    if booted > beat["time"]:
+        return f"The computer was started anew since. {go_on}"
+    return f"Its process was killed: by somebody, or by the system when memory ran out. {go_on}"
