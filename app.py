@@ -104,7 +104,7 @@ def main() -> None:
         st.error("There is not enough memory for this photo at this detail. Choose a lower detail or a smaller photo.")
     with st.expander("What am I looking at?", icon=":material/help:"):
         st.markdown(EXPLANATION)
-    draw_thumbnails(seed)  # last: rendering six streets takes seconds
+    render_thumbnails(seed)  # last: rendering six streets takes seconds
 
 
 def detail(card: weights.Card) -> tuple[float, bool]:
@@ -135,20 +135,25 @@ def choose_sample() -> int:
         st.query_params["photo"] = str(seed)
 
     linked = st.query_params.get("photo", "")
+    if linked not in ("", OWN, *map(str, SAMPLES)):
+        st.info("The link names a rendered street that there is not. Here is another.", icon=":material/link_off:")
+        del st.query_params["photo"]
     chosen = int(linked) if linked in map(str, SAMPLES) else next(iter(SAMPLES))
     st.html('<p class="label">Or a rendered street</p>')
     with st.container(horizontal=True, gap="small", key="samples"):
         for seed, name in SAMPLES.items():
             st.button(name, key=f"sample-{seed}", on_click=pick, args=(seed,), width="stretch")
+            if seed in cached.thumbnails():
+                picture_button(f"sample-{seed}", cached.thumbnails()[seed], seed == chosen and not st.session_state.get("photo"))
     return chosen
 
 
-def draw_thumbnails(chosen: int) -> None:
-    """Put the samples' pictures behind their buttons."""
+def render_thumbnails(chosen: int) -> None:
+    """Render the samples whose picture is not known yet, once for all visitors, and put it behind their buttons."""
     for seed, name in SAMPLES.items():
-        picture_button(
-            f"sample-{seed}", cached.sample(seed, name).thumbnail, seed == chosen and not st.session_state.get("photo")
-        )
+        if seed not in cached.thumbnails():
+            cached.thumbnails()[seed] = cached.sample(seed, name).thumbnail
+            picture_button(f"sample-{seed}", cached.thumbnails()[seed], seed == chosen and not st.session_state.get("photo"))
 
 
 def picture_button(key: str, thumbnail: bytes, chosen: bool) -> None:
@@ -206,25 +211,27 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
     made = [mask for card, answer in found for mask in masks_of(card, answer, card is cards[0])]
     judged = judge(photo, made, label)
     point = viewer(packed(photo, made, label, judged), key="viewer")
+    below = st.empty()  # what stood there of the last photo is gone while this one is looked at
     waiting = [card for card in cards if card not in ready]
     if waiting:
         card = waiting[0]
         words = f"{plain(card.name)} looks at {plain(_short(photo.name))}"
-        with st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True):
+        with below, st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True):
             cached.answer(photo, card, round(card.working_height * factor), best=best)
         answered.add(asked[card.name])
         st.rerun()
-    if point:
-        pinned(photo, made, label, point)
-    if not photo.rendered:
-        ask_truth(photo)
-    classes(made, label)
-    if label is not None:
-        against_truth(photo, made, label, judged)
-    for card, answer in found:
-        name = f"{card.name}: " if len(found) > 1 else ""
-        st.html(charts.times(answer.seconds, answer.device, answer.working_size, name))
-    files(photo, made, factor, best)
+    with below.container():
+        if point:
+            pinned(photo, made, label, point)
+        if not photo.rendered:
+            ask_truth(photo)
+        classes(made, label)
+        if label is not None:
+            against_truth(photo, made, label, judged)
+        for card, answer in found:
+            name = f"{card.name}: " if len(found) > 1 else ""
+            st.html(charts.times(answer.seconds, answer.device, answer.working_size, name))
+        files(photo, made, factor, best)
 
 
 def masks_of(card: weights.Card, answer: cached.Answer, main: bool) -> list[Mask]:

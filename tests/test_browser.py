@@ -128,7 +128,7 @@ def test_what_is_painted_and_said_is_what_predict_writes(visitor, predictor):
                 id = mask[y, x]
                 assert one["color"] == [*labels.PALETTE[id], 255], (variant, zooms, one)
                 j, i = y * sure.shape[0] // 256, x * sure.shape[1] // 512
-                said = f"{labels.NAMES[id]} {int(sure[j, i] / 2.55 + 0.5)} %"
+                said = f"{labels.NAMES[id]} {int(sure[j, i] / 2.55 + 0.5)}%"
                 said += f"then {labels.NAMES[second[j, i]]}" if second[j, i] != id else ""
                 assert one["answers"][variant].endswith(said), (variant, zooms, one, said)
         press(page, "+", "+", "+", "+")
@@ -258,10 +258,10 @@ def test_disagreement_is_counted_and_lit_up(visitor, predictor):
     found = predictor.predict(Image.fromarray(scenes.render(34).photo)).masks
     matrix = masks.disagreement_matrix(found["32s"], found["8s"])
     np.fill_diagonal(matrix, 0)
-    expect(page.locator(".viewer .matrix p")).to_contain_text(f"{100 * matrix.sum():.1f} %")
+    expect(page.locator(".viewer .matrix p")).to_contain_text(f"{100 * matrix.sum():.1f}%")
     a, b = np.unravel_index(matrix.argmax(), matrix.shape)
-    cell = page.locator(f'.viewer [data-cell="{a},{b}"]')
-    assert cell.inner_text() == f"{100 * matrix[a, b]:.1f} %"
+    cell = page.locator(f'.viewer .matrix [data-cell="{a},{b}"]')
+    assert cell.inner_text() == f"{100 * matrix[a, b]:.1f}%"
     cell.click()
     expect(cell).to_have_attribute("aria-pressed", "true")
     for one in look(page, "16s", 40):
@@ -306,6 +306,34 @@ def test_a_bad_file_is_named_and_the_good_one_stands(visitor):
     ready(page)
     assert panes(page) == ["photo", "32s", "16s", "8s"]
     assert "Traceback" not in page.inner_text("body")
+
+
+def test_a_tall_picture_is_seen_whole_and_the_probe_stays_in_sight(visitor):
+    page = visitor()
+    upload(page, tall=street(106, 64, 1920))
+    showing(page, "tall.png")
+    assert all(canvas.bounding_box()["height"] < 700 for canvas in page.locator(".viewer canvas").all())
+    found = page.evaluate(LOOK, {"pane": "8s", "points": [[0.5, 0.05], [0.5, 0.5], [0.5, 0.95]]})
+    top, middle, bottom = (int(one["where"].split("y ")[1]) for one in found)
+    assert top < 200 and 900 < middle < 1020 and bottom > 1700
+    answer = page.locator(".viewer .probe").bounding_box()
+    assert answer["y"] + answer["height"] <= 900
+
+
+def test_a_double_click_zooms_and_leaves_the_pin(visitor):
+    page = visitor()
+    canvas = page.locator('.viewer canvas[data-pane="8s"]')
+    canvas.click(position={"x": 100, "y": 60})
+    pinned = page.get_by_role("table").filter(has_text="At x")
+    expect(pinned).to_be_visible()
+    said = pinned.inner_text()
+    page.wait_for_timeout(500)
+    canvas.dblclick(position={"x": 200, "y": 100})
+    page.wait_for_timeout(1500)
+    assert "at=" in page.url and pinned.inner_text() == said
+    page.keyboard.press("Escape")
+    canvas.click(position={"x": 200, "y": 100})
+    expect(pinned).not_to_contain_text(said.split()[2])
 
 
 def test_nothing_scrolls_sideways_on_a_phone(visitor):

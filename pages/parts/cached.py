@@ -117,6 +117,12 @@ def sample(seed: int, name: str) -> Photo:
     return Photo(name, **_seen(picture, _png(picture)), truth=masks.png(scene.label), rendered=True)
 
 
+@st.cache_resource(show_spinner=False)
+def thumbnails() -> dict[int, bytes]:
+    """{seed: JPEG} of the samples that were rendered since the server began."""
+    return {}
+
+
 @st.cache_resource(max_entries=2, show_spinner="Loading the network …")
 def _predictor(name: str, card_digest: str) -> Predictor:
     return Predictor.of(name, folder=weights.FOLDER)

@@ -10,7 +10,7 @@ const LAYERS = {
   disagreement: "Disagreement",
 };
 const MOST_PANES = 6;
-const MATRIX_CELLS = 24;
+const MATRIX_CELLS = 24, MOST_CELLS = 4;
 
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -35,7 +35,8 @@ class Controls {
     }
     this.panes = make("div", { class: "choice", role: "group", "aria-label": "Panes" });
     this.share = button("Copy link", "Copy a link that shows the same", () => this.copy());
-    this.tools = make("div", { class: "tools" }, this.panes, this.layers, this.slide("Opacity", "opacity", "Opacity of the masks"));
+    this.all = button("Show all classes", "Some classes are hidden", () => viewer.set({ hidden: new Set(), solo: null }));
+    this.tools = make("div", { class: "tools" }, this.panes, this.layers, this.all, this.slide("Opacity", "opacity", "Opacity of the masks"));
     this.more = make(
       "div", { class: "tools more" },
       this.slide("Surer than", "threshold", "Fades what the network is less sure of"),
@@ -52,10 +53,11 @@ class Controls {
       make("select", { "aria-label": end ? "Second pane" : "First pane", onchange: (event) => this.choose(end, event.target.value) }),
     );
     this.matrix = make("div", { class: "matrix" });
-    this.pair.append(this.ends[0], "against", this.ends[1]);
+    this.most = make("span", { class: "most" });
+    this.pair.append(this.ends[0], "against", this.ends[1], this.most);
     this.ramp = make(
-      "div", { class: "ramp" }, "0 %",
-      make("i", { style: `background: linear-gradient(90deg, ${[0, 64, 128, 192, 255].map((i) => css(RAMP[i])).join()})` }), "100 % sure",
+      "div", { class: "ramp" }, "0%",
+      make("i", { style: `background: linear-gradient(90deg, ${[0, 64, 128, 192, 255].map((i) => css(RAMP[i])).join()})` }), "100% sure",
     );
     this.marks = make("div", { class: "ramp" }, make("i", { class: "spot", style: `background: rgb(${RIGHT})` }), "right",
       make("i", { class: "spot", style: `background: rgb(${WRONG})` }), "wrong; dark: the truth has no class");
@@ -95,7 +97,7 @@ class Controls {
         };
         return make(
           "span", { class: "chip", "data-id": id, onmouseenter: light(id), onmouseleave: light(null), onfocusin: light(id), onfocusout: light(null) },
-          make("button", { type: "button", "data-class": name, title: `Show or hide ${name}`, onclick: flip }, this.swatch(id), name, make("small", {}, percent(share))),
+          make("button", { type: "button", "data-class": name, title: `Show or hide ${name}`, onclick: flip }, this.swatch(id), name, make("small", { title: "its largest share in any mask" }, percent(share))),
           make("button", { type: "button", class: "only", title: `Only ${name}`, onclick: () => viewer.set({ solo: state.solo === id ? null : id }) }, "only"),
         );
       }),
@@ -119,11 +121,12 @@ class Controls {
     }
     for (const name of ["opacity", "threshold"]) {
       this[name].input.value = Math.round(100 * state[name]);
-      this[name].value.textContent = `${Math.round(100 * state[name])} %`;
+      this[name].value.textContent = `${Math.round(100 * state[name])}%`;
     }
     this.opacity.label.hidden = !["overlay", "error"].includes(viewer.layer);
     this.threshold.label.hidden = !["overlay", "mask"].includes(viewer.layer) || !model.panes.some((pane) => pane.sure);
     for (const name of ["grid", "swipe", "safe", "help"]) press(this[name], state[name]);
+    this.all.hidden = state.solo === null && !state.hidden.size;
     this.swipe.hidden = model.panes.length < 2;
     this.grid.hidden = !model.panes.some((pane) => pane.stride);
     this.ramp.hidden = viewer.layer !== "confidence";
@@ -143,12 +146,12 @@ class Controls {
     const { viewer } = this, { state, model } = viewer;
     const differing = viewer.layer === "disagreement";
     this.pair.hidden = !state.pair || !(differing || state.swipe);
-    this.matrix.hidden = this.pair.hidden || !differing;
+    this.matrix.hidden = this.most.hidden = this.pair.hidden || !differing;
     if (!this.pair.hidden) this.ends.forEach((end, i) => { end.value = state.pair[i]; });
     if (this.matrix.hidden) return;
     const key = `${state.pair} ${state.safe}`;
     if (this.counted !== key) this.count(key);
-    for (const cell of this.matrix.querySelectorAll("td button")) {
+    for (const cell of [...this.most.children, ...this.matrix.querySelectorAll("td button")]) {
       cell.setAttribute("aria-pressed", String(state.cell?.join() === cell.dataset.cell));
     }
   }
@@ -166,19 +169,28 @@ class Controls {
     const { viewer } = this, { model, state } = viewer, pair = maskPair(model, state);
     if (!pair) {
       this.matrix.replaceChildren(make("p", {}, "The photo names no classes: choose two masks."));
+      this.most.replaceChildren();
       return;
     }
     const found = differences(...pair), whole = found.reduce((sum, one) => sum + one.share, 0);
     const top = found.slice(0, MATRIX_CELLS), ids = (end) => [...new Set(top.map((one) => one[end]))].sort((x, y) => x - y);
     const head = (scope, id) => make("th", { scope }, this.swatch(id), className(model, id));
+    const lights = ({ a, b, share }, ...children) => {
+      const at = `${a},${b}`, onclick = () => viewer.set({ cell: viewer.state.cell?.join() === at ? null : [a, b] });
+      const words = `${pair[0].title} says ${className(model, a)}, ${pair[1].title} ${className(model, b)}: ${percent(share)}`;
+      const style = `--share: ${Math.sqrt(share / top[0].share).toFixed(3)}`;
+      return make("button", { type: "button", "data-cell": at, title: words, "aria-label": words, style, onclick }, ...children);
+    };
     const cell = (a, b) => {
       const one = top.find((each) => each.a === a && each.b === b);
-      if (!one) return make("td");
-      const at = `${a},${b}`, on = () => viewer.set({ cell: viewer.state.cell?.join() === at ? null : [a, b] });
-      const words = `${pair[0].title} says ${className(model, a)}, ${pair[1].title} ${className(model, b)}: ${percent(one.share)}`;
-      const style = `--share: ${Math.sqrt(one.share / top[0].share).toFixed(3)}`;
-      return make("td", {}, make("button", { type: "button", "data-cell": at, title: words, "aria-label": words, style, onclick: on }, percent(one.share)));
+      return one ? make("td", {}, lights(one, percent(one.share))) : make("td");
     };
+    this.most.replaceChildren(
+      ...top.slice(0, MOST_CELLS).map((one) => {
+        const names = [this.swatch(one.a), className(model, one.a), " → ", this.swatch(one.b), className(model, one.b)];
+        return lights(one, ...names, make("small", {}, percent(one.share)));
+      }),
+    );
     const corner = make("th", {}, `${pair[0].title} ↓  ${pair[1].title} →`);
     const rows = ids("a").map((a) => make("tr", {}, head("row", a), ...ids("b").map((b) => cell(a, b))));
     const rest = found.slice(MATRIX_CELLS).reduce((sum, one) => sum + one.share, 0);
@@ -217,5 +229,5 @@ function css(color) {
 }
 
 function percent(share) {
-  return share >= 0.0005 ? `${(100 * share).toFixed(1)} %` : share > 0 ? "< 0.1 %" : "–";
+  return share >= 0.0005 ? `${(100 * share).toFixed(1)}%` : share > 0 ? "< 0.1%" : "–";
 }

@@ -16,13 +16,24 @@ const KEYS = [
   ["?", "this list"],
 ];
 
+// A turn of the wheel goes on as it began: who scrolls the page past the panes does not zoom them.
+const wheel = { last: 0, zooms: false };
+window.addEventListener(
+  "wheel",
+  (event) => {
+    if (event.target.closest?.(".viewer canvas")) return;
+    Object.assign(wheel, { last: event.timeStamp, zooms: false });
+  },
+  { passive: true },
+);
+
 function listen(viewer, canvas) {
   const pointers = new Map();
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
-  let moved = 0, dividing = false;
+  let moved = 0, dividing = false, lifted = 0, pinnedBefore = null;
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button > 0) return;
@@ -53,6 +64,8 @@ function listen(viewer, canvas) {
 
   const lift = (event) => {
     if (!pointers.delete(event.pointerId) || event.type === "pointercancel") return;
+    if (event.timeStamp - lifted > 400) pinnedBefore = viewer.state.pinned; // a double click brings it back
+    lifted = event.timeStamp;
     if (moved < 5 && !dividing) viewer.pin(viewer.view.at(place(event).x, place(event).y));
     dividing = false;
   };
@@ -63,16 +76,20 @@ function listen(viewer, canvas) {
   canvas.addEventListener("dblclick", (event) => {
     const { x, y } = place(event);
     viewer.view.zoom(event.shiftKey ? 0.5 : 2, x, y);
-    viewer.moved();
+    viewer.set({ pinned: pinnedBefore });
+    viewer.tell();
   });
 
   canvas.addEventListener(
     "wheel",
     (event) => {
-      if (event.deltaY > 0 && viewer.view.whole) return; // nothing to zoom out of: the page scrolls
+      if (event.timeStamp - wheel.last > 250) wheel.zooms = event.deltaY < 0 || !viewer.view.whole; // else the page scrolls
+      wheel.last = event.timeStamp;
+      if (!wheel.zooms) return;
       event.preventDefault();
       const { x, y } = place(event);
       viewer.view.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), x, y);
+      viewer.hover(viewer.view.at(x, y));
       viewer.moved();
     },
     { passive: false },
@@ -93,7 +110,10 @@ function press(viewer, event) {
     "-": () => view.zoom(1 / 1.5, ...middle),
     0: () => view.fit(),
     1: () => view.oneToOne(),
-    c: () => viewer.set({ cross: state.cross ? null : { x: Math.floor(view.x) + 0.5, y: Math.floor(view.y) + 0.5 } }),
+    c: () => {
+      viewer.pointer = null;
+      viewer.set({ cross: state.cross ? null : { x: Math.floor(view.x) + 0.5, y: Math.floor(view.y) + 0.5 } });
+    },
     Enter: () => state.cross && viewer.pin(state.cross),
     l: () => viewer.set({ layer: layers[(layers.indexOf(viewer.layer) + 1) % layers.length] }),
     "[": () => viewer.set({ opacity: within(state.opacity - 0.1) }),
@@ -119,7 +139,8 @@ function press(viewer, event) {
 
 function steer(viewer, [dx, dy], far) {
   const { view, state, model } = viewer;
-  if (state.swipe && !state.cross && dx && view.whole) {
+  viewer.pointer = null; // a mouse that rests on a pane
+  if (state.swipe && !state.cross && dx) {
     return viewer.set({ divider: Math.min(1, Math.max(0, state.divider + (dx * far) / 100)) });
   }
   if (!state.cross) return view.pan(-dx * 40, -dy * 40);

@@ -18,7 +18,7 @@ function readLink(classes) {
   if (given.has("panes")) found.panes = new Set(list("panes"));
   if (list("pair")?.length === 2) found.pair = list("pair");
   const at = given.get("at")?.split(",").map(Number);
-  if (at?.length === 3 && at.every((value) => value >= 0 && value < 1e6)) found.at = { x: at[0], y: at[1], scale: at[2] };
+  if (at?.length === 3 && at.every((value) => value > 0 && value < 1e6)) found.at = { x: at[0], y: at[1], across: at[2] };
   return found;
 }
 
@@ -36,7 +36,7 @@ function writeLink(viewer) {
     swipe: state.swipe && percents(state.divider),
     grid: state.grid && "1",
     safe: state.safe && "1",
-    at: !view.whole && [view.x, view.y, view.scale].map((value) => Number(value.toPrecision(7))).join(),
+    at: !view.whole && [view.x, view.y, view.width / view.scale].map((value) => Number(value.toPrecision(7))).join(),
   };
   const address = new URL(location.href);
   for (const [key, value] of Object.entries(said)) {

@@ -40,9 +40,9 @@ class View {
     this.clamp();
   }
 
-  // A part of the photo that a link names.
-  look({ x, y, scale }) {
-    this.scale = Math.max(this.least, Math.min(CLOSEST, scale));
+  // A part of the photo that a link names: its middle, and how many of the photo's pixels are seen across.
+  look({ x, y, across }) {
+    this.scale = Math.max(this.least, Math.min(CLOSEST, this.width / across));
     Object.assign(this, { x, y });
     this.clamp();
   }
@@ -78,15 +78,17 @@ class View {
   }
 }
 
-// So many panes of a shape beside and below each other that each is as large as it can be.
+// So many panes of a shape beside and below each other that the photo is as large as it can be. What is far taller or wider than the
+// window is shown whole in a pane that is not.
 function arrange(count, ratio, width, height, gap, caption) {
-  let best = { across: 1, width: 0 };
-  for (let across = 1; across <= count; across++) {
-    const down = Math.ceil(count / across);
-    const byWidth = (width - gap * (across - 1)) / across;
-    const byHeight = ((height - (gap + caption) * down) / down) * ratio;
-    const size = width < 600 ? (across === 1 ? byWidth : 0) : Math.min(byWidth, Math.max(byHeight, 120));
-    if (size > 0.97 * best.width) best = { across, width: size }; // fewer rows where that costs little
+  const phone = width < 600;
+  let best = { across: 1, seen: 0 };
+  for (let across = 1; across <= (phone ? 1 : count); across++) {
+    const down = phone ? 1 : Math.ceil(count / across); // a phone's panes are scrolled through
+    const most = Math.max(120, (height - (gap + caption) * down) / down);
+    const wide = Math.min((width - gap * (across - 1)) / across, Math.max(most * ratio, 120));
+    const high = Math.min(wide / ratio, most), seen = Math.min(wide, high * ratio);
+    if (seen > 0.97 * best.seen) best = { across, seen, width: Math.floor(wide), height: Math.max(1, Math.round(high)) }; // fewer rows
   }
-  return { across: best.across, width: Math.floor(best.width), height: Math.max(1, Math.round(best.width / ratio)) };
+  return best;
 }

@@ -23,6 +23,8 @@ class Viewer {
     root.addEventListener("keydown", (event) => press(this, event));
     this.watch = new ResizeObserver(() => this.layout());
     this.watch.observe(this.group);
+    this.resized = () => this.layout();
+    window.addEventListener("resize", this.resized);
   }
 
   // A new photo or new masks; what a person chose stays.
@@ -39,9 +41,10 @@ class Viewer {
     this.layers = Object.keys(LAYERS).filter((layer) => (layer !== "error" || model.truth) && (layer !== "disagreement" || paired));
     state.cell = null;
     if (!same) {
-      if (state.pinned) this.send(null);
       Object.assign(state, { pinned: null, cross: null });
+      this.tell();
     }
+    if (!model.present.some(({ id }) => id === state.solo) && model.panes.some((pane) => pane.kind === "mask")) state.solo = null;
     if (!same || !this.view) this.view = new View(model);
     this.view.model = model;
     this.linkedView ??= at;
@@ -78,8 +81,7 @@ class Viewer {
   layout() {
     const width = this.group.clientWidth;
     if (!this.model || !width) return;
-    const { shown, model } = this, part = this.layer === "disagreement" ? 0.45 : 0.72; // the matrix is to be seen with the panes
-    const height = Math.max(260, window.innerHeight * part);
+    const { shown, model } = this, height = Math.max(260, window.innerHeight * 0.72);
     const size = arrange(shown.length, model.width / model.height, width, height, GAP, CAPTION);
     const key = JSON.stringify([model.digest, shown.map((pair) => pair.map((pane) => pane.id)), size, window.devicePixelRatio]);
     if (key !== this.arranged) {
@@ -141,7 +143,17 @@ class Viewer {
     if (point && (point.x < 0 || point.y < 0 || point.x >= model.width || point.y >= model.height)) return;
     const again = point && state.pinned && Math.hypot(state.pinned.x - point.x, state.pinned.y - point.y) * this.view.scale < 6;
     this.set({ pinned: again ? null : point });
-    this.send(state.pinned && this.inPhoto(state.pinned));
+    this.tell();
+  }
+
+  // Hands the pinned point to Python, once it is sure that no double click follows.
+  tell() {
+    clearTimeout(this.sending);
+    this.sending = setTimeout(() => {
+      const point = this.state.pinned && this.inPhoto(this.state.pinned), key = JSON.stringify(point);
+      if (key !== (this.told ?? "null")) this.send(point);
+      this.told = key;
+    }, 300);
   }
 
   // A point of the photo as it is shown -> the pixel of the photo itself.
@@ -174,7 +186,7 @@ class Viewer {
 
   // Crosshair, pin, divider.
   mark(ctx, ratio, split) {
-    const { pinned, cross } = this.state, point = cross ?? this.pointer;
+    const { pinned, cross } = this.state, point = this.pointer ?? cross;
     if (pinned) {
       const { x, y } = this.view.on(pinned.x, pinned.y);
       for (const [style, width] of [["#000c", 3], ["#ffd60a", 1.5]]) {
@@ -209,7 +221,7 @@ class Viewer {
 
   // What is at the point: class, how sure, what else, in every pane.
   say() {
-    const point = this.state.cross ?? this.pointer ?? this.state.pinned, { model } = this;
+    const point = this.pointer ?? this.state.cross ?? this.state.pinned, { model } = this;
     const answers = point ? model.panes.map((pane) => [pane, probe(model, pane, point.x, point.y)]).filter(([, found]) => found) : [];
     if (!answers.length) {
       const hint = model.panes.some((pane) => pane.ids)
@@ -222,7 +234,7 @@ class Viewer {
     this.said.replaceChildren(
       make("span", { class: "where" }, `x ${x}, y ${y}`),
       ...answers.map(([pane, found]) => {
-        const sure = found.sure === undefined ? "" : ` ${Math.round(100 * found.sure)} %`;
+        const sure = found.sure === undefined ? "" : ` ${Math.round(100 * found.sure)}%`;
         const second = found.second ? make("small", {}, `then ${found.second}`) : "";
         return make("span", { class: "answer", "data-pane": pane.id }, make("em", {}, pane.title), this.controls.swatch(found.id), make("b", {}, found.name), sure, second);
       }),
@@ -231,6 +243,8 @@ class Viewer {
 
   end() {
     this.watch.disconnect();
+    window.removeEventListener("resize", this.resized);
+    clearTimeout(this.sending);
     clearTimeout(this.writing);
     if (this.waiting) cancelAnimationFrame(this.waiting);
   }
