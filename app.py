@@ -188,6 +188,8 @@ def choose_upload(photos: Mapping[str, cached.Photo]) -> cached.Photo | None:
 
     state = st.session_state
     new = [key for key in photos if key not in state.get("known", ())]
+    if state.get("known") and not photos and st.query_params.get("photo") == OWN:
+        del st.query_params["photo"]  # the last upload was removed
     state.known = list(photos)
     if new or state.get("photo") not in (None, *photos):
         state.photo = next(iter(new or photos), None)

@@ -146,7 +146,8 @@ def test_a_bad_file_is_named_and_a_good_one_stands(monkeypatch, registry):
     at.button(key="strip-0").click().run()
     assert panes(at)["photo"]["note"] == name
     at.file_uploader(key="uploads").set_value(None).run()
-    assert not at.exception and not at.error and "truth" in panes(at)
+    assert not at.exception and not at.error and not at.info and "truth" in panes(at)
+    assert "photo" not in at.query_params or at.query_params["photo"] != "own"
 
 
 def test_a_truth_is_taken_for_a_photo(monkeypatch, registry):

@@ -217,6 +217,10 @@ def test_a_link_restores_the_view(visitor):
     for mine, theirs in zip(look(page, "8s"), look(other, "8s"), strict=True):
         assert mine["where"] == theirs["where"] and mine["answers"] == theirs["answers"]
         np.testing.assert_allclose(mine["color"], theirs["color"], atol=2)  # the photo is smoothed
+    other.reload()
+    ready(other)
+    other.wait_for_timeout(1000)
+    assert other.url == page.url
     own = visitor("?photo=own")
     expect(own.get_by_text("stayed on its owner")).to_be_visible()
     wild = visitor("?layer=x&opacity=9e9&hide=a,b&panes=&pair=1&at=1,2&swipe=-1&only=%3Cb%3E&photo=%00")

@@ -91,7 +91,7 @@ class Viewer {
       this.grid.replaceChildren(...shown.map((pair) => this.figure(pair, size)));
       this.view.resize(model, size.width, size.height);
       if (this.linkedView) this.view.look(this.linkedView);
-      this.linkedView = null;
+      if (model.panes.some((pane) => pane.kind === "mask")) this.linkedView = null; // until then the panes are not those of the link
     }
     this.redraw();
   }
@@ -124,6 +124,7 @@ class Viewer {
 
   // The view was zoomed or panned.
   moved() {
+    this.linkedView = null;
     this.redraw();
     this.changed();
   }
