@@ -89,6 +89,8 @@ class Controls {
     this.chips.replaceChildren(
       ...model.present.map(({ id, share }) => {
         const light = (lit) => () => viewer.set({ lit });
+        const hover = (event) => event.pointerType === "mouse" && viewer.set({ lit: id }); // a finger means to press
+        const focus = (event) => event.target.matches(":focus-visible") && viewer.set({ lit: id });
         const { name } = model.classes[id];
         const flip = () => {
           const hidden = new Set(state.hidden);
@@ -96,7 +98,7 @@ class Controls {
           viewer.set({ hidden, solo: null });
         };
         return make(
-          "span", { class: "chip", "data-id": id, onmouseenter: light(id), onmouseleave: light(null), onfocusin: light(id), onfocusout: light(null) },
+          "span", { class: "chip", "data-id": id, onpointerenter: hover, onpointerleave: light(null), onfocusin: focus, onfocusout: light(null) },
           make("button", { type: "button", "data-class": name, title: `Show or hide ${name}`, onclick: flip }, this.swatch(id), name, make("small", { title: "its largest share in any mask" }, percent(share))),
           make("button", { type: "button", class: "only", title: `Only ${name}`, onclick: () => viewer.set({ solo: state.solo === id ? null : id }) }, "only"),
         );

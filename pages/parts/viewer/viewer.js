@@ -39,7 +39,7 @@ class Viewer {
     }
     const paired = state.pair?.every((id) => model.panes.some((pane) => pane.id === id));
     this.layers = Object.keys(LAYERS).filter((layer) => (layer !== "error" || model.truth) && (layer !== "disagreement" || paired));
-    state.cell = null;
+    Object.assign(state, { cell: null, lit: null }); // the chip under the mouse is made anew
     if (!same) {
       Object.assign(state, { pinned: null, cross: null });
       this.tell();
@@ -116,6 +116,7 @@ class Viewer {
 
   set(changes) {
     Object.assign(this.state, changes);
+    if (changes.layer) this.state.cell = null;
     if (!this.model) return;
     this.layout();
     this.controls.refresh();
