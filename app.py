@@ -312,6 +312,8 @@ def ask_truth(photo: cached.Photo) -> None:
             on_change=take,
             help="A PNG of train ids, of Cityscapes' label ids, or in the Cityscapes colours, of the photo's shape.",
         )
+        if photo.digest in truths and st.session_state[key] is None:  # the uploader forgets it while another photo is shown
+            st.button("Remove the truth", key="untruth", on_click=truths.pop, args=(photo.digest, None))
         digest, name, why = st.session_state.get("untrue", ("", "", ""))
         if digest == photo.digest:
             st.error(f"**{plain(name)}**: {plain(why)}", icon=":material/broken_image:")

@@ -164,6 +164,8 @@ def test_a_truth_is_taken_for_a_photo(monkeypatch, registry):
     at.button(key="sample-6").click().run()
     at.button(key="strip-0").click().run()
     assert "truth" in panes(at)  # kept while another photo was looked at
+    at.button(key="untruth").click().run()
+    assert not at.exception and "truth" not in panes(at)
 
 
 def test_a_pair_file_is_taken_apart(monkeypatch, registry, pairs):
