@@ -13,7 +13,7 @@ from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.viewer import Pane, deflate, pack, viewer
 from seg import masks, preprocess, truth, weights
 from seg.labels import CLASSES, TRAIN_ID
-from seg.networks import TITLES
+from seg.networks import STRIDE_OF, TITLES
 from seg.photo import PhotoError
 from seg.predict import DeviceError
 
@@ -30,8 +30,6 @@ OWN = "own"
 """What a link says of a visitor's own photo, which it cannot hold."""
 
 DETAIL = {"Fast": 0.75, "Default": 1.0, "Fine": 1.5, "Best": 1.0}  # times the card's working height
-GRIDS = {"32s": 32, "16s": 16, "8s": 8, "dilated": 8}
-"""The finest grid that a variant scores on, in pixels of the working image."""
 
 EXPLANATION = """
 A **mask** names a class for every pixel of a photo: road, car, person, … nineteen in all. A fully convolutional network (FCN)
@@ -267,17 +265,14 @@ def packed(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, judge
                 sure=answer.sure[variant],
                 second=answer.second[variant],
                 work=answer.working_size[::-1],
-                stride=GRIDS.get(variant),
+                stride=STRIDE_OF.get(variant),
             )
         )
-    shares: dict[str, float] = {}
-    for mask in made:
-        for name, share in mask.shares.items():
-            shares[name] = max(share, shares.get(name, 0))
+    found = [mask.shares for mask in made]
     if label is not None:
         panes.append(Pane("truth", "Truth", "truth", shown=not photo.rendered, ids=deflate(cached.shown_truth(photo, label))))
-        for name, share in masks.shares(masks.read_png(label)).items():
-            shares[name] = max(share, shares.get(name, 0))
+        found.append(masks.shares(masks.read_png(label)))
+    shares = {name: max(one.get(name, 0) for one in found) for name in dict.fromkeys(name for one in found for name in one)}
     present = {TRAIN_ID[name]: shares[name] for name in sorted(shares, key=lambda name: -shares[name])}
     return pack(photo.jpeg, photo.shown_size, (photo.width, photo.height), panes, present, own=not photo.rendered)
 
@@ -378,7 +373,8 @@ def against_truth(photo: cached.Photo, made: Sequence[Mask], label: bytes, judge
     st.subheader("Against the truth", anchor=False)
     digest, exact = cached.key(label), cached.shown_truth(photo, label)
     limits = {
-        mask.title: cached.ceilings(digest, mask.answer.working_size, exact).get(GRIDS.get(mask.variant, 0)) for mask in made
+        mask.title: (stride := STRIDE_OF.get(mask.variant)) and cached.ceiling_of(digest, mask.answer.working_size, stride, exact)
+        for mask in made
     }
     found = {mask.title: judged[mask.id] for mask in made}
     table, bars = st.columns([2, 3], gap="large")

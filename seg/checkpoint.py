@@ -155,13 +155,21 @@ class Run:
         holding.write_text(json.dumps(beat))
         os.replace(holding, self.folder / "heartbeat.json")
 
+    def heartbeat(self) -> dict[str, Any]:
+        """What `beat` said last; empty where that cannot be read."""
+        try:
+            found = json.loads((self.folder / "heartbeat.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def alive(self) -> bool:
         """Whether a process of this machine is at work on the run: its heartbeat is fresh and it exists."""
         try:
-            beat = json.loads((self.folder / "heartbeat.json").read_text())
+            beat = self.heartbeat()
             os.kill(beat["pid"], 0)
             return beat["status"] == "running" and beat["pid"] != os.getpid() and time.time() - beat["time"] < FRESH
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, KeyError, TypeError):
             return False
 
     def log(self, text: str) -> None:

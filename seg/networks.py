@@ -109,6 +109,9 @@ ARCHITECTURES: dict[Architecture, Kind] = {
     "dilated-resnet50": Kind("resnet50", DilatedFCN.variants, "torchvision's dilated FCN on ResNet-50"),
 }
 
+STRIDE_OF = {"32s": 32, "16s": 16, "8s": 8, "dilated": 8}
+"""The finest grid that a variant scores on, in input pixels. U-Net's is half its input's: no ceiling of the labels binds it."""
+
 TITLES = {"32s": "FCN-32s", "16s": "FCN-16s", "8s": "FCN-8s", "unet": "U-Net", "dilated": "Dilated FCN"}
 """What a variant is called on a page and in a table."""
 

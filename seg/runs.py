@@ -3,7 +3,6 @@
 Reads what `checkpoint` writes, whoever started the run; knows nothing of networks, and starts nothing.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -46,7 +45,7 @@ def see(folder: Path) -> Seen:
     """How the run in `folder` stands. Raises `RunError` if it is none."""
     run = Run(folder)
     run.config()
-    beat = _beat(folder)
+    beat = run.heartbeat()
     lines = run.metrics()
     trained = [line for line in lines if "loss" in line]
     scored = next((line for line in reversed(lines) if "loss" not in line), {})
@@ -76,7 +75,7 @@ def stop(folder: Path) -> None:
     """Asks the process that works on a run to save and end. Raises `RunError` if there is none."""
     if not Run(folder).alive():
         raise RunError(f"Nothing works on {folder}, so there is nothing to stop.")
-    os.kill(_beat(folder)["pid"], signal.SIGTERM)
+    os.kill(Run(folder).heartbeat()["pid"], signal.SIGTERM)
 
 
 def rename(folder: Path, name: str) -> Path:
@@ -103,16 +102,8 @@ def _idle(folder: Path, what: str) -> None:
         raise RunError(f"{folder} is being trained, so it cannot be {what}. Stop it first.")
 
 
-def _beat(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "heartbeat.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _touched(folder: Path) -> float:
-    return _beat(folder).get("time") or (folder / "config.json").stat().st_mtime
+    return Run(folder).heartbeat().get("time") or (folder / "config.json").stat().st_mtime
 
 
 def _pace(trained: list[dict[str, Any]]) -> float:

@@ -15,14 +15,12 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from seg import encoder, evaluate, labels, preprocess, weights
-from seg.networks import ARCHITECTURES, TITLES, build
+from seg.networks import ARCHITECTURES, STRIDE_OF, TITLES, build
 from seg.predict import Device, Predictor, pick_device
 
 STRIDES = (8, 16, 32)
 HEIGHTS = (256, 320, 384, 512)
 """Input heights at which ceilings are computed; inputs are twice as wide."""
-STRIDE_OF = {"32s": 32, "16s": 16, "8s": 8, "dilated": 8}
-"""The finest grid that a variant scores on. U-Net's is half its input's, so that no ceiling of the labels binds it."""
 REPEATS = 5
 
 

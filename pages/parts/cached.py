@@ -24,8 +24,6 @@ from seg.predict import Predictor
 SHOWN_SIDE = 2048
 """Photos and masks are shown with no longer side than this; the masks to keep are always of the photo's own size."""
 
-STRIDES = (32, 16, 8)
-
 _TURN = threading.Lock()  # one prediction at a time: two at once take as long, and twice the memory
 
 
@@ -185,15 +183,11 @@ def judge(truth_digest: str, mask_digest: str, _truth: np.ndarray, _mask: np.nda
     return Judgement(scores, metrics.boundary_iou(metrics.boundary(_truth, _mask, classes, labels.IGNORE))[1])
 
 
-@st.cache_data(max_entries=32, show_spinner="Seeing the truth through the networks’ grids …")
-def ceilings(truth_digest: str, working_size: tuple[int, int], _truth: np.ndarray) -> dict[int, float]:
-    """{stride: mean IoU of the truth itself, seen through the grid of such a stride at this working resolution}."""
-    found = {}
-    for stride in STRIDES:
-        grid = tuple(-(-side // stride) for side in working_size)
-        seen = ceiling.through_grid(_truth, grid)
-        found[stride] = metrics.scores(metrics.confusion(_truth, seen, len(labels.CLASSES), labels.IGNORE)).mean_iou
-    return found
+@st.cache_data(max_entries=96, show_spinner="Seeing the truth through the networks’ grids …")
+def ceiling_of(truth_digest: str, working_size: tuple[int, int], stride: int, _truth: np.ndarray) -> float:
+    """The mean IoU of the truth itself, seen through the grid of a stride at this working resolution."""
+    seen = ceiling.through_grid(_truth, tuple(-(-side // stride) for side in working_size))
+    return metrics.scores(metrics.confusion(_truth, seen, len(labels.CLASSES), labels.IGNORE)).mean_iou
 
 
 def _differ(found: Mapping[str, np.ndarray]) -> dict[tuple[str, ...], float]:

@@ -34,17 +34,15 @@ class Viewer {
     const { at, ...linked } = first ? readLink(model.classes) : {};
     Object.assign(state, linked);
     const masks = model.panes.filter((pane) => pane.kind === "mask");
-    if (!state.pair?.every((id) => model.panes.some((pane) => pane.id === id)) && masks.length > 1) {
-      state.pair = [masks[0].id, masks.findLast((pane) => pane.shown)?.id ?? masks.at(-1).id];
-    }
-    const paired = state.pair?.every((id) => model.panes.some((pane) => pane.id === id));
-    this.layers = Object.keys(LAYERS).filter((layer) => (layer !== "error" || model.truth) && (layer !== "disagreement" || paired));
+    const paired = () => state.pair?.every((id) => model.panes.some((pane) => pane.id === id));
+    if (!paired() && masks.length > 1) state.pair = [masks[0].id, (masks.findLast((pane) => pane.shown) ?? masks.at(-1)).id];
+    this.layers = Object.keys(LAYERS).filter((layer) => (layer !== "error" || model.truth) && (layer !== "disagreement" || paired()));
     Object.assign(state, { cell: null, lit: null }); // the chip under the mouse is made anew
     if (!same) {
       Object.assign(state, { pinned: null, cross: null });
       this.tell();
     }
-    if (!model.present.some(({ id }) => id === state.solo) && model.panes.some((pane) => pane.kind === "mask")) state.solo = null;
+    if (masks.length && !model.present.some(({ id }) => id === state.solo)) state.solo = null;
     if (!same || !this.view) this.view = new View(model);
     this.view.model = model;
     this.linkedView ??= at;
