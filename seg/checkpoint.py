@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -109,8 +110,15 @@ class Run:
         for old in sorted(self.checkpoints.glob("step-*"))[:-KEEP]:
             shutil.rmtree(old, ignore_errors=True)
 
+    def state(self) -> dict[str, Any] | None:
+        """The state and step of the newest checkpoint whose state can be read, without its tensors; None before the first."""
+        for folder in sorted(self.checkpoints.glob("step-*"), reverse=True):
+            with suppress(OSError, ValueError):
+                return json.loads((folder / "state.json").read_text())
+        return None
+
     def latest(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]] | None:
-        """Model, optimizer and state of the newest checkpoint that can be read; None before the first.
+        """Model, optimizer and state of the newest checkpoint that can be read; None before the first. Logs what cannot be read.
 
         Raises `RunError` where there are checkpoints and none can be read: to begin anew would lose what they hold.
         """
@@ -120,8 +128,10 @@ class Run:
                 state = json.loads((folder / "state.json").read_text())
                 model = load_file(folder / "model.safetensors")
                 optimizer = _unflatten(load_file(folder / "optimizer.safetensors"), state.pop("groups"))
-            except (OSError, ValueError, KeyError, SafetensorError):
-                continue  # a disk can damage what was once written whole; the one before serves
+            except (OSError, ValueError, KeyError, SafetensorError) as error:
+                # a disk can damage what was once written whole; the one before serves
+                self.log(f"warning: the checkpoint {folder.name} cannot be read ({error}); the one before it serves")
+                continue
             return model, optimizer, state
         if folders:
             raise RunError(f"None of the checkpoints in {self.checkpoints} can be read. Are they yours, and is the disk sound?")
@@ -146,9 +156,9 @@ class Run:
                     lines.append(json.loads(text))
         return lines
 
-    def beat(self, step: int, status: str, message: str = "", steps: int | None = None) -> None:
-        """Says who works on the run and that it is alive; status is running, stopped, failed or finished; `steps` is in all."""
-        now = {"time": time.time(), "pid": os.getpid(), "step": step, "steps": steps}
+    def beat(self, step: int, status: str, message: str = "", steps: int | None = None, pid: int | None = None) -> None:
+        """Says who works on the run and that it is alive; `status` is queued, running, stopped, failed or finished."""
+        now = {"time": time.time(), "pid": pid or os.getpid(), "step": step, "steps": steps}
         beat = now | {"status": status, "message": message}
         # not synced to disk: it is written often and worth nothing after a crash
         holding = self.folder / f".heartbeat.{os.getpid()}"
@@ -164,12 +174,12 @@ class Run:
         return found if isinstance(found, dict) else {}
 
     def alive(self) -> bool:
-        """Whether a process of this machine is at work on the run: its heartbeat is fresh and it exists."""
+        """Whether a process of this machine is at work on the run or waits for its turn: its heartbeat is fresh and it exists."""
         try:
             beat = self.heartbeat()
-            os.kill(beat["pid"], 0)
-            return beat["status"] == "running" and beat["pid"] != os.getpid() and time.time() - beat["time"] < FRESH
-        except (OSError, KeyError, TypeError):
+            fresh = beat["status"] in ("queued", "running") and time.time() - beat["time"] < FRESH
+            return fresh and beat["pid"] != os.getpid() and psutil.Process(beat["pid"]).status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, KeyError, TypeError, ValueError):
             return False
 
     def log(self, text: str) -> None:

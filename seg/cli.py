@@ -23,6 +23,7 @@ from seg import (
     photo,
     predict,
     publish,
+    recipe,
     resolution,
     runs,
     scenes,
@@ -36,6 +37,13 @@ console = Console()
 wide = Console(width=max(console.width, 180))  # for tables of many columns: the terminal may wrap them, Rich would cut them
 
 
+ALREADY = {
+    "weights": "This recipe is trained already: the weights {name} came of it.",
+    "finished": "This recipe is trained already in {name}. Publish it: python -m seg publish {name} --name NAME.",
+    "unfinished": "This recipe was begun in {name}. Go on with it: python -m seg train --resume {name}.",
+}
+
+
 class CommandError(ValueError):
     """A command that cannot be carried out as it was given; the message says why."""
 
@@ -44,7 +52,7 @@ class CommandError(ValueError):
 class Fetch:
     """Download the Cityscapes Image Pairs from Kaggle (115 MB)."""
 
-    to: Path = train.TrainConfig.data
+    to: Path = recipe.TrainConfig.data
     """Folder to place them in, new or empty."""
 
     def run(self) -> None:
@@ -124,15 +132,22 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Train(train.TrainConfig):
+class Train(recipe.TrainConfig):
     """Train the networks, or go on with a run: --resume RUN alone."""
 
+    parent: Annotated[str, arg(aliases=["--init-from"])] = ""
+    """Go on from these: published weights, or a finished run's folder. What fits is copied; --encoder-weights is not used."""
+    again: bool = False
+    """Train a recipe once more that is trained already."""
     resume: Path | None = None
     """A run's folder: go on with it, with its own settings."""
 
     def run(self) -> None:
         if self.resume is None:
-            train.train(train.TrainConfig(**{f.name: getattr(self, f.name) for f in fields(train.TrainConfig)}))
+            config = recipe.TrainConfig(**{f.name: getattr(self, f.name) for f in fields(recipe.TrainConfig)})
+            for one in () if self.again else recipe.trained(config, config.out.parent):
+                raise CommandError(f"{ALREADY[one.kind].format(name=one.name)} To train it once more, add --again.")
+            train.train(config)
             return
         if self != Train(resume=self.resume):
             raise CommandError("--resume goes alone: a run keeps the settings that it began with.")
@@ -145,7 +160,7 @@ class Evaluate:
 
     name: Positional[str]
     """The weights' name."""
-    data: Path = train.TrainConfig.data
+    data: Path = recipe.TrainConfig.data
     """Folder of the pairs."""
     split: Literal["train", "val"] = "val"
     """Which part of the data."""
@@ -274,7 +289,7 @@ class Predict:
 class Comparison:
     """Print every published network and every control beside each other, with ceilings, and draw them as a page of HTML."""
 
-    data: Path = train.TrainConfig.data
+    data: Path = recipe.TrainConfig.data
     """Folder of the pairs: ceilings are computed on its val."""
     controls: Path = Path("docs/controls")
     """Folder of the cards of networks that were scored for comparison only: NAME/card.json."""
@@ -330,7 +345,7 @@ class Resolution:
 
     name: Positional[str]
     """The weights' name."""
-    data: Path = train.TrainConfig.data
+    data: Path = recipe.TrainConfig.data
     """Folder of the pairs: their val is cut to other shapes."""
     count: int = 50
     """Photos of each shape and size."""
@@ -468,7 +483,7 @@ Command = (
 
 EXPECTED = (
     CommandError, photo.PhotoError, dataset.DatasetError, encoder.StartError, checkpoint.RunError, weights.WeightsError,
-    predict.DeviceError, predict.PhotosError, train.TrainError, publish.PublishError, OSError,
+    predict.DeviceError, predict.PhotosError, recipe.TrainError, publish.PublishError, OSError,
 )  # fmt: skip
 """What is told to the user in a sentence; anything else is a fault of the program and keeps its traceback."""
 

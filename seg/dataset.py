@@ -99,12 +99,12 @@ def load(data: Path, split: str, progress: Progress | None = None) -> Split:
     Raises `DatasetError` for a missing, empty or damaged split.
     """
     files = find(data, split)
-    digest = _digest(files)
-    folder = CACHE / f"decoded-{digest[:16]}-v{labels.DECODER_VERSION}"
+    found = digest(files)
+    folder = CACHE / f"decoded-{found[:16]}-v{labels.DECODER_VERSION}"
     if not folder.is_dir():
         _decode_all(files, folder, progress)
     photos = np.load(folder / "photos.npy", mmap_mode="c")
-    return Split(split, files, digest, photos, np.load(folder / "labels.npy", mmap_mode="c"))
+    return Split(split, files, found, photos, np.load(folder / "labels.npy", mmap_mode="c"))
 
 
 def class_shares(label: np.ndarray) -> tuple[np.ndarray, float]:
@@ -139,7 +139,8 @@ def fetch(to: Path) -> Path:
     return to
 
 
-def _digest(files: tuple[Path, ...]) -> str:
+def digest(files: tuple[Path, ...]) -> str:
+    """The sha256 over the names and contents of a split's files."""
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())

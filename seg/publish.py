@@ -19,7 +19,7 @@ from seg import dataset, evaluate, labels, metrics, preprocess, weights
 from seg.checkpoint import Run
 from seg.networks import TITLES, build
 from seg.predict import Predictor, pick_device
-from seg.train import TrainConfig, licence
+from seg.recipe import TrainConfig, licence
 
 HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 """Working heights that are tried, as multiples of the height trained at."""
@@ -57,10 +57,9 @@ def publish(
     config = TrainConfig.from_json(stored)
     if not (folder / "model.safetensors").is_file():
         raise PublishError(f"{folder} is not finished. Go on with it first: python -m seg train --resume {folder}.")
-    latest = run.latest()
-    if latest is None:
+    state = run.state()
+    if state is None:
         raise PublishError(f"{folder} has no checkpoint, so what it was trained on is not known.")
-    state = latest[2]
     full = load_file(folder / "model.safetensors")
     stripped = {key: _store(value) for key, value in full.items()}
     content = to_safetensors(stripped, {"format": "pt"})
@@ -117,7 +116,7 @@ def publish(
         encoder=stored["start"],
         parent=stored.get("lineage"),
         command=stored["command"],
-        config=config.to_json(),
+        config=config.to_json() | {"behavior": stored.get("behavior", 1)},
         hours=round(state["seconds"] / 3600, 2),
         photos=state["step"] * config.batch_size,
         data=state["digests"],

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from seg.checkpoint import Run, RunError
 
-State = Literal["running", "stopped", "finished", "failed", "dead"]
+State = Literal["queued", "running", "stopped", "finished", "failed", "dead"]
 
 _SPEED_LINES = 30
 """The speed of a run is that of so many of its last records: other work on the machine slows it for a while only."""
@@ -55,7 +55,7 @@ def see(folder: Path) -> Seen:
     message = beat.get("message", "")
     if (folder / "model.safetensors").exists():
         state = "finished"
-    elif state == "running" and not run.alive():
+    elif state in ("queued", "running") and not run.alive():
         state = "dead"
     if state == "dead":
         message = _obituary(beat)
@@ -72,7 +72,7 @@ def see(folder: Path) -> Seen:
 
 
 def stop(folder: Path) -> None:
-    """Asks the process that works on a run to save and end. Raises `RunError` if there is none."""
+    """Asks the process that works on a run, or waits to, to save and end. Raises `RunError` if there is none."""
     if not Run(folder).alive():
         raise RunError(f"Nothing works on {folder}, so there is nothing to stop.")
     os.kill(Run(folder).heartbeat()["pid"], signal.SIGTERM)

@@ -8,17 +8,14 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
-import hashlib
-import json
 import math
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,141 +27,31 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from seg import dataset, evaluate, labels, weights
+from seg import dataset, evaluate, labels, recipe, strip, weights
 from seg.augment import augment
-from seg.checkpoint import Run, save_tensors
-from seg.encoder import Start, describe_start, load_start
-from seg.networks import ARCHITECTURES, TITLES, Architecture, build
-from seg.predict import Device, Predictor, bf16_is_fast, pick_device
-
-FACTS = ("command", "decoder_version", "start", "lineage")
-"""What a run's config.json holds beside the settings: how it was started, the decoder of its labels, the encoder's `Start`, and
-the `Lineage` of what it went on from."""
+from seg.checkpoint import Run, save_tensors, write_json
+from seg.encoder import Start, load_start
+from seg.networks import ARCHITECTURES, TITLES, build
+from seg.predict import Predictor, bf16_is_fast, pick_device
+from seg.recipe import TrainConfig, TrainError
+from seg.turn import turn
 
 
-class TrainError(RuntimeError):
-    """A training that cannot start or go on; the message says why and what to do."""
+def create(config: TrainConfig, command: str) -> Run:
+    """Makes a run's folder, ``config.out``, for `resume` to begin. `command` is the literal one that does so and trains.
 
+    A parent may still be at work: the training then asks for it when its turn has come.
 
-@dataclass(frozen=True)
-class Lineage:
-    """What a training went on from: published weights or a finished run."""
-
-    name: str
-    architecture: Architecture
-    sha256: str  # of the file
-    command: str
-    hours: float
-    photos: int
-    licence: str
-    parent: dict[str, Any] | None  # the Lineage of what that had gone on from
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything a training depends on: the command line, the run's config.json and the app's form are made from it."""
-
-    data: Path = Path("data/cityscapes-image-pairs")
-    """Folder of the pairs: train/1.jpg … and val/1.jpg …"""
-    out: Path = Path("runs/fcn")
-    """The run's folder, new or empty."""
-    arch: Architecture = "fcn-resnet50"
-    """What to train: the FCN family, or a rival."""
-    variants: tuple[str, ...] = ()
-    """Which of an FCN's variants 32s, 16s, 8s to train, as taps of one network; all of them, if none is named."""
-    encoder_weights: str = "imagenet"
-    """The encoder's start: imagenet (downloaded), none, or a safetensors file of it in torchvision's names."""
-    parent: str = ""
-    """Go on from these: published weights, or a finished run's folder. What fits is copied; --encoder-weights is not used."""
-    mix: tuple[str, ...] = ()
-    """Further sets of pairs, as DIR:SHARE: 0.1 adds a tenth as many views as the data has pairs to every epoch."""
-    holdout: int = 200
-    """How many of the last pairs of train are kept back, to choose settings by."""
-    epochs: int = 20
-    """How often every pair is seen."""
-    batch_size: int = 8
-    """Pairs a step."""
-    height: int = 256
-    """Height of the views in pixels; they are twice as wide."""
-    scale: tuple[float, float] = (0.5, 2.0)
-    """How much smaller or larger than the photo a view may show things."""
-    color: float = 1.0
-    """Strength of random light, colour, blur and noise; 0 is none."""
-    loss: Literal["cross-entropy", "ohem", "dice"] = "cross-entropy"
-    """cross-entropy; ohem: of the hardest pixels only; dice: cross-entropy and Dice."""
-    class_weights: float = 0.0
-    """Weights classes by (1 / share of pixels) to this power; 0 weights all alike."""
-    lr: float = 2e-3
-    """Highest learning rate of scores and upsampling (AdamW)."""
-    encoder_lr: float = 2e-4
-    """Highest learning rate of the encoder."""
-    weight_decay: float = 1e-2
-    """AdamW's, on convolutions only."""
-    schedule: Literal["poly", "cosine"] = "poly"
-    """How the learning rate falls to 0: (1 - progress) ** 0.9, or half a cosine."""
-    warmup: int = 100
-    """Steps over which the learning rate rises from 0."""
-    frozen_norm: bool = False
-    """Keep batch-norm's means and variances as they were at the start."""
-    ema: float = 0.0
-    """Decay per step of a running average of all parameters, which is then what is scored and kept; 0: no average."""
-    clip: float = 5.0
-    """Longest gradient (norm over all parameters)."""
-    seed: int = 0
-    """Of the order and the views; the same seed gives the same run."""
-    device: Device = "auto"
-    """auto: the GPU where there is one."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto: bf16 autocast where the device computes in it."""
-    checkpoint_every: int = 100
-    """Steps between checkpoints."""
-
-    def __post_init__(self) -> None:
-        def refuse(wrong: bool, sentence: str) -> None:
-            if wrong:
-                raise TrainError(sentence)
-
-        kind = ARCHITECTURES[self.arch]
-        wrong = [v for v in self.variants if v not in kind.variants]
-        refuse(bool(wrong), f"{kind.words} has no variant {', '.join(wrong)}; it comes as {', '.join(kind.variants)}.")
-        object.__setattr__(self, "variants", tuple(v for v in kind.variants if not self.variants or v in self.variants))
-        refuse(not 0 <= self.ema < 1, "--ema must be from 0 to below 1.")
-        refuse(bool(self.parent) and self.encoder_weights != "imagenet", "--parent brings its encoder: drop --encoder-weights.")
-        for name in ("epochs", "batch_size", "checkpoint_every"):
-            refuse(getattr(self, name) < 1, f"--{name.replace('_', '-')} must be at least 1.")
-        for name in ("holdout", "warmup", "color", "class_weights", "weight_decay"):
-            refuse(getattr(self, name) < 0, f"--{name.replace('_', '-')} must not be negative.")
-        refuse(self.height < 32 or self.height % 32 != 0, "--height must be a multiple of 32.")
-        refuse(not 0 < self.scale[0] <= self.scale[1], "--scale must be two positive numbers, the smaller first.")
-        refuse(min(self.lr, self.encoder_lr, self.clip) <= 0, "Learning rates and --clip must be above 0.")
-
-    def to_json(self) -> dict[str, Any]:
-        """As config.json holds it."""
-        return json.loads(json.dumps(dataclasses.asdict(self), default=str))
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
-        """The settings in a run's config.json. Raises `TrainError` for what this version does not know."""
-        values = {k: v for k, v in values.items() if k not in FACTS}
-        unknown = values.keys() - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise TrainError(f"The run's config.json has settings that this version does not know: {', '.join(sorted(unknown))}.")
-        made = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**{**made, "data": Path(made["data"]), "out": Path(made["out"])})
-
-
-def train(config: TrainConfig) -> None:
-    """Starts a run in ``config.out``. Raises `TrainError`, `RunError`, `DatasetError`, `StartError` or `DeviceError`."""
+    Raises `TrainError`, `RunError`, `DatasetError`, `StartError`, `WeightsError` or `DeviceError`.
+    """
     # all that can be refused is refused before the folder is made
-    backbone = ARCHITECTURES[config.arch].backbone
-    if config.parent:
-        start, lineage = _parent(config.parent)[1:]
-        if lineage.architecture != config.arch:
-            mine, other = ARCHITECTURES[config.arch].words, ARCHITECTURES[lineage.architecture].words
-            advice = f"Choose --arch {lineage.architecture}, or another parent."
-            raise TrainError(f"{mine} cannot go on from {config.parent}: that is {other}. {advice}")
+    parent = Run(Path(config.parent))
+    if config.parent and parent.alive():
+        before = parent.config()
+        recipe.fits(config, recipe.TrainConfig.from_json(before).arch)
+        start, lineage = Start(**before["start"]), None
     else:
-        start, lineage = describe_start(config.encoder_weights, backbone), None
+        start, lineage = recipe.origin(config)
     pick_device(config.device)
     pairs = len(dataset.find(config.data, "train"))
     if pairs - config.holdout < config.batch_size:
@@ -172,18 +59,22 @@ def train(config: TrainConfig) -> None:
             f"{config.data} has {pairs} pairs in train; with {config.holdout} held out, less than a batch of "
             f"{config.batch_size} is left. Choose a smaller --holdout or --batch-size."
         )
-    for folder, _ in map(_mix, config.mix):
-        dataset.find(Path(folder), "train")
-    run = Run(config.out)
-    command = "python -m seg " + shlex.join(sys.argv[1:])
+    for folder, _ in config.sets:
+        dataset.find(folder, "train")
     facts = {"command": command, "decoder_version": labels.DECODER_VERSION, "start": dataclasses.asdict(start)}
-    facts["lineage"] = lineage and dataclasses.asdict(lineage)
+    facts |= {"lineage": lineage and dataclasses.asdict(lineage), "behavior": recipe.BEHAVIOR}
+    run = Run(config.out)
     run.create(config.to_json() | facts)
-    _work(run, config)
+    return run
+
+
+def train(config: TrainConfig) -> None:
+    """Starts a run in ``config.out`` and trains it to its end. Raises as `create` does."""
+    _work(create(config, "python -m seg " + shlex.join(sys.argv[1:])), config)
 
 
 def resume(folder: Path) -> None:
-    """Goes on with the run in `folder` from its newest checkpoint, or from the start before the first. Raises as `train` does."""
+    """Goes on with the run in `folder` from its newest checkpoint, or begins it where there is none. Raises as `create` does."""
     run = Run(folder)
     stored = run.config()
     if stored["decoder_version"] != labels.DECODER_VERSION:
@@ -199,16 +90,36 @@ def resume(folder: Path) -> None:
 def _work(run: Run, config: TrainConfig) -> None:
     session = None
     _keep_freed_memory()
+    device, before = pick_device(config.device), run.heartbeat()
+
+    def beat(status: str, message: str = "") -> None:
+        step, steps = (session.step, session.steps) if session else (before.get("step", 0), before.get("steps"))
+        run.beat(step, status, message, steps)
+
+    told: set[str] = set()
+
+    def waiting(who: str) -> None:
+        words = f"waiting for {who}, which trains on this device or waits for it"
+        if who not in told:
+            print(words, flush=True)
+        told.add(who)
+        beat("queued", words)
+
     try:
-        run.beat(0, "running")  # before the slow beginning, so that no other process takes the run as well
-        session = _Session(run, config)
-        with _graceful() as stop:
-            status = session.loop(stop)
-        run.beat(session.step, status, steps=session.steps)
+        with _sigterm_as_ctrl_c(), turn(device.type, str(run.folder), waiting):
+            beat("running")  # before the slow beginning, so that no other process takes the run as well
+            session = _Session(run, config)
+            with _graceful() as stop:
+                status = session.loop(stop)
+            beat(status)
+    except KeyboardInterrupt:  # before the first step, or while it waited
+        beat("stopped")
+        run.log("stopped before it went on")
+        raise
     except BaseException as error:
         message = _explain(error)
         with contextlib.suppress(OSError):  # where the disk is full, the log cannot be written either
-            run.beat(session.step if session else 0, "failed", message, session.steps if session else None)
+            beat("failed", message)
             run.log(f"failed: {message}")
         if isinstance(error, (TrainError, ValueError)) or not isinstance(error, Exception):
             raise
@@ -233,6 +144,15 @@ def _explain(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def _graceful() -> Iterator[list[int]]:
     """Collects Ctrl-C and SIGTERM instead of dying in the middle of a step."""
     received: list[int] = []
@@ -243,9 +163,6 @@ def _graceful() -> Iterator[list[int]]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-
-CITYSCAPES = "Cityscapes terms: research and non-commercial use"
-MIT = "MIT: trained on rendered scenes only"
 
 AVERAGE = "average."
 """Before the names of the running average's tensors in a checkpoint."""
@@ -260,14 +177,13 @@ class _Session:
         bf16 = bf16_is_fast(device) if config.precision == "auto" else config.precision == "bf16"
         self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=device.type == "cpu")
         self.device = self.accelerator.device
-        self.main = _load(config.data)
-        self.mixed = [(_load(Path(folder)), share) for folder, share in map(_mix, config.mix)]
+        splits = [_load(folder) for folder, _ in config.sets]
+        self.main = splits[0]
+        self.mixed = [(split, share) for split, (_, share) in zip(splits[1:], config.sets[1:], strict=True)]
         self.kept = len(self.main) - config.holdout
-        splits = [self.main, *(split for split, _ in self.mixed)]
         self.photos = [self._tensor(split.photos) for split in splits]
         self.labels = [self._tensor(split.labels) for split in splits]
-        folders = [str(config.data), *(_mix(text)[0] for text in config.mix)]
-        self.digests = {folder: split.digest for folder, split in zip(folders, splits, strict=True)}
+        self.digests = {str(folder): split.digest for (folder, _), split in zip(config.sets, splits, strict=True)}
         extra = sum(round(share * self.kept) for _, share in self.mixed)
         self.steps_per_epoch = (self.kept + extra) // config.batch_size
         self.steps = self.steps_per_epoch * config.epochs
@@ -277,7 +193,8 @@ class _Session:
         model = build(config.arch, len(labels.CLASSES), config.variants, run.config()["start"]["strides"])
         found = run.latest()
         if found is None and config.parent:
-            run.log(_inherit(model, config))
+            self._note_parent()
+            inherit(model, config.parent, lambda text: (run.log(text), print(text)))
         elif found is None:
             run.log(load_start(model.backbone, config.encoder_weights, ARCHITECTURES[config.arch].backbone))
         self.model = model.to(self.device, memory_format=torch.channels_last)
@@ -290,6 +207,16 @@ class _Session:
             self._restore(*found)
         run.truncate_metrics(self.step)
         self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+
+    def _note_parent(self) -> None:
+        """Says in config.json what the parent is that was still at work when the run was made."""
+        stored = self.run.config()
+        if not stored.get("lineage"):
+            start, lineage = recipe.origin(self.config)
+            write_json(
+                self.run.folder / "config.json",
+                stored | {"start": dataclasses.asdict(start), "lineage": dataclasses.asdict(lineage)},
+            )
 
     def _tensor(self, array) -> Tensor:
         # all of it on a GPU (0.8 GB for the whole set), mapped from disk on a CPU
@@ -352,7 +279,10 @@ class _Session:
                 run.beat(self.step, "running", steps=self.steps)
                 ended = self.step % self.steps_per_epoch == 0
                 if ended:  # before saving, so that a run killed meanwhile does it again
-                    self._evaluate(epoch, bar)
+                    predictor = Predictor(self._result(), config.height, self.device, self.accelerator.mixed_precision == "bf16")
+                    self._evaluate(predictor, epoch, bar)
+                    last = range(self.kept, len(self.main)) if config.holdout else range(len(self.main))
+                    strip.record(run.folder, epoch + 1, predictor, self.main, last)
                 if ended or stop or self.step % config.checkpoint_every == 0:
                     self._save()
                 bar.update(task, completed=self.step, epoch=min(self.step // self.steps_per_epoch + 1, config.epochs))
@@ -416,10 +346,9 @@ class _Session:
         state = {"seconds": self.seconds, "digests": self.digests}
         self.run.save(self.step, model, self.optimizer.state_dict(), state)
 
-    def _evaluate(self, epoch: int, bar: Progress) -> None:
+    def _evaluate(self, predictor: Predictor, epoch: int, bar: Progress) -> None:
         if not self.config.holdout:
             return
-        predictor = Predictor(self._result(), self.config.height, self.device, self.accelerator.mixed_precision == "bf16")
         task = bar.add_task("", total=self.config.holdout, epoch=f"{epoch + 1} held out", loss="–")
         held = range(self.kept, len(self.main))
 
@@ -446,66 +375,23 @@ def _load(data: Path) -> dataset.Split:
         return dataset.load(data, "train", lambda done, total: bar.update(task, completed=done, total=total, visible=True))
 
 
-def _parent(name: str) -> tuple[dict[str, Tensor], Start, Lineage]:
-    """The parameters of what a training goes on from, its encoder's record and its own. Raises as `train` does."""
-    folder = Path(name)
-    if not folder.is_dir():
-        model, card = weights.load(name)
-        lineage = Lineage(name, card.architecture, card.sha256, card.command, card.hours, card.photos, card.licence, card.parent)
-        return model.state_dict(), Start(**card.encoder), lineage
-    run, file = Run(folder), folder / "model.safetensors"
-    stored = run.config()
-    if not file.is_file():
-        raise TrainError(f"{folder} is not finished. Go on with it first: python -m seg train --resume {folder}.")
-    found = run.latest()
-    if found is None:
-        raise TrainError(f"{folder} has no checkpoint, so what it was trained on is not known. Publish and name another parent.")
-    before, state = stored.get("lineage"), found[2]
+def inherit(model: nn.Module, parent: str, say: Callable[[str], None]) -> None:
+    """Fills a network with what fits of its parent's parameters, and tells of every tensor whether it was copied, is new (as it
+    was initialised) or was dropped. Raises `TrainError` or `WeightsError`."""
+    file = Path(parent) / "model.safetensors"
     try:
-        parameters, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()
+        state = load_file(file) if file.is_file() else weights.load(parent)[0].state_dict()
     except SafetensorError as error:
         raise TrainError(f"{file} is damaged ({error}).") from None
-    lineage = Lineage(
-        name=name,
-        architecture=TrainConfig.from_json(stored).arch,
-        sha256=digest,
-        command=stored["command"],
-        hours=round(state["seconds"] / 3600, 2),
-        photos=state["step"] * stored["batch_size"],
-        licence=licence(state["digests"], before),
-        parent=before,
-    )
-    return parameters, Start(**stored["start"]), lineage
-
-
-def licence(data: Iterable[str], lineage: dict[str, Any] | None) -> str:
-    """Under what terms parameters are that were trained on these folders, after what `lineage` says."""
-    rendered = all(dataset.is_rendered(Path(folder)) for folder in data)
-    return MIT if rendered and (lineage is None or lineage["licence"] == MIT) else CITYSCAPES
-
-
-def _inherit(model: nn.Module, config: TrainConfig) -> str:
-    """Fills a network with what fits of its parent's parameters. Returns what was copied, what is new and what was dropped."""
-    state = _parent(config.parent)[0]
     own = model.state_dict()
     copied = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
     model.load_state_dict(own | copied)
-
-    def layers(keys) -> str:
-        return ", ".join(sorted({key.split(".")[0] for key in keys})) or "none"
-
-    new, dropped = own.keys() - copied.keys(), state.keys() - copied.keys()
-    return f"{config.parent}: {len(copied)} tensors copied; new: {layers(new)}; dropped: {layers(dropped)}"
-
-
-def _mix(text: str) -> tuple[str, float]:
-    folder, _, share = text.rpartition(":")
-    try:
-        if folder and float(share) > 0:
-            return folder, float(share)
-    except ValueError:
-        pass
-    raise TrainError(f'--mix takes DIR:SHARE, for example scenes:0.1, not "{text}".')
+    for key, value in own.items():
+        say(f"{'copied' if key in copied else 'new':7} {key} {tuple(value.shape)}")
+    dropped = [key for key in state if key not in copied]
+    for key in dropped:
+        say(f"dropped {key} {tuple(state[key].shape)}")
+    say(f"{parent}: {len(copied)} tensors copied, {len(own) - len(copied)} new, {len(dropped)} dropped")
 
 
 def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class Card:
     working_rule: str  # what that means for other photos: `preprocess.Rule`
     heights_tried: dict[str, dict[str, float]]  # mean IoU by height and variant on pairs held out of train, to choose by
     encoder: dict[str, str]  # `encoder.Start`: name, strides, source, licence
-    parent: dict[str, Any] | None  # what the training went on from: `train.Lineage`
+    parent: dict[str, Any] | None  # what the training went on from: `recipe.Lineage`
     command: str  # the literal training command
     config: dict[str, Any]  # all of the training's settings
     hours: float  # of training, on one machine, without the parent's

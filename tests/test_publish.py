@@ -10,7 +10,8 @@ from seg.dataset import load
 from seg.metrics import scores
 from seg.predict import Predictor
 from seg.publish import PublishError
-from seg.train import TrainConfig, train
+from seg.recipe import TrainConfig
+from seg.train import train
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint"),
     ("fcn", "masks", "scenes", "dataset", "augment"),
-    ("networks", "truth", "ceiling", "runs"),
+    ("networks", "truth", "ceiling", "runs", "turn"),
     ("weights",),
     ("predict",),
-    ("evaluate", "resolution"),
+    ("evaluate", "resolution", "recipe", "strip"),
     ("train", "table"),
     ("publish",),
     ("cli",),
