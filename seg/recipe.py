@@ -211,10 +211,10 @@ def trained(config: TrainConfig, among: Path, registry: Path = weights.FOLDER) -
 
     Where a run lies, on which device and how often it saves do not count. Raises as `origin` does, and `DatasetError`.
     """
-    digests = {str(folder): dataset.digest(dataset.find(folder, "train")) for folder, _ in config.sets}
     if Run(Path(config.parent)).alive():
         return ()  # what it will make is not known yet
     start, lineage = origin(config)
+    digests = {str(folder): dataset.digest(dataset.find(folder, "train")) for folder, _ in config.sets}
     wanted = _key(config.to_json(), digests, dataclasses.asdict(start), lineage and dataclasses.asdict(lineage), BEHAVIOR)
     found = []
     for name in weights.names(registry):
