@@ -231,8 +231,18 @@ class Publish:
 
             def told(what: str, done: int, total: int) -> None:
                 bar.update(task, description=f"scoring: {what}", completed=done, total=total)
+                say("running", what=f"scoring: {what}", done=done, total=total)
 
-            card = publish.publish(self.run_folder, self.name, self.height, self.data, self.best, told)
+            def say(status: str, **more: str | int) -> None:  # for who watches the run's folder
+                if self.run_folder.is_dir():
+                    checkpoint.Run(self.run_folder).note("publishing", {"name": self.name, "status": status, **more})
+
+            try:
+                card = publish.publish(self.run_folder, self.name, self.height, self.data, self.best, told)
+            except BaseException as error:
+                say("failed", message=str(error) or "It was stopped.")
+                raise
+            say("finished")
         for height, scores in card.heights_tried.items():
             words = ", ".join(f"{TITLES[variant]} {score:.4f}" for variant, score in scores.items())
             console.print(f"{height} pixels high: mean IoU {words} on the pairs held out of train", soft_wrap=True)
@@ -378,7 +388,7 @@ class Resolution:
 class Runs:
     """List the trainings in a folder: how far each is, and why it ended."""
 
-    folder: Positional[Path] = Path("runs")
+    folder: Positional[Path] = runs.FOLDER
     """The folder that holds the runs' own."""
 
     def run(self) -> None:

@@ -15,6 +15,9 @@ from seg.checkpoint import Run, RunError
 
 State = Literal["queued", "running", "stopped", "finished", "failed", "dead"]
 
+FOLDER = Path(os.environ.get("SEG_RUNS", os.path.relpath(Path(__file__).parent.parent / "runs")))
+"""Where the app keeps runs; ``SEG_RUNS`` moves it."""
+
 _SPEED_LINES = 30
 """The speed of a run is that of so many of its last records: other work on the machine slows it for a while only."""
 
@@ -29,6 +32,7 @@ class Seen:
     steps: int | None  # in all; None before it is known
     seconds: float  # of training so far, all sessions together
     left: float | None  # seconds to the end at the present speed; None where that is not known
+    pace: float  # seconds a step, lately; 0 where that is not known
     message: str  # what happened and what to do, where something did
     scores: dict[str, dict[str, Any]]  # of each variant on the held-out pairs, after the last whole epoch
 
@@ -66,6 +70,7 @@ def see(folder: Path) -> Seen:
         steps=steps,
         seconds=trained[-1]["seconds"] if trained else 0.0,
         left=(steps - step) * _pace(trained) if steps and len(trained) > 1 and state != "finished" else None,
+        pace=_pace(trained) if len(trained) > 1 else 0.0,
         message=message,
         scores={variant: value for variant, value in scored.items() if isinstance(value, dict)},
     )

@@ -34,7 +34,7 @@ from seg.encoder import Start, load_start
 from seg.networks import ARCHITECTURES, TITLES, build
 from seg.predict import Predictor, bf16_is_fast, pick_device
 from seg.recipe import TrainConfig, TrainError
-from seg.turn import turn
+from seg.turn import POLL, turn
 
 
 def create(config: TrainConfig, command: str) -> Run:
@@ -106,6 +106,10 @@ def _work(run: Run, config: TrainConfig) -> None:
         beat("queued", words)
 
     try:
+        with _sigterm_as_ctrl_c():
+            while config.parent and Run(Path(config.parent)).alive():  # the stage before, begun in the same moment perhaps
+                waiting(config.parent)
+                time.sleep(POLL)
         with _sigterm_as_ctrl_c(), turn(device.type, str(run.folder), waiting):
             beat("running")  # before the slow beginning, so that no other process takes the run as well
             session = _Session(run, config)
@@ -140,7 +144,8 @@ def _explain(error: BaseException) -> str:
         return "The disk is full: free some space."
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
         return "Out of memory: choose a smaller --batch-size or --height."
-    return f"{type(error).__name__}: {error}"
+    ours = type(error).__module__.startswith("seg.")  # made to be read by people
+    return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
 @contextlib.contextmanager
