@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seg.checkpoint import Run, RunError
+import psutil
+
+from seg.checkpoint import FRESH, Run, RunError
 
 State = Literal["queued", "running", "stopped", "finished", "failed", "dead"]
 
@@ -105,6 +107,8 @@ def _idle(folder: Path, what: str) -> None:
     run.config()
     if run.alive():
         raise RunError(f"{folder} is being trained, so it cannot be {what}. Stop it first.")
+    if run.busy("publishing"):
+        raise RunError(f"{folder} is being published, so it cannot be {what} yet.")
 
 
 def _touched(folder: Path) -> float:
@@ -122,7 +126,9 @@ def _obituary(beat: dict[str, Any]) -> str:
     go_on = "Go on with it: what came after its last checkpoint is trained again, nothing else is lost."
     if not beat:
         return f"It ended before it said anything. {go_on}"
-    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else 0.0
-    if booted > beat["time"]:
+    if psutil.boot_time() > beat["time"]:
         return f"The computer was started anew since. {go_on}"
+    silent = time.time() - beat["time"]
+    if silent > FRESH and psutil.pid_exists(beat["pid"]):
+        return f"It has not said a word for {silent / 60:.0f} minutes: it hangs, or another process has its number."
     return f"Its process was killed: by somebody, or by the system when memory ran out. {go_on}"

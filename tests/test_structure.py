@@ -12,7 +12,7 @@ ROWS = (
     ("predict",),
     ("evaluate", "resolution", "recipe", "strip"),
     ("train", "table"),
-    ("publish",),
+    ("publish", "launch"),
     ("cli",),
     ("__main__",),
 )
