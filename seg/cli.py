@@ -314,12 +314,13 @@ class Comparison:
         if not self.controls.is_dir() and self.controls != Comparison.controls:
             raise CommandError(f"There is no folder {self.controls}.")
         cards = comparison.cards(self.controls)
+        heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in cards)})
         split = _load(self.data, "val")
         with Progress(console=console, transient=True) as bar:
             counting, timing = bar.add_task("ceilings"), bar.add_task("times")
             limits = ceiling.over_split(
                 split,
-                comparison.HEIGHTS,
+                heights,
                 comparison.STRIDES,
                 lambda done, total: bar.update(counting, completed=done, total=total),
             )
@@ -327,7 +328,7 @@ class Comparison:
                 cards, limits, self.device, lambda done, total: bar.update(timing, completed=done, total=total)
             )
         grid = Table("input", *(f"stride {s}" for s in comparison.STRIDES), title=f"ceilings: mean IoU on {len(split)} labels")
-        for height in comparison.HEIGHTS:
+        for height in heights:
             grid.add_row(f"{height}x{2 * height}", *(f"{limits[height, s]:.4f}" for s in comparison.STRIDES))
         console.print(grid)
         head = ("network", "weights", "start", "views", "parameters", "height", "pixel acc.", "mean acc.", "mean IoU", "95 %")
