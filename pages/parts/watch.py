@@ -41,8 +41,9 @@ def show(folder: Path) -> None:
     st.html(STYLE)
     seen = runs.see(folder)
     others = [one.name for one in runs.find(runs.FOLDER) if one != folder]
-    alive = seen.state in ("queued", "running") or Run(folder).busy("publishing")
-    st.fragment(progress, run_every=1.5 if alive else None)(folder, seen.state)
+    published = Run(folder).busy("publishing")
+    alive = seen.state in ("queued", "running") or published
+    st.fragment(progress, run_every=1.5 if alive else None)(folder, (seen.state, published))
     if allowed():
         actions(folder, seen)
     beside = others and st.multiselect(
@@ -56,13 +57,13 @@ def show(folder: Path) -> None:
         st.code(tail(folder / "log.txt", 40) or "Nothing yet.", language=None, wrap_lines=True)
 
 
-def progress(folder: Path, before: runs.State) -> None:
+def progress(folder: Path, before: tuple[runs.State, bool]) -> None:
     """How far a run is and how it stands; draws the whole page anew when that changes."""
     try:
         seen, stored = runs.see(folder), Run(folder).config()
     except RunError:  # deleted or renamed meanwhile
         st.rerun()
-    if seen.state != before:
+    if (seen.state, Run(folder).busy("publishing")) != before:
         st.rerun()
     word, color = STATES[seen.state]
     each = (seen.steps or 0) // stored["epochs"]
@@ -104,14 +105,11 @@ def publishing(folder: Path) -> None:
     if run.busy("publishing"):
         done = said.get("done", 0) / max(1, said.get("total", 1))
         st.progress(done, f"Publishing {plain(said['name'])}: {said.get('what', '')}")
-        st.session_state["publishing"] = folder.name
     elif said.get("status") == "running":
         st.error("The process that published this run is gone. Publish it again.", icon=":material/error:")
     elif said.get("status") == "failed":
         st.error(plain(said.get("message", "")), icon=":material/error:")
     elif said.get("status") == "finished" and said["name"] in weights.names(weights.FOLDER):
-        if st.session_state.pop("publishing", None) == folder.name:
-            st.rerun()
         st.success(f"Published as **{plain(said['name'])}**.", icon=":material/inventory_2:")
         st.page_link("app.py", label="Compare photos with it", icon=":material/compare:", query_params={"weights": said["name"]})
 
