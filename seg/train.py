@@ -519,13 +519,15 @@ def _loss(logits: Tensor, label: Tensor, kind: str, weight: Tensor | None, total
     Cross-entropy is the sum over the pixels by `total`, what `_known` says on the mean of all processes. What is hardest for
     ohem, and Dice's overlaps, are those of this process's own rows: in several processes they are a little other than in one.
     """
+    # row by row of pixels, as channels_last has them in memory: for N x K x H x W it would all be copied to another order first
+    flat, one_by_one = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]), label.flatten()
     if kind == "ohem":
-        each = F.cross_entropy(logits, label, weight, ignore_index=labels.IGNORE, reduction="none").flatten()
+        each = F.cross_entropy(flat, one_by_one, weight, ignore_index=labels.IGNORE, reduction="none")
         known = int((label != labels.IGNORE).sum())
         hard = each[each > -math.log(0.7)]
         least = max(1, known // 16)
         return (hard if len(hard) >= least else each.topk(least).values).mean()
-    loss = F.cross_entropy(logits, label, weight, ignore_index=labels.IGNORE, reduction="sum") / total.clamp(min=1e-6)
+    loss = F.cross_entropy(flat, one_by_one, weight, ignore_index=labels.IGNORE, reduction="sum") / total.clamp(min=1e-6)
     if kind == "dice":
         from segmentation_models_pytorch.losses import DiceLoss
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 from seg import train
 from seg.checkpoint import Run, RunError
 from seg.dataset import DatasetError
-from seg.networks import ARCHITECTURES
+from seg.networks import ARCHITECTURES, build
 from seg.recipe import TrainConfig, TrainError
 from seg.weights import WeightsError
 
@@ -330,3 +331,12 @@ def test_rivals_train_through_the_same_command(pairs, tmp_path, arch):
     held_out = [line for line in Run(run).metrics() if variants[-1] in line]
     assert len(held_out) == 2 and set(variants) <= set(held_out[0])
     assert Run(run).config()["variants"] == list(variants)
+
+
+def test_a_compiled_network_keeps_the_names_of_its_tensors(pairs, tmp_path):
+    if not (shutil.which("g++") or shutil.which("clang++")) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        pytest.skip("torch.compile needs a C++ compiler and Python's headers on a CPU")
+    run = tmp_path / "compiled"
+    train.train(small(pairs, run, compile=True, variants=("32s",), batch_size=6, precision="fp32"))
+    plain = build("fcn-resnet50", 19, ("32s",)).state_dict()
+    assert load_file(run / "model.safetensors").keys() == plain.keys()
