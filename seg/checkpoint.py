@@ -158,27 +158,37 @@ class Run:
 
     def beat(self, step: int, status: str, message: str = "", steps: int | None = None, pid: int | None = None) -> None:
         """Says who works on the run and that it is alive; `status` is queued, running, stopped, failed or finished."""
-        now = {"time": time.time(), "pid": pid or os.getpid(), "step": step, "steps": steps}
-        beat = now | {"status": status, "message": message}
-        # not synced to disk: it is written often and worth nothing after a crash
-        holding = self.folder / f".heartbeat.{os.getpid()}"
-        holding.write_text(json.dumps(beat))
-        os.replace(holding, self.folder / "heartbeat.json")
+        self.note("heartbeat", {"step": step, "steps": steps, "status": status, "message": message}, pid)
 
     def heartbeat(self) -> dict[str, Any]:
         """What `beat` said last; empty where that cannot be read."""
+        return self.noted("heartbeat")
+
+    def alive(self) -> bool:
+        """Whether a process of this machine is at work on the run or waits for its turn: its heartbeat is fresh and it exists."""
+        return self.busy("heartbeat")
+
+    def note(self, name: str, values: dict[str, Any], pid: int | None = None) -> None:
+        """Keeps what this process, or the one of `pid`, has to say now of its work, in place of what was said before."""
+        # not synced to disk: it is written often and worth nothing after a crash
+        holding = self.folder / f".{name}.{os.getpid()}"
+        holding.write_text(json.dumps({"time": time.time(), "pid": pid or os.getpid(), **values}))
+        os.replace(holding, self.folder / f"{name}.json")
+
+    def noted(self, name: str) -> dict[str, Any]:
+        """What `note` was given last; empty where that cannot be read."""
         try:
-            found = json.loads((self.folder / "heartbeat.json").read_text())
+            found = json.loads((self.folder / f"{name}.json").read_text())
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
 
-    def alive(self) -> bool:
-        """Whether a process of this machine is at work on the run or waits for its turn: its heartbeat is fresh and it exists."""
+    def busy(self, name: str) -> bool:
+        """Whether another process of this machine is at the work that it noted: the note is fresh and the process exists."""
         try:
-            beat = self.heartbeat()
-            fresh = beat["status"] in ("queued", "running") and time.time() - beat["time"] < FRESH
-            return fresh and beat["pid"] != os.getpid() and psutil.Process(beat["pid"]).status() != psutil.STATUS_ZOMBIE
+            note = self.noted(name)
+            fresh = note["status"] in ("queued", "running") and time.time() - note["time"] < FRESH
+            return fresh and note["pid"] != os.getpid() and psutil.Process(note["pid"]).status() != psutil.STATUS_ZOMBIE
         except (psutil.Error, KeyError, TypeError, ValueError):
             return False
 

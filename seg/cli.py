@@ -250,8 +250,18 @@ class Publish:
 
             def told(what: str, done: int, total: int) -> None:
                 bar.update(task, description=f"scoring: {what}", completed=done, total=total)
+                say("running", what=f"scoring: {what}", done=done, total=total)
 
-            card = publish.publish(self.run_folder, self.name, self.height, self.data, self.best, told)
+            def say(status: str, **more: str | int) -> None:  # for who watches the run's folder
+                if self.run_folder.is_dir():
+                    checkpoint.Run(self.run_folder).note("publishing", {"name": self.name, "status": status, **more})
+
+            try:
+                card = publish.publish(self.run_folder, self.name, self.height, self.data, self.best, told)
+            except BaseException as error:
+                say("failed", message=str(error) or "It was stopped.")
+                raise
+            say("finished")
         for height, scores in card.heights_tried.items():
             words = ", ".join(f"{TITLES[variant]} {score:.4f}" for variant, score in scores.items())
             console.print(f"{height} pixels high: mean IoU {words} on the pairs held out of train", soft_wrap=True)
@@ -323,12 +333,13 @@ class Comparison:
         if not self.controls.is_dir() and self.controls != Comparison.controls:
             raise CommandError(f"There is no folder {self.controls}.")
         cards = comparison.cards(self.controls)
+        heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in cards)})
         split = _load(self.data, "val")
         with Progress(console=console, transient=True) as bar:
             counting, timing = bar.add_task("ceilings"), bar.add_task("times")
             limits = ceiling.over_split(
                 split,
-                comparison.HEIGHTS,
+                heights,
                 comparison.STRIDES,
                 lambda done, total: bar.update(counting, completed=done, total=total),
             )
@@ -336,7 +347,7 @@ class Comparison:
                 cards, limits, self.device, lambda done, total: bar.update(timing, completed=done, total=total)
             )
         grid = Table("input", *(f"stride {s}" for s in comparison.STRIDES), title=f"ceilings: mean IoU on {len(split)} labels")
-        for height in comparison.HEIGHTS:
+        for height in heights:
             grid.add_row(f"{height}x{2 * height}", *(f"{limits[height, s]:.4f}" for s in comparison.STRIDES))
         console.print(grid)
         head = ("network", "weights", "start", "views", "parameters", "height", "pixel acc.", "mean acc.", "mean IoU", "95 %")
@@ -397,7 +408,7 @@ class Resolution:
 class Runs:
     """List the trainings in a folder: how far each is, and why it ended."""
 
-    folder: Positional[Path] = Path("runs")
+    folder: Positional[Path] = runs.FOLDER
     """The folder that holds the runs' own."""
 
     def run(self) -> None:

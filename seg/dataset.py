@@ -28,6 +28,9 @@ SIDE = 256
 CACHE = Path(os.environ.get("SEG_CACHE", Path(__file__).parent.parent / ".cache"))
 """Where decoded splits are kept; ``SEG_CACHE`` moves it."""
 
+FOLDER = Path(os.environ.get("SEG_DATA", os.path.relpath(Path(__file__).parent.parent / "data")))
+"""Where data sets lie that the app offers; ``SEG_DATA`` moves it."""
+
 Progress = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
 
@@ -61,6 +64,13 @@ def find(data: Path, split: str) -> tuple[Path, ...]:
             "python -m seg data render --to DIR."
         )
     return files
+
+
+def sets(folder: Path) -> tuple[Path, ...]:
+    """The data sets in a folder."""
+    return tuple(
+        sorted(path for path in folder.glob("*") if not path.name.startswith(".") and any((path / "train").glob("*.jpg")))
+    )
 
 
 def read_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:

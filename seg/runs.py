@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seg.checkpoint import Run, RunError
+import psutil
+
+from seg.checkpoint import FRESH, Run, RunError
 
 State = Literal["queued", "running", "stopped", "finished", "failed", "dead"]
+
+FOLDER = Path(os.environ.get("SEG_RUNS", os.path.relpath(Path(__file__).parent.parent / "runs")))
+"""Where the app keeps runs; ``SEG_RUNS`` moves it."""
 
 _SPEED_LINES = 30
 """The speed of a run is that of so many of its last records: other work on the machine slows it for a while only."""
@@ -29,6 +34,7 @@ class Seen:
     steps: int | None  # in all; None before it is known
     seconds: float  # of training so far, all sessions together
     left: float | None  # seconds to the end at the present speed; None where that is not known
+    pace: float  # seconds a step, lately; 0 where that is not known
     message: str  # what happened and what to do, where something did
     scores: dict[str, dict[str, Any]]  # of each variant on the held-out pairs, after the last whole epoch
 
@@ -66,6 +72,7 @@ def see(folder: Path) -> Seen:
         steps=steps,
         seconds=trained[-1]["seconds"] if trained else 0.0,
         left=(steps - step) * _pace(trained) if steps and len(trained) > 1 and state != "finished" else None,
+        pace=_pace(trained) if len(trained) > 1 else 0.0,
         message=message,
         scores={variant: value for variant, value in scored.items() if isinstance(value, dict)},
     )
@@ -100,6 +107,8 @@ def _idle(folder: Path, what: str) -> None:
     run.config()
     if run.alive():
         raise RunError(f"{folder} is being trained, so it cannot be {what}. Stop it first.")
+    if run.busy("publishing"):
+        raise RunError(f"{folder} is being published, so it cannot be {what} yet.")
 
 
 def _touched(folder: Path) -> float:
@@ -117,7 +126,9 @@ def _obituary(beat: dict[str, Any]) -> str:
     go_on = "Go on with it: what came after its last checkpoint is trained again, nothing else is lost."
     if not beat:
         return f"It ended before it said anything. {go_on}"
-    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else 0.0
-    if booted > beat["time"]:
+    if psutil.boot_time() > beat["time"]:
         return f"The computer was started anew since. {go_on}"
+    silent = time.time() - beat["time"]
+    if silent > FRESH and psutil.pid_exists(beat["pid"]):
+        return f"It has not said a word for {silent / 60:.0f} minutes: it hangs, or another process has its number."
     return f"Its process was killed: by somebody, or by the system when memory ran out. {go_on}"

@@ -20,7 +20,7 @@ from seg.predict import Device, Predictor, pick_device
 
 STRIDES = (8, 16, 32)
 HEIGHTS = (256, 320, 384, 512)
-"""Input heights at which ceilings are computed; inputs are twice as wide."""
+"""Input heights at which ceilings are computed, beside those that the cards name; inputs are twice as wide."""
 REPEATS = 5
 
 

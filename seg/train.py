@@ -41,7 +41,7 @@ from seg.norm import synchronised
 from seg.predict import Predictor, bf16_is_fast, pick_device
 from seg.recipe import TrainConfig, TrainError
 from seg.team import Team
-from seg.turn import turn
+from seg.turn import POLL, turn
 
 
 def create(config: TrainConfig, command: str) -> Run:
@@ -145,9 +145,15 @@ def _work(config: TrainConfig, team: Team) -> None:
                 beat("failed", words, left)
                 left.log(f"failed: {words}")
 
+    def in_line() -> contextlib.AbstractContextManager[None]:
+        while config.parent and Run(Path(config.parent)).alive():  # the stage before, begun in the same moment perhaps
+            waiting(config.parent)
+            time.sleep(POLL)
+        return turn(device.type, str(run.folder), waiting)
+
     with _signals(at_once=team.size == 1) as stop, contextlib.ExitStack() as until_the_end:
         try:
-            team.first(lambda: until_the_end.enter_context(turn(device.type, str(run.folder), waiting)))
+            team.first(lambda: until_the_end.enter_context(in_line()))
             beat("running")  # before the slow beginning, so that no other process takes the run as well
             until_the_end.enter_context(team.watch(bereaved))
             session = Session(run, config, team)
@@ -194,7 +200,8 @@ def _explain(error: BaseException) -> str:
         return "The disk is full: free some space."
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
         return "Out of memory: choose a smaller --batch-size or --height."
-    return f"{type(error).__name__}: {error}"
+    ours = type(error).__module__.startswith("seg.")  # made to be read by people
+    return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
 class _Stop:

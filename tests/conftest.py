@@ -108,16 +108,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def serve() -> Iterator[Callable[[Path], str]]:
-    """Start the app on weights of a folder -> its address; it ends with the tests."""
+def serve() -> Iterator[Callable[..., str]]:
+    """Start the app on weights of a folder, with more of its environment by name -> its address; it ends with the tests."""
     running: list[subprocess.Popen] = []
 
-    def start(folder: Path) -> str:
+    def start(folder: Path, **more: str) -> str:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-        environment = os.environ | {"SEG_WEIGHTS": str(folder)}
+        environment = os.environ | {"SEG_WEIGHTS": str(folder), **more}
         running.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL))
         address = f"http://localhost:{port}"
         for _ in range(240):

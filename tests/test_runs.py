@@ -57,6 +57,8 @@ def test_a_run_at_work(folder, worker):
 def test_the_dead_are_told_from_the_stopped_and_the_finished(folder):
     seen = runs.see(folder)
     assert seen.state == "dead" and "killed" in seen.message and "Go on" in seen.message
+    beat(folder, pid=os.getppid(), time=time.time() - 1200)
+    assert "has not said a word for 20 minutes" in runs.see(folder).message
     beat(folder, time=1.0)
     assert "started anew" in runs.see(folder).message
     beat(folder, status="failed", message="The disk is full: free some space.")
@@ -79,6 +81,10 @@ def test_runs_are_found_renamed_and_deleted(folder, tmp_path):
     for wrong in ("", "..", ".hidden", "a/b", "other"):
         with pytest.raises(RunError):
             runs.rename(folder, wrong)
+    Run(folder).note("publishing", {"status": "running"}, os.getppid())
+    with pytest.raises(RunError, match="is being published"):
+        runs.delete(folder)
+    Run(folder).note("publishing", {"status": "finished"})
     renamed = runs.rename(folder, "new name")
     assert renamed == tmp_path / "new name" and runs.see(renamed).step == 55
     runs.delete(renamed)

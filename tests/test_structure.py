@@ -12,7 +12,7 @@ ROWS = (
     ("predict",),
     ("evaluate", "resolution", "recipe", "strip"),
     ("train", "table"),
-    ("publish", "cost"),
+    ("publish", "cost", "launch"),
     ("cli",),
     ("__main__",),
 )

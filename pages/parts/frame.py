@@ -13,7 +13,7 @@ from seg import weights
 from seg.labels import PALETTE, TRAIN_ID
 from seg.networks import TITLES
 
-PAGES = (("app.py", "Compare", ":material/compare:"),)
+PAGES = (("app.py", "Compare", ":material/compare:"), ("pages/train.py", "Train", ":material/model_training:"))
 """File, name and icon of each page, in the order of the list."""
 
 NAME = "Street FCN"

@@ -1,0 +1,40 @@
+"""Train: start trainings, watch them, go on with them, and make weights of them."""
+
+import streamlit as st
+
+from pages.parts.begin import new_training
+from pages.parts.frame import frame
+from pages.parts.watch import everything, show
+from pages.parts.wishes import NEW, RUNS, allowed
+from seg import runs
+
+
+def main() -> None:
+    """Draw the page."""
+    frame("Train", "Start a training, watch it learn, stop it, go on with it, and make weights of it to compare photos with.")
+    found = runs.find(runs.FOLDER)
+    if "view" not in st.session_state:
+        st.session_state["view"] = RUNS if found else NEW
+    view = st.segmented_control("View", [RUNS, NEW], required=True, key="view", bind="query-params", label_visibility="collapsed")
+    if not allowed():
+        st.info(
+            "Trainings cannot be started or changed from this page here: they can where the server listens on this computer "
+            "alone, or where `SEG_TRAINING=on` is set. Runs can be watched.",
+            icon=":material/lock:",
+        )
+    if view == NEW:
+        new_training()
+    elif found:
+        names = [folder.name for folder in found]
+        if st.session_state.get("run") not in names:
+            st.session_state["run"] = names[0]
+        name = st.pills("Run", names, key="run", bind="query-params", required=True, label_visibility="collapsed")
+        show(runs.FOLDER / name)
+        everything()
+    else:
+        st.info(
+            "There are no runs yet. Start one under *New training*, or on the command line.", icon=":material/model_training:"
+        )
+
+
+main()
