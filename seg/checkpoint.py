@@ -198,6 +198,15 @@ class Run:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
 
+class SilentRun(Run):
+    """A run as a process sees it that leaves the writing to another."""
+
+    def save(self, *_, **__) -> None:
+        """Nothing; as are all below."""
+
+    truncate_metrics = record = beat = log = save
+
+
 def _flatten(optimizer: dict[str, Any]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """A torch optimizer's state -> flat tensors, and its groups as JSON."""
     tensors = {

@@ -16,6 +16,7 @@ from tyro.conf import Positional, arg, subcommand
 from seg import (
     ceiling,
     checkpoint,
+    cost,
     dataset,
     encoder,
     evaluate,
@@ -27,6 +28,7 @@ from seg import (
     resolution,
     runs,
     scenes,
+    team,
     train,
     weights,
 )
@@ -152,6 +154,23 @@ class Train(recipe.TrainConfig):
         if self != Train(resume=self.resume):
             raise CommandError("--resume goes alone: a run keeps the settings that it began with.")
         train.resume(self.resume)
+
+
+@dataclass(frozen=True)
+class Cost(recipe.TrainConfig):
+    """Say what a training would cost before it starts: a few of its steps are measured, and nothing is kept."""
+
+    json: Path | None = None
+    """File to write it to."""
+
+    def run(self) -> None:
+        config = recipe.TrainConfig(**{f.name: getattr(self, f.name) for f in fields(recipe.TrainConfig)})
+        found = cost.measure(config)
+        for line in cost.words(found):
+            console.print(line, soft_wrap=True, highlight=False)
+        if self.json:
+            self.json.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_json(self.json, asdict(found))
 
 
 @dataclass(frozen=True)
@@ -483,6 +502,7 @@ class Weights:
 Command = (
     Annotated[Data, subcommand("data")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Cost, subcommand("cost")]
     | Annotated[Runs, subcommand("runs")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Publish, subcommand("publish")]
@@ -494,7 +514,7 @@ Command = (
 
 EXPECTED = (
     CommandError, photo.PhotoError, dataset.DatasetError, encoder.StartError, checkpoint.RunError, weights.WeightsError,
-    predict.DeviceError, predict.PhotosError, recipe.TrainError, publish.PublishError, OSError,
+    predict.DeviceError, predict.PhotosError, recipe.TrainError, publish.PublishError, team.TeamError, OSError,
 )  # fmt: skip
 """What is told to the user in a sentence; anything else is a fault of the program and keeps its traceback."""
 

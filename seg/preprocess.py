@@ -4,6 +4,7 @@ Knows nothing of files, labels or networks.
 """
 
 import math
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -63,9 +64,15 @@ def to_image(photo: Image.Image, size: tuple[int, int]) -> Tensor:
 
 def normalize(rgb: Tensor) -> Tensor:
     """N x 3 x H x W RGB in 0-1 -> image."""
-    mean = torch.tensor(MEAN, device=rgb.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=rgb.device).view(1, 3, 1, 1)
-    return (rgb - mean) / std
+    mean, std = _statistics(rgb.device)
+    return (rgb - mean).div_(std)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Kept, since bringing them to a GPU waits for all that it has still to do."""
+    with torch.inference_mode(False):
+        return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
 
 
 def to_mask(logits: Tensor, height: int, width: int, with_confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,6 +2,8 @@
 
 `train` starts a run, `resume` goes on with one. On the same machine and thread count a resumed run ends with the very parameters
 of an unbroken one: the order of the pairs and their views derive from (seed, step), and a checkpoint holds all else.
+
+Started in several processes (`seg.team`), each takes its rows of the batch that one process would have, and the first writes.
 """
 
 import contextlib
@@ -13,13 +15,15 @@ import shlex
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError
@@ -29,11 +33,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from seg import dataset, evaluate, labels, recipe, strip, weights
 from seg.augment import augment
-from seg.checkpoint import Run, save_tensors, write_json
+from seg.checkpoint import Run, SilentRun, save_tensors, write_json
 from seg.encoder import Start, load_start
+from seg.feed import feed
 from seg.networks import ARCHITECTURES, TITLES, build
+from seg.norm import synchronised
 from seg.predict import Predictor, bf16_is_fast, pick_device
 from seg.recipe import TrainConfig, TrainError
+from seg.team import Team
 from seg.turn import POLL, turn
 
 
@@ -69,68 +76,117 @@ def create(config: TrainConfig, command: str) -> Run:
 
 
 def train(config: TrainConfig) -> None:
-    """Starts a run in ``config.out`` and trains it to its end. Raises as `create` does."""
-    _work(create(config, "python -m seg " + shlex.join(sys.argv[1:])), config)
+    """Starts a run in ``config.out`` and trains it to its end. Raises as `create` does, and `TeamError`."""
+    team = Team.join(pick_device(config.device))
+    started = "python" if team.size == 1 else f"accelerate launch --multi_gpu --num_processes {team.size}"
+
+    def begin() -> None:
+        _divide(config, team)
+        create(config, f"{started} -m seg {shlex.join(sys.argv[1:])}")
+
+    team.first(begin)
+    _work(config, team)
 
 
 def resume(folder: Path) -> None:
-    """Goes on with the run in `folder` from its newest checkpoint, or begins it where there is none. Raises as `create` does."""
+    """Goes on with the run in `folder` from its newest checkpoint, or begins it where there is none. Raises as `train` does."""
     run = Run(folder)
     stored = run.config()
     if stored["decoder_version"] != labels.DECODER_VERSION:
         raise TrainError(f"{folder} was trained on labels of another decoder; it cannot go on with those of this version.")
     config = dataclasses.replace(TrainConfig.from_json(stored), out=folder)
-    if run.alive():
-        raise TrainError(f"Another process is training {folder} right now. End it first, with Ctrl-C where it was started.")
-    if (folder / "model.safetensors").exists():
-        raise TrainError(f"{folder} is finished. Publish it: python -m seg publish {folder} --name NAME.")
-    _work(run, config)
+    team = Team.join(pick_device(config.device))
+
+    def begin() -> None:
+        _divide(config, team)
+        if run.alive():
+            raise TrainError(f"Another process is training {folder} right now. End it first, with Ctrl-C where it was started.")
+        if (folder / "model.safetensors").exists():
+            raise TrainError(f"{folder} is finished. Publish it: python -m seg publish {folder} --name NAME.")
+
+    team.first(begin)
+    _work(config, team)
 
 
-def _work(run: Run, config: TrainConfig) -> None:
+def _divide(config: TrainConfig, team: Team) -> None:
+    if config.batch_size % team.size:
+        raise TrainError(
+            f"A batch of {config.batch_size} pairs cannot be divided among {team.size} processes. Start another number of them, "
+            f"or choose a --batch-size that {team.size} divides."
+        )
+
+
+def _work(config: TrainConfig, team: Team) -> None:
     session = None
-    _keep_freed_memory()
+    keep_freed_memory()
+    run = Run(config.out) if team.writer else SilentRun(config.out)
     device, before = pick_device(config.device), run.heartbeat()
 
-    def beat(status: str, message: str = "") -> None:
+    def beat(status: str, message: str = "", by: Run = run) -> None:
         step, steps = (session.step, session.steps) if session else (before.get("step", 0), before.get("steps"))
-        run.beat(step, status, message, steps)
+        by.beat(step, status, message, steps)
 
     told: set[str] = set()
 
     def waiting(who: str) -> None:
+        if team.size > 1:
+            raise TrainError(f"{who} trains on this device. Several processes do not wait in line: start them when it has ended.")
         words = f"waiting for {who}, which trains on this device or waits for it"
         if who not in told:
             print(words, flush=True)
         told.add(who)
         beat("queued", words)
 
-    try:
-        with _sigterm_as_ctrl_c():
-            while config.parent and Run(Path(config.parent)).alive():  # the stage before, begun in the same moment perhaps
-                waiting(config.parent)
-                time.sleep(POLL)
-        with _sigterm_as_ctrl_c(), turn(device.type, str(run.folder), waiting):
+    def bereaved() -> None:
+        """Says that another process is gone, where the one that should say why did not."""
+        if team.speaks and run.heartbeat().get("status") != "failed":
+            left, words = Run(config.out), _LOST.format(run=config.out)
+            with contextlib.suppress(OSError):
+                beat("failed", words, left)
+                left.log(f"failed: {words}")
+
+    def in_line() -> contextlib.AbstractContextManager[None]:
+        while config.parent and Run(Path(config.parent)).alive():  # the stage before, begun in the same moment perhaps
+            waiting(config.parent)
+            time.sleep(POLL)
+        return turn(device.type, str(run.folder), waiting)
+
+    with _signals(at_once=team.size == 1) as stop, contextlib.ExitStack() as until_the_end:
+        try:
+            team.first(lambda: until_the_end.enter_context(in_line()))
             beat("running")  # before the slow beginning, so that no other process takes the run as well
-            session = _Session(run, config)
-            with _graceful() as stop:
-                status = session.loop(stop)
+            until_the_end.enter_context(team.watch(bereaved))
+            session = Session(run, config, team)
+            stop.at_once = False
+            status = session.loop(stop)
+            team.part()
             beat(status)
-    except KeyboardInterrupt:  # before the first step, or while it waited
-        beat("stopped")
-        run.log("stopped before it went on")
-        raise
-    except BaseException as error:
-        message = _explain(error)
-        with contextlib.suppress(OSError):  # where the disk is full, the log cannot be written either
-            beat("failed", message)
-            run.log(f"failed: {message}")
-        if isinstance(error, (TrainError, ValueError)) or not isinstance(error, Exception):
+        except KeyboardInterrupt:  # before the first step, or while it waited
+            beat("stopped")
+            run.log("stopped before it went on")
             raise
-        raise TrainError(f"{message} The last checkpoint is kept; go on with --resume {run.folder}.") from error
+        except BaseException as error:
+            if team.lost(error):
+                bereaved()
+                raise TrainError(_LOST.format(run=config.out)) from error
+            message = _explain(error)
+            with contextlib.suppress(OSError):  # where the disk is full, the log cannot be written either
+                beat("failed", message)
+                run.log(f"failed: {message}")
+                if not team.writer and isinstance(error, Exception):
+                    Run(config.out).log(f"failed in process {team.rank + 1} of {team.size}: {message}")
+            if isinstance(error, (TrainError, ValueError)) or not isinstance(error, Exception):
+                raise
+            raise TrainError(f"{message} The last checkpoint is kept; go on with --resume {run.folder}.") from error
 
 
-def _keep_freed_memory() -> None:
+_LOST = (
+    "One of the processes of this training ended; where it could, it said why in log.txt. The last checkpoint is kept; "
+    "go on with --resume {run}."
+)
+
+
+def keep_freed_memory() -> None:
     """Has glibc keep what is freed: else it returns each large tensor and gets it anew, zeroed: 0.4 of a CPU step."""
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -148,22 +204,24 @@ def _explain(error: BaseException) -> str:
     return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+class _Stop:
+    """Whether Ctrl-C or SIGTERM asked for an end: `at_once`, or after the step that is under way."""
+
+    def __init__(self, at_once: bool) -> None:
+        self.at_once, self.asked = at_once, False
+
+    def __call__(self, *_) -> None:
+        if self.at_once:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 @contextlib.contextmanager
-def _graceful() -> Iterator[list[int]]:
-    """Collects Ctrl-C and SIGTERM instead of dying in the middle of a step."""
-    received: list[int] = []
-    before = {s: signal.signal(s, lambda number, _: received.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
+def _signals(at_once: bool) -> Iterator[_Stop]:
+    stop = _Stop(at_once)
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield received
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -173,21 +231,29 @@ AVERAGE = "average."
 """Before the names of the running average's tensors in a checkpoint."""
 
 
-class _Session:
+class Session:
     """One process's work on a run."""
 
-    def __init__(self, run: Run, config: TrainConfig) -> None:
-        self.run, self.config = run, config
+    def __init__(self, run: Run, config: TrainConfig, team: Team) -> None:
+        self.run, self.config, self.team = run, config, team
+        self.console = Console(quiet=not team.writer)
         device = pick_device(config.device)
         bf16 = bf16_is_fast(device) if config.precision == "auto" else config.precision == "bf16"
-        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=device.type == "cpu")
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if bf16 else "no",
+            cpu=device.type == "cpu",
+            # batch-norm's statistics are the same in all processes already
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
+        )
         self.device = self.accelerator.device
-        splits = [_load(folder) for folder, _ in config.sets]
+
+        def load() -> list[dataset.Split]:
+            return [self._load(folder) for folder, _ in config.sets]
+
+        splits = team.first(load) or load()  # decoded once, and then opened by each
         self.main = splits[0]
         self.mixed = [(split, share) for split, (_, share) in zip(splits[1:], config.sets[1:], strict=True)]
         self.kept = len(self.main) - config.holdout
-        self.photos = [self._tensor(split.photos) for split in splits]
-        self.labels = [self._tensor(split.labels) for split in splits]
         self.digests = {str(folder): split.digest for (folder, _), split in zip(config.sets, splits, strict=True)}
         extra = sum(round(share * self.kept) for _, share in self.mixed)
         self.steps_per_epoch = (self.kept + extra) // config.batch_size
@@ -198,20 +264,33 @@ class _Session:
         model = build(config.arch, len(labels.CLASSES), config.variants, run.config()["start"]["strides"])
         found = run.latest()
         if found is None and config.parent:
-            self._note_parent()
-            inherit(model, config.parent, lambda text: (run.log(text), print(text)))
+            team.first(self._note_parent)
+            inherit(model, config.parent, lambda text: (run.log(text), self._say(text)))
         elif found is None:
             run.log(load_start(model.backbone, config.encoder_weights, ARCHITECTURES[config.arch].backbone))
+        if team.size > 1 and not config.frozen_norm:
+            model = synchronised(model, self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(_groups(model, config), fused=True)
-        self.average = None
-        if config.ema:
-            self.average = AveragedModel(model, multi_avg_fn=_lag(config.ema), use_buffers=True)
+        self.average = _average(model, config.ema) if config.ema else None
         self.step, self.seconds = 0, 0.0
         if found is not None:
             self._restore(*found)
+        if config.compile:
+            self.model.compile()  # in place: the names of its tensors stay
+        self.batches = feed(splits, self.device, self._rows())
         run.truncate_metrics(self.step)
-        self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+        with warnings.catch_warnings():  # the newest PyTorch has another name for broadcast_buffers, which older ones don't know
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def _load(self, data: Path) -> dataset.Split:
+        with Progress(transient=True, console=self.console) as bar:
+            task = bar.add_task(f"decoding {escape(str(data))}", visible=False)
+            return dataset.load(data, "train", lambda done, total: bar.update(task, completed=done, total=total, visible=True))
 
     def _note_parent(self) -> None:
         """Says in config.json what the parent is that was still at work when the run was made."""
@@ -222,12 +301,6 @@ class _Session:
                 self.run.folder / "config.json",
                 stored | {"start": dataclasses.asdict(start), "lineage": dataclasses.asdict(lineage)},
             )
-
-    def _tensor(self, array) -> Tensor:
-        # all of it on a GPU (0.8 GB for the whole set), mapped from disk on a CPU
-        if self.device.type == "cuda":
-            return torch.from_numpy(array[:]).to(self.device)
-        return torch.from_numpy(array)
 
     def _class_weight(self) -> Tensor | None:
         if not self.config.class_weights:
@@ -252,28 +325,25 @@ class _Session:
         self.optimizer.load_state_dict(optimizer)
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def loop(self, stop: list[int]) -> str:
+    def loop(self, stop: _Stop) -> str:
         """Trains to the end, or until asked to stop. Returns finished or stopped."""
-        run, config = self.run, self.config
-        run.log(f"training from step {self.step} of {self.steps} on {self.device}, {torch.get_num_threads()} threads")
+        run, config, team = self.run, self.config, self.team
+        processes = f"{team.size} processes on {self.device.type}" if team.size > 1 else str(self.device)
+        run.log(f"training from step {self.step} of {self.steps} on {processes}, {torch.get_num_threads()} threads")
         began = time.monotonic() - self.seconds
-        order = None
         columns = (
             TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, speed_estimate_period=300) as bar:
+        with Progress(*columns, speed_estimate_period=300, console=self.console) as bar:
             task = bar.add_task("", total=self.steps, completed=self.step, epoch=self.step // self.steps_per_epoch + 1, loss="–")
             while self.step < self.steps:
-                epoch, within = divmod(self.step, self.steps_per_epoch)
-                if order is None or within == 0:
-                    order = self._order(epoch)
-                losses, rate = self._train_step(order[within * config.batch_size : (within + 1) * config.batch_size])
-                self.step += 1
+                epoch = self.step // self.steps_per_epoch
+                losses, rate = self.advance()
                 self.seconds = time.monotonic() - began
                 if self.step % 10 == 0 or self.step == self.steps:
-                    values = {k: float(v) for k, v in losses.items()}
-                    total = sum(values.values())
+                    means = team.mean(torch.stack(list(losses.values()))).tolist()
+                    values, total = dict(zip(losses, means, strict=True)), sum(means)
                     if not math.isfinite(total):
                         raise TrainError(
                             f"The loss is no longer a number at step {self.step}. Start again with a lower --lr and "
@@ -282,25 +352,27 @@ class _Session:
                     run.record({"step": self.step, "epoch": epoch, "loss": total, **values, "lr": rate, "seconds": self.seconds})
                     bar.update(task, loss=f"{total / len(values):.3f}")
                 run.beat(self.step, "running", steps=self.steps)
+                stopping = team.any(stop.asked)
                 ended = self.step % self.steps_per_epoch == 0
                 if ended:  # before saving, so that a run killed meanwhile does it again
-                    predictor = Predictor(self._result(), config.height, self.device, self.accelerator.mixed_precision == "bf16")
+                    predictor = Predictor(self.result(), config.height, self.device, self.accelerator.mixed_precision == "bf16")
                     self._evaluate(predictor, epoch, bar)
                     last = range(self.kept, len(self.main)) if config.holdout else range(len(self.main))
-                    strip.record(run.folder, epoch + 1, predictor, self.main, last)
-                if ended or stop or self.step % config.checkpoint_every == 0:
+                    if team.writer:
+                        strip.record(run.folder, epoch + 1, predictor, self.main, last)
+                if ended or stopping or self.step % config.checkpoint_every == 0:
                     self._save()
                 bar.update(task, completed=self.step, epoch=min(self.step // self.steps_per_epoch + 1, config.epochs))
-                if stop and self.step < self.steps:
+                if stopping and self.step < self.steps:
                     run.log(f"stopped at step {self.step}")
-                    words = f"Stopped at step {self.step}, saved. Go on with: python -m seg train --resume {run.folder}"
-                    bar.console.print(words, soft_wrap=True, markup=False, highlight=False)
+                    self._say(f"Stopped at step {self.step}, saved. Go on with: python -m seg train --resume {run.folder}")
                     return "stopped"
-        save_tensors(run.folder / "model.safetensors", self._result().state_dict())
+        if team.writer:
+            save_tensors(run.folder / "model.safetensors", self.result().state_dict())
         run.log("finished")
         return "finished"
 
-    def _result(self) -> nn.Module:
+    def result(self) -> nn.Module:
         """What is scored and kept: the average where there is one."""
         return self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
 
@@ -314,16 +386,26 @@ class _Session:
         joined = torch.cat(rows)
         return joined[torch.randperm(len(joined), generator=dice)]
 
-    def _train_step(self, rows: Tensor) -> tuple[dict[str, Tensor], float]:
+    def _rows(self) -> Iterator[Tensor]:
+        """This process's pairs of every batch from the present step on."""
+        begun, within = divmod(self.step, self.steps_per_epoch)
+        for epoch in range(begun, self.config.epochs):
+            for batch in self._order(epoch).split(self.config.batch_size)[within : self.steps_per_epoch]:
+                yield self.team.mine(batch)
+            within = 0
+
+    def advance(self) -> tuple[dict[str, Tensor], float]:
+        """One step: a batch, its views, what is learned of them. Returns the losses and the learning rate of the scores."""
         config = self.config
-        photos = torch.stack([self.photos[s][i] for s, i in rows.tolist()])
-        truth = torch.stack([self.labels[s][i] for s, i in rows.tolist()])
-        image, label = augment(photos, truth, config.height, config.seed, self.step, config.scale, config.color)
+        photos, truth = next(self.batches)
+        part = self.team.rank, self.team.size
+        image, label = augment(photos, truth, config.height, config.seed, self.step, config.scale, config.color, part)
         image = image.contiguous(memory_format=torch.channels_last)
         factor = _rate(self.step, self.steps, config)
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * factor
-        torch.manual_seed(config.seed * 1_000_003 + self.step)  # for a network with dropout
+        # for a network with dropout, which is to drop other things in other processes
+        torch.manual_seed(config.seed * 1_000_003 + self.step + (self.team.rank << 40))
         self.model.train()
         if config.frozen_norm:
             for module in self.model.modules():
@@ -331,20 +413,23 @@ class _Session:
                     module.eval()
         with self.accelerator.autocast():
             logits = self.model(image)
-        losses = {f"loss_{v}": _loss(scores, label, config.loss, self.class_weight) for v, scores in logits.items()}
+        # of all processes, since their gradients are averaged: together they are those of the whole batch
+        total = self.team.mean(_known(label, self.class_weight))
+        losses = {f"loss_{v}": _loss(scores, label, config.loss, self.class_weight, total) for v, scores in logits.items()}
         self.optimizer.zero_grad()
         self.accelerator.backward(sum(losses.values()))
         self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.accelerator.unwrap_model(self.model))
+        self.step += 1
         return {k: v.detach() for k, v in losses.items()}, config.lr * factor
 
     def _save(self) -> None:
         model = self.accelerator.unwrap_model(self.model).state_dict()
         if self.average is not None:
             model |= {AVERAGE + key: value for key, value in self.average.state_dict().items()}
-        if not all(bool(torch.isfinite(v).all()) for v in model.values() if v.is_floating_point()):
+        if not bool(torch.stack([torch.isfinite(v).all() for v in model.values() if v.is_floating_point()]).all()):
             raise TrainError(
                 f"Parameters are no numbers any more at step {self.step}: start again with a lower --lr and --encoder-lr."
             )
@@ -355,29 +440,23 @@ class _Session:
         if not self.config.holdout:
             return
         task = bar.add_task("", total=self.config.holdout, epoch=f"{epoch + 1} held out", loss="–")
-        held = range(self.kept, len(self.main))
+        held = range(self.kept, len(self.main))[self.team.rank :: self.team.size]
 
         def told(done: int, _: int) -> None:
-            bar.update(task, completed=done)
+            bar.update(task, completed=done * self.team.size)
             self.run.beat(self.step, "running", steps=self.steps)
 
         found = evaluate.confusions(predictor, self.main, self.config.variants, held, progress=told)
         bar.remove_task(task)
         line: dict[str, Any] = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
         for variant, confusion in found.items():
-            scores = evaluate.summary(confusion)
+            scores = evaluate.summary(self.team.total(confusion))
             scores.pop("confusion")
             line[variant] = scores
         self.run.record(line)
         words = [f"{TITLES[v]} mean IoU {line[v]['mean_iou']:.3f} pixel accuracy {line[v]['pixel_accuracy']:.3f}" for v in found]
         self.run.log(f"epoch {epoch + 1}: {'; '.join(words)}")
         bar.console.print(f"epoch {epoch + 1} on {self.config.holdout} held-out pairs: {'; '.join(words)}")
-
-
-def _load(data: Path) -> dataset.Split:
-    with Progress(transient=True) as bar:
-        task = bar.add_task(f"decoding {escape(str(data))}", visible=False)
-        return dataset.load(data, "train", lambda done, total: bar.update(task, completed=done, total=total, visible=True))
 
 
 def inherit(model: nn.Module, parent: str, say: Callable[[str], None]) -> None:
@@ -414,13 +493,17 @@ def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     return groups
 
 
-def _lag(decay: float):
+def _average(model: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average that forgets its first steps, as TensorFlow's does: they lag behind by less."""
 
-    def average(mean: list[Tensor], now: list[Tensor], count: Tensor) -> None:
-        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(mean, now, count)
+    def lag(mean: list[Tensor], now: list[Tensor], _) -> None:
+        count = int(
+            averaged.n_averaged
+        )  # it stays on the CPU; what is handed in was brought to the GPU, and reading it would wait
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(mean, now, count)
 
-    return average
+    averaged = AveragedModel(model, multi_avg_fn=lag, use_buffers=True)
+    return averaged
 
 
 def _rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -430,17 +513,28 @@ def _rate(step: int, steps: int, config: TrainConfig) -> float:
     return fall * min(1.0, (step + 1) / max(1, config.warmup))
 
 
-def _loss(logits: Tensor, label: Tensor, kind: str, weight: Tensor | None) -> Tensor:
-    """N x K x H x W logits, N x H x W label -> one number; nothing to learn where no pixel has a class."""
-    if bool((label == labels.IGNORE).all()):
-        return logits.sum() * 0
+def _known(label: Tensor, weight: Tensor | None) -> Tensor:
+    """How many pixels have a class, each counted by its class's weight."""
+    if weight is None:
+        return (label != labels.IGNORE).sum().float()
+    return F.pad(weight, (0, labels.IGNORE + 1 - len(weight)))[label].sum()
+
+
+def _loss(logits: Tensor, label: Tensor, kind: str, weight: Tensor | None, total: Tensor) -> Tensor:
+    """N x K x H x W logits, N x H x W label -> one number; nothing to learn where no pixel has a class.
+
+    Cross-entropy is the sum over the pixels by `total`, what `_known` says on the mean of all processes. What is hardest for
+    ohem, and Dice's overlaps, are those of this process's own rows: in several processes they are a little other than in one.
+    """
+    # row by row of pixels, as channels_last has them in memory: for N x K x H x W it would all be copied to another order first
+    flat, one_by_one = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]), label.flatten()
     if kind == "ohem":
-        each = F.cross_entropy(logits, label, weight, ignore_index=labels.IGNORE, reduction="none").flatten()
+        each = F.cross_entropy(flat, one_by_one, weight, ignore_index=labels.IGNORE, reduction="none")
         known = int((label != labels.IGNORE).sum())
         hard = each[each > -math.log(0.7)]
         least = max(1, known // 16)
         return (hard if len(hard) >= least else each.topk(least).values).mean()
-    loss = F.cross_entropy(logits, label, weight, ignore_index=labels.IGNORE)
+    loss = F.cross_entropy(flat, one_by_one, weight, ignore_index=labels.IGNORE, reduction="sum") / total.clamp(min=1e-6)
     if kind == "dice":
         from segmentation_models_pytorch.losses import DiceLoss
 

@@ -205,3 +205,17 @@ def test_help_is_complete(command, capsys):
 def test_the_package_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "seg", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "evaluate" in done.stdout and not done.stderr
+
+
+def test_the_cost_of_a_training_is_measured_and_nothing_kept(pairs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("seg.cost.SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+    options = f"--data {pairs} --epochs 3 --batch-size 4 --height 32 --holdout 2 --precision fp32 --device cpu"
+    assert run("cost", *options.split(), "--json", tmp_path / "out" / "cost.json") == 0
+    assert "the loop adds" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "cost.json").read_text())
+    assert found["steps"] == 9 and found["device"] == "cpu" and found["precision"] == "fp32"
+    assert found["seconds_per_step"] / found["bare_seconds"] - 1 == pytest.approx(found["overhead"])
+    assert found["seconds"] > 9 * found["seconds_per_step"] and found["memory_bytes"] > 1e8
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert run("cost", *options.replace("--holdout 2", "--holdout 13").split()) == 1

@@ -5,14 +5,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint"),
+    ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint", "team", "norm"),
     ("fcn", "masks", "scenes", "dataset", "augment"),
-    ("networks", "truth", "ceiling", "runs", "turn"),
+    ("networks", "truth", "ceiling", "runs", "turn", "feed"),
     ("weights",),
     ("predict",),
     ("evaluate", "resolution", "recipe", "strip"),
     ("train", "table"),
-    ("publish", "launch"),
+    ("publish", "cost", "launch"),
     ("cli",),
     ("__main__",),
 )

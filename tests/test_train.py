@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 from seg import train
 from seg.checkpoint import Run, RunError
 from seg.dataset import DatasetError
-from seg.networks import ARCHITECTURES
+from seg.networks import ARCHITECTURES, build
 from seg.recipe import TrainConfig, TrainError
 from seg.weights import WeightsError
 
@@ -225,10 +226,14 @@ def test_wrong_settings_are_refused_before_anything_is_made(pairs, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def loss(logits: torch.Tensor, label: torch.Tensor, kind: str, weight: torch.Tensor | None = None) -> torch.Tensor:
+    return train._loss(logits, label, kind, weight, train._known(label, weight))
+
+
 @pytest.mark.parametrize("kind", ["cross-entropy", "ohem", "dice"])
 def test_a_batch_without_any_class_teaches_nothing(kind):
     logits = torch.randn(1, 19, 4, 4, requires_grad=True)
-    train._loss(logits, torch.full((1, 4, 4), 255), kind, None).backward()
+    loss(logits, torch.full((1, 4, 4), 255), kind).backward()
     assert float(logits.grad.abs().sum()) == 0
 
 
@@ -239,9 +244,18 @@ def test_losses_ignore_what_has_no_class_and_fall_when_right(kind):
     right = torch.nn.functional.one_hot(label.clamp(max=18), 19).permute(0, 3, 1, 2).float() * 9
     other = right.clone()
     other[:, :, 0] = 7.0 * torch.rand(2, 19, 8, generator=torch.Generator().manual_seed(1))
-    assert train._loss(right, label, kind, None) < 0.1
-    torch.testing.assert_close(train._loss(right, label, kind, None), train._loss(other, label, kind, None))
-    assert train._loss(-right, label, kind, None) > 1
+    assert loss(right, label, kind) < 0.1
+    torch.testing.assert_close(loss(right, label, kind), loss(other, label, kind))
+    assert loss(-right, label, kind) > 1
+
+
+def test_the_weighted_loss_is_pytorchs():
+    label = torch.randint(0, 19, (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    label[:, 0] = 255
+    logits = torch.randn(2, 19, 8, 8, generator=torch.Generator().manual_seed(1))
+    for weight in (None, torch.linspace(0.1, 2, 19)):
+        wanted = torch.nn.functional.cross_entropy(logits, label, weight, ignore_index=255)
+        torch.testing.assert_close(loss(logits, label, "cross-entropy", weight), wanted)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing():
@@ -290,7 +304,7 @@ def test_a_run_that_goes_on_from_weights_does_so_after_a_kill_before_its_first_c
     train.train(small(pairs, coarse))
     config = small(pairs, run, encoder_weights="imagenet", parent=str(coarse))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train._Session, "loop", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(train.Session, "loop", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train.train(config)
     train.resume(run)
@@ -317,3 +331,12 @@ def test_rivals_train_through_the_same_command(pairs, tmp_path, arch):
     held_out = [line for line in Run(run).metrics() if variants[-1] in line]
     assert len(held_out) == 2 and set(variants) <= set(held_out[0])
     assert Run(run).config()["variants"] == list(variants)
+
+
+def test_a_compiled_network_keeps_the_names_of_its_tensors(pairs, tmp_path):
+    if not (shutil.which("g++") or shutil.which("clang++")) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        pytest.skip("torch.compile needs a C++ compiler and Python's headers on a CPU")
+    run = tmp_path / "compiled"
+    train.train(small(pairs, run, compile=True, variants=("32s",), batch_size=6, precision="fp32"))
+    plain = build("fcn-resnet50", 19, ("32s",)).state_dict()
+    assert load_file(run / "model.safetensors").keys() == plain.keys()
