@@ -89,7 +89,7 @@ class TrainConfig:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 autocast where the device computes in it."""
     compile: bool = False
-    """Compile the network with torch.compile: minutes at the start for faster steps, most of all on a GPU."""
+    """Compile the encoder with torch.compile: minutes at the start for faster steps, most of all on a GPU."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
 

@@ -277,7 +277,7 @@ class Session:
         if found is not None:
             self._restore(*found)
         if config.compile:
-            self.model.compile()  # in place: the names of its tensors stay
+            self.model.backbone.compile()  # in place: the names stay; grouped transposed convolutions would not compile
         self.batches = feed(splits, self.device, self._rows())
         run.truncate_metrics(self.step)
         with warnings.catch_warnings():  # the newest PyTorch has another name for broadcast_buffers, which older ones don't know

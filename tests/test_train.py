@@ -337,6 +337,6 @@ def test_a_compiled_network_keeps_the_names_of_its_tensors(pairs, tmp_path):
     if not (shutil.which("g++") or shutil.which("clang++")) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
         pytest.skip("torch.compile needs a C++ compiler and Python's headers on a CPU")
     run = tmp_path / "compiled"
-    train.train(small(pairs, run, compile=True, variants=("32s",), batch_size=6, precision="fp32"))
+    train.train(small(pairs, run, compile=True, variants=("32s",), batch_size=6))
     plain = build("fcn-resnet50", 19, ("32s",)).state_dict()
     assert load_file(run / "model.safetensors").keys() == plain.keys()
