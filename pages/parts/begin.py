@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +131,7 @@ def cost(configs: list[TrainConfig]) -> None:
     if measured:
         seconds = sum(one["seconds"] for one in measured)
         most = max(one["memory_bytes"] for one in measured)
-        said += f" · about **{lasting(seconds)}** · {most / 1e9:.1f} GB of memory · on the {escape(measured[0]['device'])}"
+        said += f" · about **{lasting(seconds)}** · {most / 1e9:.1f} GB of memory · on the {'GPU' if measured[0]['device'] == 'cuda' else 'CPU'}"
     left.markdown(said)
     if right.button("Measure what it will cost", icon=":material/timer:", disabled=not allowed(), width="stretch"):
         try:
