@@ -70,10 +70,10 @@ def weights_on(data: Path, title: str) -> None:
         print(f"| {TITLES[variant]} | {told['pixel_accuracy']:.4f} | {told['mean_accuracy']:.4f} | {told['mean_iou']:.4f} |")
 
 
-def runs_killed_at_random(folder: Path, kills: int = 12) -> None:
+def runs_killed_at_random(folder: Path, kills: int = 10) -> None:
     """One run killed again and again at random moments, against one left alone."""
     scenes.write_pairs(folder / "pairs", 14, 3, seed=1)
-    options = f"--data {folder / 'pairs'} --encoder-weights none --epochs 16 --batch-size 2 --height 32 --holdout 4 --warmup 3"
+    options = f"--data {folder / 'pairs'} --encoder-weights none --epochs 30 --batch-size 2 --height 32 --holdout 4 --warmup 3"
     options += " --checkpoint-every 3 --device cpu"
     begin = [sys.executable, "-m", "seg", "train", *options.split(), "--out"]
     quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL}

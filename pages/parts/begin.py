@@ -131,7 +131,8 @@ def cost(configs: list[TrainConfig]) -> None:
     if measured:
         seconds = sum(one["seconds"] for one in measured)
         most = max(one["memory_bytes"] for one in measured)
-        said += f" · about **{lasting(seconds)}** · {most / 1e9:.1f} GB of memory · on the {'GPU' if measured[0]['device'] == 'cuda' else 'CPU'}"
+        where = "GPU" if measured[0]["device"] == "cuda" else "CPU"
+        said += f" · about **{lasting(seconds)}** · {most / 1e9:.1f} GB of memory · on the {where}"
     left.markdown(said)
     if right.button("Measure what it will cost", icon=":material/timer:", disabled=not allowed(), width="stretch"):
         try:
