@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from seg import train
 from seg.checkpoint import Run
 from seg.networks import ARCHITECTURES
 from seg.team import Team
@@ -97,8 +96,9 @@ def test_a_process_killed_ends_the_training_in_words_and_a_stop_is_agreed(pairs,
     assert run.heartbeat()["status"] == "stopped"
     assert kept < run.latest()[2]["step"] == run.heartbeat()["step"] < 10
 
-    train.resume(run.folder)
-    assert run.heartbeat()["status"] == "finished"
+    process = start(registry, sys.executable, "-m", "seg", "train", "--resume", str(run.folder))  # one process
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and run.heartbeat()["status"] == "finished", said
     assert [line["step"] for line in run.metrics()] == [5, 10, 10]
 
 
