@@ -85,11 +85,16 @@ def stop(folder: Path) -> None:
     os.kill(Run(folder).heartbeat()["pid"], signal.SIGTERM)
 
 
+def check_name(name: str) -> None:
+    """Raises `RunError` for a name that no run can have."""
+    if not name or name != Path(name).name or name.startswith("."):
+        raise RunError(f'"{name}" is no name for a run: it must not be empty, begin with a dot or hold a slash.')
+
+
 def rename(folder: Path, name: str) -> Path:
     """Gives a run's folder another name. Raises `RunError` for a run at work, and for a name that is none or is taken."""
     _idle(folder, "renamed")
-    if not name or name != Path(name).name or name.startswith("."):
-        raise RunError(f'"{name}" is no name for a run: it must not be empty, begin with a dot or hold a slash.')
+    check_name(name)
     target = folder.with_name(name)
     if target.exists():
         raise RunError(f"There is something named {target} already.")

@@ -54,9 +54,8 @@ def new_training() -> None:
 
 
 def named(name: str) -> str:
-    """The name of a run to be, if it is one. Raises `TrainError`."""
-    if not name or name != Path(name).name or name.startswith("."):
-        raise TrainError(f'"{name}" is no name for a run: it must not be empty, begin with a dot or hold a slash.')
+    """The name of a run to be, if it is one. Raises `RunError` or `TrainError`."""
+    runs.check_name(name)
     if (runs.FOLDER / name).exists():
         raise TrainError(f"There is a run named {name} already. Choose another name.")
     return name

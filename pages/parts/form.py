@@ -122,9 +122,14 @@ def starts() -> list[str]:
     return ["imagenet", "none", *sorted(map(str, files))]
 
 
+def _offered() -> dict[str, list[str]]:
+    """What can be chosen from of the settings that name something on the disk."""
+    return {"data": [str(p) for p in dataset.sets(dataset.FOLDER)], "encoder_weights": starts(), "parent": ["", *sources()]}
+
+
 def _stay_inside(values: Mapping[str, Any]) -> None:
     """Raises `TrainError` where something was sent that the form does not offer."""
-    offered = {"data": [str(p) for p in dataset.sets(dataset.FOLDER)], "encoder_weights": starts(), "parent": ["", *sources()]}
+    offered = _offered()
     for name, choices in offered.items():
         if str(values[name]) not in choices:
             raise TrainError(f"{label(name)}: {values[name]} is not among what this form offers.")
@@ -137,11 +142,7 @@ def _field(name: str, help: str, variants: tuple[str, ...]) -> Any:
     key, kind, title = _key(name), _KINDS[name], label(name)
     # a choice that is gone meanwhile, as weights that were deleted, gives way to the first one
     if name in ("data", "encoder_weights", "parent"):
-        choices = {
-            "data": [str(p) for p in dataset.sets(dataset.FOLDER)],
-            "encoder_weights": starts(),
-            "parent": ["", *sources()],
-        }
+        choices = _offered()
         if st.session_state.get(key) not in choices[name]:
             st.session_state[key] = choices[name][0]
         called = {"imagenet": "ImageNet (downloaded)", "none": "nothing: untrained", "": "nothing: a new network"}
