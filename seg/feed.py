@@ -22,17 +22,18 @@ SHARE = 0.5
 def feed(splits: Sequence[Split], device: torch.device, rows: Iterable[Tensor]) -> Iterator[Batch]:
     """The batches that `rows` name, one after the other; each is N x 2 of (set, index).
 
-    On a GPU the data lies in its memory where it fits into `SHARE` of what is free; else batches are brought ahead of their turn.
+    On a GPU the data lies in its memory where it fits into `SHARE` of what is free; else, and on a CPU, batches are brought
+    ahead of their turn, since a disk may have to be waited for.
     """
-    if device.type != "cuda":
-        return from_host(splits, rows)
-    if sum(s.photos.nbytes + s.labels.nbytes for s in splits) < SHARE * torch.cuda.mem_get_info(device)[0]:
-        return from_memory(splits, device, rows)
+    if device.type == "cuda":
+        size = sum(s.photos.nbytes + s.labels.nbytes for s in splits)
+        if size < SHARE * torch.cuda.mem_get_info(device)[0]:
+            return from_memory(splits, device, rows)
     return ahead(splits, device, rows)
 
 
-def from_host(splits: Sequence[Split], rows: Iterable[Tensor]) -> Iterator[Batch]:
-    """Gathered from the files as they are asked for."""
+def _gathered(splits: Sequence[Split], rows: Iterable[Tensor]) -> Iterator[Batch]:
+    """From the files, as they are asked for."""
     photos, labels = (
         [torch.from_numpy(a) for a in arrays] for arrays in ([s.photos for s in splits], [s.labels for s in splits])
     )
@@ -59,7 +60,7 @@ def from_memory(splits: Sequence[Split], device: torch.device, rows: Iterable[Te
 def ahead(splits: Sequence[Split], device: torch.device, rows: Iterable[Tensor], depth: int = 2) -> Iterator[Batch]:
     """Gathered from the files and copied by a thread, up to `depth` batches before they are asked for."""
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-    gathered = from_host(splits, rows)
+    gathered = _gathered(splits, rows)
 
     def bring() -> tuple[Batch, torch.cuda.Event | None] | None:
         batch = next(gathered, None)
