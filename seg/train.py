@@ -103,6 +103,8 @@ def resume(folder: Path) -> None:
             raise TrainError(f"Another process is training {folder} right now. End it first, with Ctrl-C where it was started.")
         if (folder / "model.safetensors").exists():
             raise TrainError(f"{folder} is finished. Publish it: python -m seg publish {folder} --name NAME.")
+        if stored.get("behavior") != recipe.BEHAVIOR:
+            run.log("warning: this run was begun by another version of the training; what follows is not what it would have done")
 
     team.first(begin)
     _work(config, team)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from seg.checkpoint import Run
 from seg.networks import ARCHITECTURES
 from seg.team import Team
+from seg.turn import turn
 
 ROOT = Path(__file__).parent.parent
 LAUNCH = (sys.executable, *"-m accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 -m seg".split())
@@ -107,6 +108,11 @@ def test_what_several_processes_cannot_do_is_said_by_one_of_them(pairs, registry
     said, _ = process.communicate(timeout=60)
     assert process.returncode != 0 and not (tmp_path / "odd").exists()
     assert said.replace("\n", " ").count("A batch of 3 pairs cannot be divided among 2 processes.") == 1
+    with turn("cpu", "another", lambda who: None):
+        process = start(registry, *LAUNCH, *options(pairs, tmp_path / "second"))
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert Run(tmp_path / "second").heartbeat()["message"].startswith("another trains on this device. Several processes")
 
 
 def test_a_team_of_one_asks_nobody():

@@ -128,13 +128,27 @@ def test_unreadable_checkpoints_and_changed_pairs_are_not_trained_over(pairs, tm
         patch.setattr(train, "save_tensors", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(TrainError, match="disk is full"):
             train.train(config)
-    (mine / "train" / "1.jpg").write_bytes((mine / "train" / "2.jpg").read_bytes())
+    changed, pair = mine / "train" / "1.jpg", (mine / "train" / "1.jpg").read_bytes()
+    changed.write_bytes((mine / "train" / "2.jpg").read_bytes())
     with pytest.raises(TrainError, match="no longer those that this run began with"):
         train.resume(config.out)
-    for file in config.out.glob("checkpoints/*/model.safetensors"):
+    changed.unlink()
+    with pytest.raises(TrainError, match="no longer those that this run began with"):
+        train.resume(config.out)
+    changed.write_bytes(pair)
+    files = sorted(config.out.glob("checkpoints/*/model.safetensors"))
+    kept = files[0].read_bytes()
+    for file in files:
         file.write_bytes(b"damaged")
     with pytest.raises(RunError, match="None of the checkpoints"):
         train.resume(config.out)
+    files[0].write_bytes(kept)
+    (config.out / "log.txt").write_text("")
+    train.resume(config.out)
+    newest, before = files[1].parent.name, int(files[0].parent.name.removeprefix("step-"))
+    log = (config.out / "log.txt").read_text()
+    assert f"warning: the checkpoint {newest} cannot be read" in log and f"training from step {before} of 6" in log
+    assert beat(config.out)["status"] == "finished"
 
 
 def test_ctrl_c_saves_and_ends_cleanly(pairs, tmp_path):
