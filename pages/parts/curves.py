@@ -83,11 +83,14 @@ def _laid_out(figure: go.Figure, title: str, across: str, legend: bool) -> go.Fi
         height=300,
         margin={"l": 0, "r": 8, "t": 44, "b": 0},
         showlegend=legend,
-        legend={"orientation": "h", "y": -0.22},
+        legend={"orientation": "h", "y": -0.3},
         hovermode="x unified",
         uirevision="kept",  # a zoom outlives the next reading
     )
     figure.update_xaxes(title=across or None, fixedrange=False)
+    if not figure.data:
+        figure.add_annotation(text="after the first epoch", showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+        figure.update_layout(xaxis_visible=False, yaxis_visible=False)
     return figure
 
 
@@ -101,8 +104,9 @@ def _thin(values: Sequence[float], most: int = 600) -> list[float]:
     return list(values[::-1][::step][::-1])
 
 
-def _smooth(values: Sequence[float], memory: float = 0.95) -> list[float]:
-    """A running mean that forgets, without a bias at the beginning."""
+def _smooth(values: Sequence[float]) -> list[float]:
+    """A running mean that forgets, of about the last sixth and twenty values at most, without a bias at the beginning."""
+    memory = 1 - 1 / max(2, min(20, len(values) / 6))
     found, mean, weight = [], 0.0, 0.0
     for value in values:
         mean, weight = memory * mean + (1 - memory) * value, memory * weight + (1 - memory)

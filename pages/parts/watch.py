@@ -225,7 +225,7 @@ def picture(file: Path) -> str:
 def everything() -> None:
     """All runs, as a table."""
     seen = [runs.see(folder) for folder in runs.find(runs.FOLDER)]
-    with st.expander(f"All {len(seen)} runs", icon=":material/list:"):
+    with st.expander(f"All {len(seen)} runs" if len(seen) > 1 else "The only run", icon=":material/list:"):
         head = "".join(f"<th>{word}</th>" for word in ("run", "state", "steps", "trained", "mean IoU"))
         rows = []
         for one in seen:
