@@ -351,13 +351,14 @@ class Comparison:
             grid.add_row(f"{height}x{2 * height}", *(f"{limits[height, s]:.4f}" for s in comparison.STRIDES))
         console.print(grid)
         head = ("network", "weights", "start", "views", "parameters", "height", "pixel acc.", "mean acc.", "mean IoU", "95 %")
-        table = Table(*head, "boundary IoU", "ceiling", "ms")
+        table = Table(*head, "boundary IoU", "ceiling", "ms", *(f"ms, {rows[0].common_height} high" for _ in rows[:1]))
         for row in rows:
             low, high = row.report["intervals"]["mean_iou"]
             scores = (_figure(row.report[key]) for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"))
             table.add_row(
                 row.network, row.weights, row.start, str(row.photos), f"{row.parameters / 1e6:.1f} M", str(row.height), *scores,
                 f"{low:.4f}–{high:.4f}", _figure(row.report["boundary_iou"]), _figure(row.ceiling), f"{1000 * row.seconds:.0f}",
+                f"{1000 * row.common_seconds:.0f}",
             )  # fmt: skip
         wide.print(table)
         if self.out:

@@ -36,7 +36,9 @@ class Row:
     start: str
     height: int
     report: dict[str, Any]  # `evaluate.report`
-    seconds: float  # per 2:1 photo: to the image, network, mask
+    seconds: float  # per 2:1 photo of 512x1024: to the image, network, mask
+    common_height: int  # the greatest working height of all cards
+    common_seconds: float  # a photo's time there, where times can be compared
     ceiling: float | None
 
 
@@ -56,6 +58,16 @@ def rows(
 ) -> list[Row]:
     """A row for each variant of each card."""
     made = []
+    times: dict[tuple, float] = {}
+    common = max((card.working_height for card in of), default=0)
+
+    def clocked(card: weights.Card, variant: str, best: bool, height: int) -> float:
+        """It does not depend on the parameters: networks of a kind are timed once."""
+        key = card.architecture, card.encoder["strides"], variant, best, height
+        if key not in times:
+            times[key] = _seconds(card, variant, best, height, device)
+        return times[key]
+
     for done, card in enumerate(of):
         scored = [(variant, False, report) for variant, report in card.metrics.get("variants", {}).items()]
         scored += [(variant, True, report) for variant, report in card.metrics.get("best", {}).items()]
@@ -72,7 +84,9 @@ def rows(
                     start=card.encoder["name"],
                     height=card.working_height,
                     report=report,
-                    seconds=_seconds(card, variant, best, device),
+                    seconds=clocked(card, variant, best, card.working_height),
+                    common_height=common,
+                    common_seconds=clocked(card, variant, best, common),
                     ceiling=limit,
                 )
             )
@@ -88,10 +102,10 @@ def _photos(card: weights.Card) -> int:
     return seen
 
 
-def _seconds(card: weights.Card, variant: str, best: bool, device: Device) -> float:
-    """The median time of a photo; it does not depend on the parameters, so an untrained network of the kind serves."""
+def _seconds(card: weights.Card, variant: str, best: bool, height: int, device: Device) -> float:
+    """The median time of a photo through an untrained network of the card's kind."""
     model = build(card.architecture, len(labels.CLASSES), card.variants, card.encoder["strides"])
-    predictor = Predictor(model, card.working_height, pick_device(device))
+    predictor = Predictor(model, height, pick_device(device))
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8))
     taken = []
     for _ in range(REPEATS + 1):

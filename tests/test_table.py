@@ -27,6 +27,14 @@ def test_rows_are_read_off_the_cards_and_drawn(card, tmp_path):
     made = table.rows(cards, limits, "cpu")
     assert [(row.variant, row.photos, row.ceiling) for row in made] == [(v, 22, 0.9) for v in ("32s", "16s", "8s")]
     assert all(row.seconds > 0 and row.report == card.metrics["variants"][row.variant] for row in made)
+    assert all(row.common_seconds == row.seconds and row.common_height == card.working_height for row in made)
     table.write(made, limits, tmp_path / "drawn" / "table.html")
     page = (tmp_path / "drawn" / "table.html").read_text()
     assert "FCN-32s, ResNet-50" in page and "63 pixels" in page and "ceiling, stride 32" in page
+
+
+def test_times_can_be_compared_at_one_height(card):
+    made = table.rows([card, dataclasses.replace(card, name="taller", working_height=320)], {}, "cpu")
+    assert {row.common_height for row in made} == {320}
+    for low, high in zip(made[:3], made[3:], strict=True):
+        assert low.seconds < high.seconds == high.common_seconds == low.common_seconds
