@@ -219,8 +219,13 @@ class Evaluate:
         if self.json:
             answer = {
                 "weights": self.name,
+                "sha256": weights.read_card(self.name).sha256,
+                "data": str(self.data),
+                "digest": split.digest,
                 "split": self.split,
                 "images": len(indices),
+                "truth": self.truth,
+                "working_height": self.height or predictor.working_height,
                 "best_quality": self.best,
                 "variants": rows,
             }
@@ -230,7 +235,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Publish:
-    """Score a finished run on val and make weights of it: float16 parameters and a card."""
+    """Score a finished run on val and make weights of it: its parameters, float16 where that changes no score, and a card."""
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """The run's folder."""
@@ -332,9 +337,10 @@ class Comparison:
     def run(self) -> None:
         if not self.controls.is_dir() and self.controls != Comparison.controls:
             raise CommandError(f"There is no folder {self.controls}.")
-        cards = comparison.cards(self.controls)
-        heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in cards)})
+        published, controls = comparison.cards(self.controls)
+        heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in (*published, *controls))})
         split = _load(self.data, "val")
+        about = f"{len(split)} labels of {self.data} val"
         with Progress(console=console, transient=True) as bar:
             counting, timing = bar.add_task("ceilings"), bar.add_task("times")
             limits = ceiling.over_split(
@@ -344,25 +350,23 @@ class Comparison:
                 lambda done, total: bar.update(counting, completed=done, total=total),
             )
             rows = comparison.rows(
-                cards, limits, self.device, lambda done, total: bar.update(timing, completed=done, total=total)
+                *(published, controls, limits, split.digest, self.device),
+                lambda done, total: bar.update(timing, completed=done, total=total),
             )
-        grid = Table("input", *(f"stride {s}" for s in comparison.STRIDES), title=f"ceilings: mean IoU on {len(split)} labels")
+        grid = Table("input", *(f"stride {s}" for s in comparison.STRIDES), title=f"ceilings: mean IoU of {about}")
         for height in heights:
             grid.add_row(f"{height}x{2 * height}", *(f"{limits[height, s]:.4f}" for s in comparison.STRIDES))
         console.print(grid)
-        head = ("network", "weights", "start", "views", "parameters", "height", "pixel acc.", "mean acc.", "mean IoU", "95 %")
-        table = Table(*head, "boundary IoU", "ceiling", "ms", *(f"ms, {rows[0].common_height} high" for _ in rows[:1]))
+        table = Table(*comparison.head(rows))
         for row in rows:
-            low, high = row.report["intervals"]["mean_iou"]
-            scores = (_figure(row.report[key]) for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"))
-            table.add_row(
-                row.network, row.weights, row.start, str(row.photos), f"{row.parameters / 1e6:.1f} M", str(row.height), *scores,
-                f"{low:.4f}–{high:.4f}", _figure(row.report["boundary_iou"]), _figure(row.ceiling), f"{1000 * row.seconds:.0f}",
-                f"{1000 * row.common_seconds:.0f}",
-            )  # fmt: skip
+            table.add_row(*comparison.cells(row))
         wide.print(table)
+        elsewhere = sorted({card.name for card in (*published, *controls) if card.metrics.get("digest") != split.digest})
+        if elsewhere:
+            console.print(f"scored on other pairs than these, so that no ceiling stands beside: {', '.join(elsewhere)}")
         if self.out:
-            comparison.write(rows, limits, self.out)
+            words = f"Each row was scored on the pairs that its card names; the ceilings are the mean IoU of {about}."
+            comparison.write(rows, limits, words, self.out)
             console.print(f"drawn to {self.out}", soft_wrap=True)
         if self.json:
             found = {"ceilings": [{"height": h, "stride": s, "mean_iou": v} for (h, s), v in limits.items()]}
@@ -399,7 +403,7 @@ class Resolution:
             title=f"mean IoU of {TITLES[predictor.model.variants[-1]]} by working height, {self.count} photos a row",
         )  # fmt: skip
         for row in rows:
-            cells = (_figure(row["by_height"].get(height)) for height in heights)
+            cells = (evaluate.figure(row["by_height"].get(height)) for height in heights)
             rules = (f"{row['by_rule'][rule]:.4f}" for rule in ("height", "cover"))
             table.add_row(row["source"], row["shape"], str(row["width"]), *cells, *rules)
         wide.print(table)
@@ -564,16 +568,12 @@ def _print_scores(title: str, rows: dict[str, dict]) -> None:
         ends = [r["intervals"][key] for r in reports]
         table.add_row("  95 % interval", *(f"{low:.4f}–{high:.4f}" for low, high in ends), style="dim")
     for key in ("frequency_weighted_iou", "boundary_iou"):
-        table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(_figure(r[key]) for r in reports))
+        table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(evaluate.figure(r[key]) for r in reports))
     table.add_section()
     for sizes in zip(*(r["by_size"] for r in reports), strict=True):
-        table.add_row(evaluate.size_words(sizes[0]), *(_figure(size["iou"]) for size in sizes))
+        table.add_row(evaluate.size_words(sizes[0]), *(evaluate.figure(size["iou"]) for size in sizes))
     for group in ("category_iou", "iou"):
         table.add_section()
         for name in reports[0][group]:
-            table.add_row(name, *(_figure(r[group][name]) for r in reports))
+            table.add_row(name, *(evaluate.figure(r[group][name]) for r in reports))
     console.print(table)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"

@@ -136,5 +136,10 @@ def size_words(size: dict[str, Any]) -> str:
     return f"parts of {ends}"
 
 
+def figure(value: float | None) -> str:
+    """A score as it is printed; a dash where there is none."""
+    return "–" if value is None else f"{value:.4f}"
+
+
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

@@ -6,22 +6,30 @@ Figures are read off the cards that `publish` wrote; times are measured here and
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 from PIL import Image
-from plotly.subplots import make_subplots
 
 from seg import encoder, evaluate, labels, preprocess, weights
+from seg.checkpoint import write_atomic
 from seg.networks import ARCHITECTURES, STRIDE_OF, TITLES, build
 from seg.predict import Device, Predictor, pick_device
 
 STRIDES = (8, 16, 32)
 HEIGHTS = (256, 320, 384, 512)
 """Input heights at which ceilings are computed, beside those that the cards name; inputs are twice as wide."""
-REPEATS = 5
+REPEATS = 6
+COLORS = {
+    "fcn-resnet50": ("#5eead4", "#14b8a6", "#115e59"),
+    "fcn-vgg16": ("#fdba74", "#f97316", "#9a3412"),
+    "unet-resnet50": ("#7c3aed",),
+    "dilated-resnet50": ("#db2777",),
+}
+"""Of the variants of each architecture, the coarsest first."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,11 @@ class Row:
     """One variant of one card."""
 
     weights: str
+    control: bool  # scored for comparison only, not published
+    architecture: str
     network: str
     variant: str
+    best: bool  # the mean of three sizes, each also mirrored
     parameters: int
     photos: int  # views seen in training, those of what it went on from included
     start: str
@@ -39,60 +50,66 @@ class Row:
     seconds: float  # per 2:1 photo of 512x1024: to the image, network, mask
     common_height: int  # the greatest working height of all cards
     common_seconds: float  # a photo's time there, where times can be compared
-    ceiling: float | None
+    ceiling: float | None  # None where it is not known: of several sizes at once, or on other pairs than the row was scored on
 
 
-def cards(controls: Path, registry: Path = weights.FOLDER) -> list[weights.Card]:
-    """The cards of all published weights, then those of `controls`: a registry of cards alone, of networks that are not shipped.
+Kind = tuple[str, str, str, bool, int]
+"""What a time depends on: architecture, place of the strides, variant, best quality or not, working height."""
+
+
+def cards(controls: Path, registry: Path = weights.FOLDER) -> tuple[list[weights.Card], list[weights.Card]]:
+    """The cards of all published weights, and those of `controls`: a registry of cards alone, of networks that are not shipped.
 
     Raises `weights.WeightsError` for a card that cannot be used.
     """
-    return [weights.read_card(name, folder) for folder in (registry, controls) for name in weights.names(folder)]
+    return tuple([weights.read_card(name, folder) for name in weights.names(folder)] for folder in (registry, controls))
 
 
 def rows(
-    of: Sequence[weights.Card],
+    published: Sequence[weights.Card],
+    controls: Sequence[weights.Card],
     limits: dict[tuple[int, int], float],
+    digest: str,
     device: Device = "auto",
     told: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
-    """A row for each variant of each card."""
-    made = []
-    times: dict[tuple, float] = {}
-    common = max((card.working_height for card in of), default=0)
+    """A row for each variant of each card. `limits` are the ceilings on the pairs of `digest`, by input height and stride."""
+    common = max((card.working_height for card in (*published, *controls)), default=0)
+    scored = [
+        (card, control, variant, best, report)
+        for control, of in ((False, published), (True, controls))
+        for card in of
+        for best, key in ((False, "variants"), (True, "best"))
+        for variant, report in card.metrics.get(key, {}).items()
+    ]
 
-    def clocked(card: weights.Card, variant: str, best: bool, height: int) -> float:
-        """It does not depend on the parameters: networks of a kind are timed once."""
-        key = card.architecture, card.encoder["strides"], variant, best, height
-        if key not in times:
-            times[key] = _seconds(card, variant, best, height, device)
-        return times[key]
+    def kind(card: weights.Card, variant: str, best: bool, height: int) -> Kind:
+        return card.architecture, card.encoder["strides"], variant, best, height
 
-    for done, card in enumerate(of):
-        scored = [(variant, False, report) for variant, report in card.metrics.get("variants", {}).items()]
-        scored += [(variant, True, report) for variant, report in card.metrics.get("best", {}).items()]
-        for variant, best, report in scored:
-            limit = limits.get((card.working_height, STRIDE_OF.get(variant, 0)))
-            network = f"{TITLES[variant]}, {encoder.TITLES[ARCHITECTURES[card.architecture].backbone]}" + ", best quality" * best
-            made.append(
-                Row(
-                    weights=card.name,
-                    network=network,
-                    variant=variant,
-                    parameters=card.parameters,
-                    photos=_photos(card),
-                    start=card.encoder["name"],
-                    height=card.working_height,
-                    report=report,
-                    seconds=clocked(card, variant, best, card.working_height),
-                    common_height=common,
-                    common_seconds=clocked(card, variant, best, common),
-                    ceiling=limit,
-                )
-            )
-        if told:
-            told(done + 1, len(of))
-    return made
+    wanted = {kind(card, v, best, height) for card, _, v, best, _ in scored for height in (card.working_height, common)}
+    seconds = _seconds(sorted(wanted), device, told)
+    return [
+        Row(
+            weights=card.name,
+            control=control,
+            architecture=card.architecture,
+            network=f"{TITLES[variant]}, {encoder.TITLES[ARCHITECTURES[card.architecture].backbone]}" + ", best quality" * best,
+            variant=variant,
+            best=best,
+            parameters=card.parameters,
+            photos=_photos(card),
+            start=card.encoder["name"],
+            height=card.working_height,
+            report=report,
+            seconds=seconds[kind(card, variant, best, card.working_height)],
+            common_height=common,
+            common_seconds=seconds[kind(card, variant, best, common)],
+            ceiling=limits.get((card.working_height, STRIDE_OF.get(variant, 0)))
+            if card.metrics["digest"] == digest and not best
+            else None,
+        )
+        for card, control, variant, best, report in scored
+    ]
 
 
 def _photos(card: weights.Card) -> int:
@@ -102,41 +119,123 @@ def _photos(card: weights.Card) -> int:
     return seen
 
 
-def _seconds(card: weights.Card, variant: str, best: bool, height: int, device: Device) -> float:
-    """The median time of a photo through an untrained network of the card's kind."""
-    model = build(card.architecture, len(labels.CLASSES), card.variants, card.encoder["strides"])
-    predictor = Predictor(model, height, pick_device(device))
+def _seconds(kinds: Sequence[Kind], device: Device, told: Callable[[int, int], None] | None) -> dict[Kind, float]:
+    """The least time of a photo of each kind, measured in turns so that other work on the machine slows all alike.
+
+    It does not depend on the parameters: untrained networks serve.
+    """
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8))
-    taken = []
-    for _ in range(REPEATS + 1):
-        began = time.perf_counter()
-        preprocess.to_mask(predictor.logits(photo, [variant], best=best)[variant], photo.height, photo.width)
-        taken.append(time.perf_counter() - began)
-    return median(taken[1:])  # the first one warms up
+    networks = {
+        (architecture, strides): build(architecture, len(labels.CLASSES), ARCHITECTURES[architecture].variants, strides)
+        for architecture, strides, *_ in kinds
+    }
+    least: dict[Kind, float] = {}
+    for turn in range(REPEATS):
+        for number, kind in enumerate(kinds):
+            architecture, strides, variant, best, height = kind
+            predictor = Predictor(networks[architecture, strides], height, pick_device(device))
+            began = time.perf_counter()
+            preprocess.to_mask(predictor.logits(photo, [variant], best=best)[variant], photo.height, photo.width)
+            least[kind] = min(least.get(kind, float("inf")), time.perf_counter() - began)
+            if told:
+                told(turn * len(kinds) + number + 1, REPEATS * len(kinds))
+    return least
 
 
-def write(made: Sequence[Row], limits: dict[tuple[int, int], float], file: Path) -> None:
-    """Draws accuracy against time per photo, IoU by class and IoU by size of the truth's parts, as one page of HTML."""
-    titles = ("Mean IoU against time per photo", "IoU by class", "IoU by size of the truth's connected parts")
-    figure = make_subplots(rows=3, cols=1, subplot_titles=titles, vertical_spacing=0.1)
-    colors = ["#0f766e", "#d97706", "#7c3aed", "#dc2626", "#2563eb", "#65a30d", "#db2777", "#475569", "#0891b2", "#854d0e"]
-    for number, row in enumerate(made):
-        name, color = f"{row.network} ({row.weights})", colors[number % len(colors)]
+def cells(row: Row) -> list[str]:
+    """A row as it is printed, under `head`."""
+    low, high = row.report["intervals"]["mean_iou"]
+    scores = (row.report[key] for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"))
+    return [
+        *(row.network, row.weights, row.start, str(row.photos), f"{row.parameters / 1e6:.1f} M", str(row.height)),
+        *(evaluate.figure(score) for score in scores),
+        *(f"{low:.4f}–{high:.4f}", evaluate.figure(row.report["boundary_iou"]), evaluate.figure(row.ceiling)),
+        *(f"{1000 * row.seconds:.0f}", f"{1000 * row.common_seconds:.0f}"),
+    ]
+
+
+def head(made: Sequence[Row]) -> list[str]:
+    """What the columns of `cells` are."""
+    words = ["network", "weights", "start", "views", "parameters", "height", "pixel acc.", "mean acc.", "mean IoU", "95 %"]
+    return [*words, "boundary IoU", "ceiling", "ms", *(f"ms, {row.common_height} high" for row in made[:1])]
+
+
+def write(made: Sequence[Row], limits: dict[tuple[int, int], float], about: str, file: Path) -> None:
+    """Writes one page of HTML: the table; accuracy against time per photo; of each of the published weights IoU by class and by
+    size of the truth's parts. `about` says what the ceilings were computed on."""
+    figures = [_accuracy_and_time(made, limits)]
+    for name in dict.fromkeys(row.weights for row in made if not row.control):
+        own = [row for row in made if row.weights == name and not row.control and not row.best]
+        figures += [_by_class(name, own), _by_size(name, own)]
+    drawn = [
+        figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"responsive": True, "displaylogo": False})
+        for number, figure in enumerate(figures)
+    ]
+    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in cells(row)) for row in made]
+    table = f"<tr>{''.join(f'<th>{escape(word)}</th>' for word in head(made))}</tr>" + "".join(f"<tr>{x}</tr>" for x in lines)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, _PAGE.format(table=table, about=escape(about), plots="".join(drawn)).encode())
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Street FCN: the comparison</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1280px; padding: 16px; color: #1e293b }}
+.scroll {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: 13px; white-space: nowrap }}
+td, th {{ padding: 4px 10px; border-bottom: 1px solid #e2e8f0; text-align: right }} th {{ font-weight: 600 }}
+td:nth-child(-n+3), th:nth-child(-n+3) {{ text-align: left }}
+</style><h1>Street FCN: the comparison</h1><p>{about}</p><div class="scroll"><table>{table}</table></div>{plots}</html>"""
+
+
+def _accuracy_and_time(made: Sequence[Row], limits: dict[tuple[int, int], float]) -> go.Figure:
+    figure = go.Figure()
+    for row in made:
         low, high = row.report["intervals"]["mean_iou"]
         score = row.report["mean_iou"]
-        error = {"type": "data", "symmetric": False, "array": [high - score], "arrayminus": [score - low]}
-        style = {"name": name, "legendgroup": name, "marker": {"color": color}}
-        figure.add_scatter(x=[row.seconds], y=[score], error_y=error, mode="markers", row=1, col=1, **style)
-        iou = row.report["iou"]
-        figure.add_bar(x=list(iou), y=list(iou.values()), showlegend=False, row=2, col=1, **style)
+        figure.add_scatter(
+            x=[1000 * row.common_seconds],
+            y=[score],
+            error_y={"type": "data", "symmetric": False, "array": [high - score], "arrayminus": [score - low], "width": 3},
+            name=f"{row.network} ({row.weights})",
+            mode="markers",
+            marker={
+                "color": _color(row),
+                "size": 10,
+                "symbol": "diamond-open" if row.control else "star" if row.best else "circle",
+            },
+        )
+    for row in made[:1]:
+        for stride in STRIDES:
+            if (limit := limits.get((row.common_height, stride))) is not None:
+                figure.add_hline(limit, line_dash="dot", line_color="#94a3b8", annotation_text=f"ceiling of stride {stride}")
+        figure.update_xaxes(title=f"ms per photo, {row.common_height} high", type="log", dtick="D2")
+    figure.update_yaxes(title="mean IoU", range=[0, 1])
+    return _laid_out(figure, "Mean IoU against time per photo", 520 + 22 * len(made))
+
+
+def _by_class(name: str, own: Sequence[Row]) -> go.Figure:
+    figure = go.Figure()
+    finest = own[-1].report["iou"] if own else {}
+    names = sorted(finest, key=lambda k: -(finest[k] or 0))
+    for row in own:
+        figure.add_bar(x=names, y=[row.report["iou"][k] for k in names], name=row.network, marker_color=_color(row))
+    figure.update_yaxes(range=[0, 1])
+    return _laid_out(figure, f"IoU by class: {name}", 460)
+
+
+def _by_size(name: str, own: Sequence[Row]) -> go.Figure:
+    figure = go.Figure()
+    for row in own:
         sizes = row.report["by_size"]
         words = [evaluate.size_words(size) for size in sizes]
-        figure.add_scatter(x=words, y=[size["iou"] for size in sizes], showlegend=False, row=3, col=1, **style)
-    for stride in STRIDES:
-        limit = limits[256, stride]
-        figure.add_hline(limit, line_dash="dot", annotation_text=f"ceiling, stride {stride}, 256 × 512", row=1, col=1)
-    figure.update_layout(height=1500, template="plotly_white", title="Street FCN: the comparison")
-    figure.update_xaxes(title="seconds per photo", type="log", row=1, col=1)
+        figure.add_scatter(x=words, y=[size["iou"] for size in sizes], name=row.network, line_color=_color(row))
     figure.update_yaxes(range=[0, 1])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.write_html(file, include_plotlyjs=True)
+    return _laid_out(figure, f"IoU by size of the truth's connected parts: {name}", 460)
+
+
+def _color(row: Row) -> str:
+    return COLORS[row.architecture][list(ARCHITECTURES[row.architecture].variants).index(row.variant)]
+
+
+def _laid_out(figure: go.Figure, title: str, height: int) -> go.Figure:
+    legend = {"orientation": "h", "y": -0.18, "yanchor": "top"}
+    return figure.update_layout(title=title, height=height, template="plotly_white", legend=legend, margin={"l": 48, "r": 8})

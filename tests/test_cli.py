@@ -81,6 +81,8 @@ def test_evaluate_prints_and_writes_the_matrix(pairs, tmp_path, registry, capsys
     found = evaluate.confusions(Predictor.of(DEFAULT, "cpu", registry), load(pairs, "val"), ["8s"], range(2))["8s"]
     row = answer["variants"]["8s"]
     assert row["confusion"] == found.tolist()
+    assert (answer["working_height"], answer["truth"]) == (96, "decoded")
+    assert answer["digest"] == load(pairs, "val").digest and answer["sha256"] == weights.read_card(DEFAULT, registry).sha256
     assert {"pixel_accuracy", "mean_accuracy", "mean_iou", "iou"} <= set(row)
     assert set(row["iou"]) == set(labels.NAMES)
     assert np.trace(found) / found.sum() == pytest.approx(row["pixel_accuracy"])
@@ -112,7 +114,7 @@ def test_the_best_quality_is_scored_and_written(pairs, tmp_path):
 def test_the_table_prints_ceilings_and_every_card(pairs, tmp_path, registry, capsys, monkeypatch):
     shutil.copytree(registry / DEFAULT, tmp_path / "cards" / DEFAULT)
     found = evaluate.tally(Predictor.of(DEFAULT, "cpu", registry), load(pairs, "val"), ["8s"], range(1))
-    told = {"variants": {"8s": evaluate.report(found["8s"])}}
+    told = {"variants": {"8s": evaluate.report(found["8s"])}, "digest": "of other pairs"}
     card = dataclasses.replace(weights.read_card(DEFAULT, registry), metrics=told, photos=1234)
     (tmp_path / "cards" / DEFAULT / weights.CARD).write_bytes(weights.to_json(card))
     drawn, written = tmp_path / "new" / "t.html", tmp_path / "newer" / "t.json"
@@ -121,6 +123,7 @@ def test_the_table_prints_ceilings_and_every_card(pairs, tmp_path, registry, cap
     said = capsys.readouterr().out
     answer = json.loads(written.read_text())
     assert f"{told['variants']['8s']['mean_iou']:.4f}" in said and "1234" in said and drawn.exists()
+    assert f"no ceiling stands beside: {DEFAULT}" in " ".join(said.split())
     assert [row["variant"] for row in answer["rows"]] == ["8s"] and len(answer["ceilings"]) == 15  # the card's own height too
     assert run("table", "--data", pairs, "--controls", tmp_path / "nowhere") == 1
 

@@ -15,26 +15,37 @@ def card(registry, pairs) -> weights.Card:
     found = evaluate.tally(Predictor.of(weights.DEFAULT, "cpu", registry), load(pairs, "val"), read.variants, range(2))
     told = {variant: evaluate.report(tally) for variant, tally in found.items()}
     parent = {"photos": 5, "parent": {"photos": 7, "parent": None}}
-    return dataclasses.replace(read, metrics={"variants": told}, photos=10, parent=parent)
+    return dataclasses.replace(read, metrics={"variants": told, "digest": "these"}, photos=10, parent=parent)
 
 
 def test_rows_are_read_off_the_cards_and_drawn(card, tmp_path):
     limits = {(height, stride): 0.9 for height in (96, 256) for stride in table.STRIDES}
     (tmp_path / card.name).mkdir()
     (tmp_path / card.name / weights.CARD).write_bytes(weights.to_json(card))
-    cards = table.cards(tmp_path, tmp_path / "empty")
-    assert cards == [card]
-    made = table.rows(cards, limits, "cpu")
-    assert [(row.variant, row.photos, row.ceiling) for row in made] == [(v, 22, 0.9) for v in ("32s", "16s", "8s")]
+    published, controls = table.cards(tmp_path / "empty", tmp_path)
+    assert (published, controls) == ([card], [])
+    made = table.rows([card], [dataclasses.replace(card, name="a <control>")], limits, "these", "cpu")
+    assert [(row.variant, row.photos, row.ceiling) for row in made] == 2 * [(v, 22, 0.9) for v in ("32s", "16s", "8s")]
+    assert [row.control for row in made] == 3 * [False] + 3 * [True]
     assert all(row.seconds > 0 and row.report == card.metrics["variants"][row.variant] for row in made)
-    assert all(row.common_seconds == row.seconds and row.common_height == card.working_height for row in made)
-    table.write(made, limits, tmp_path / "drawn" / "table.html")
+    table.write(made, limits, "on these", tmp_path / "drawn" / "table.html")
     page = (tmp_path / "drawn" / "table.html").read_text()
-    assert "FCN-32s, ResNet-50" in page and "63 pixels" in page and "ceiling, stride 32" in page
+    for words in ("FCN-32s, ResNet-50", "63 pixels", "ceiling of stride 32", "on these", f"{made[0].report['mean_iou']:.4f}"):
+        assert words in page
+    assert "a &lt;control&gt;" in page and "a <control>" not in page
+
+
+def test_a_ceiling_stands_only_beside_what_was_scored_on_its_pairs_at_one_size(card):
+    limits = {(96, stride): 0.9 for stride in table.STRIDES}
+    both = dataclasses.replace(card, metrics=card.metrics | {"best": card.metrics["variants"]})
+    made = table.rows([both], [], limits, "these", "cpu")
+    assert [row.ceiling for row in made] == 3 * [0.9] + 3 * [None]
+    assert [row.best for row in made] == 3 * [False] + 3 * [True]
+    assert {row.ceiling for row in table.rows([card], [], limits, "others", "cpu")} == {None}
 
 
 def test_times_can_be_compared_at_one_height(card):
-    made = table.rows([card, dataclasses.replace(card, name="taller", working_height=320)], {}, "cpu")
+    made = table.rows([card, dataclasses.replace(card, name="taller", working_height=320)], [], {}, "these", "cpu")
     assert {row.common_height for row in made} == {320}
     for low, high in zip(made[:3], made[3:], strict=True):
         assert low.seconds < high.seconds == high.common_seconds == low.common_seconds
