@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from pages.parts import form
 from pages.parts.begin import new_training
-from pages.parts.frame import frame
+from pages.parts.frame import frame, plain
 from pages.parts.watch import everything, show
-from pages.parts.wishes import NEW, RUNS, allowed
+from pages.parts.wishes import NEW, RUNS, allowed, why_not
 from seg import runs
 
 
@@ -15,12 +16,11 @@ def main() -> None:
     found = runs.find(runs.FOLDER)
     if "view" not in st.session_state:
         st.session_state["view"] = RUNS if found else NEW
+    form.keep()
     view = st.segmented_control("View", [RUNS, NEW], required=True, key="view", bind="query-params", label_visibility="collapsed")
     if not allowed():
         st.info(
-            "Trainings cannot be started or changed from this page here: they can where the server listens on this computer "
-            "alone, or where `SEG_TRAINING=on` is set. Runs can be watched.",
-            icon=":material/lock:",
+            f"Trainings cannot be started or changed from this page: {why_not()}. Runs can be watched.", icon=":material/lock:"
         )
     if view == NEW:
         new_training()
@@ -28,7 +28,8 @@ def main() -> None:
         names = [folder.name for folder in found]
         if st.session_state.get("run") not in names:
             st.session_state["run"] = names[0]
-        name = st.pills("Run", names, key="run", bind="query-params", required=True, label_visibility="collapsed")
+        name = st.pills("Run", names, key="run", bind="query-params", required=True, format_func=plain,
+                        label_visibility="collapsed")  # fmt: skip
         show(runs.FOLDER / name)
         everything()
     else:

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,8 @@ class Run:
             moments, groups = _flatten(optimizer)
             save_tensors(holding / "model.safetensors", model)
             save_tensors(holding / "optimizer.safetensors", moments)
-            write_json(holding / "state.json", {"step": step, "groups": groups, **state})
+            sums = {file.name: _sum(file) for file in sorted(holding.glob("*.safetensors"))}
+            write_json(holding / "state.json", {"step": step, "groups": groups, "crc32": sums, **state})
             shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step, from before a resumption
             holding.rename(final)
         finally:
@@ -126,6 +128,9 @@ class Run:
         for folder in folders:
             try:
                 state = json.loads((folder / "state.json").read_text())
+                for name, sum_ in state.pop("crc32", {}).items():  # runs of earlier versions have none
+                    if _sum(folder / name) != sum_:
+                        raise ValueError(f"{name} is not what was written")
                 model = load_file(folder / "model.safetensors")
                 optimizer = _unflatten(load_file(folder / "optimizer.safetensors"), state.pop("groups"))
             except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -163,6 +168,10 @@ class Run:
     def heartbeat(self) -> dict[str, Any]:
         """What `beat` said last; empty where that cannot be read."""
         return self.noted("heartbeat")
+
+    def unfinished(self) -> bool:
+        """Whether this is a run that has not come to its end."""
+        return (self.folder / "config.json").exists() and not (self.folder / "model.safetensors").exists()
 
     def alive(self) -> bool:
         """Whether a process of this machine is at work on the run or waits for its turn: its heartbeat is fresh and it exists."""
@@ -205,6 +214,14 @@ class SilentRun(Run):
         """Nothing; as are all below."""
 
     truncate_metrics = record = beat = log = save
+
+
+def _sum(file: Path) -> int:
+    found = 0
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 22):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def _flatten(optimizer: dict[str, Any]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:

@@ -425,7 +425,7 @@ class Runs:
             scores = " ".join(f"{TITLES[v]} {score['mean_iou']:.3f}" for v, score in one.scores.items())
             left = f"{one.left / 60:.0f} min" if one.left is not None and one.state == "running" else ""
             step = f"{one.step} of {one.steps}" if one.steps else str(one.step)
-            table.add_row(one.folder.name, one.state, step, left, scores, escape(one.message))
+            table.add_row(escape(one.folder.name), one.state, step, left, scores, escape(one.message))
         wide.print(table)
 
 

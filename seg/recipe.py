@@ -20,7 +20,7 @@ from seg.predict import Device
 BEHAVIOR = 2
 """Goes up when the same settings on the same pairs no longer train the same network."""
 
-FACTS = ("command", "decoder_version", "start", "lineage", "behavior")
+FACTS = ("command", "decoder_version", "start", "lineage", "behavior", "created")
 """What a run's config.json holds beside the settings: how it was started, the decoder of its labels, the encoder's `Start`, the
 `Lineage` of what it went on from, and the `BEHAVIOR` of the code that began it."""
 

@@ -4,9 +4,11 @@ Reads what `checkpoint` writes, whoever started the run; knows nothing of networ
 """
 
 import os
+import re
 import shutil
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,11 +42,11 @@ class Seen:
 
 
 def find(folder: Path) -> tuple[Path, ...]:
-    """The runs in a folder, the one worked on last first. None where there is no such folder."""
+    """The runs in a folder, the newest first. None where there is no such folder."""
     if not folder.is_dir():
         return ()
     found = [path.parent for path in folder.glob("*/config.json")]
-    return tuple(sorted(found, key=lambda path: (-_touched(path), path.name)))
+    return tuple(sorted(found, key=lambda path: (-_created(path), path.name)))
 
 
 def see(folder: Path) -> Seen:
@@ -87,8 +89,12 @@ def stop(folder: Path) -> None:
 
 def check_name(name: str) -> None:
     """Raises `RunError` for a name that no run can have."""
-    if not name or name != Path(name).name or name.startswith("."):
-        raise RunError(f'"{name}" is no name for a run: it must not be empty, begin with a dot or hold a slash.')
+    if not re.fullmatch(r"[^\W_]([\w .+-]{0,78}[\w+-])?", name):
+        shown = name if len(name) < 40 else f"{name[:40]}…"
+        raise RunError(
+            f'"{shown}" is no name for a run: it takes up to 80 letters, digits, spaces and . _ + -, and begins with a letter or '
+            "a digit."
+        )
 
 
 def rename(folder: Path, name: str) -> Path:
@@ -116,8 +122,10 @@ def _idle(folder: Path, what: str) -> None:
         raise RunError(f"{folder} is being published, so it cannot be {what} yet.")
 
 
-def _touched(folder: Path) -> float:
-    return Run(folder).heartbeat().get("time") or (folder / "config.json").stat().st_mtime
+def _created(folder: Path) -> float:
+    with suppress(RunError):
+        return Run(folder).config().get("created") or (folder / "config.json").stat().st_mtime
+    return 0.0
 
 
 def _pace(trained: list[dict[str, Any]]) -> float:

@@ -8,6 +8,7 @@ averaged down and the label takes the majority, so no label pixel is ever a blen
 import io
 import multiprocessing
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from copy import copy
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from PIL import Image, ImageDraw, ImageFilter
 
 from seg.labels import IGNORE, NAMES, PALETTE, TRAIN_ID, colorize
@@ -1626,17 +1628,23 @@ def write_pairs(to: Path, train: int, val: int, seed: int, progress: Callable[[i
 
     `to`/train/1.jpg, … and `to`/val/1.jpg, …: 512x256 JPEGs, the photo on the left, the label's colours on the right.
     `to`/exact/train/1.png, …: 1024x512 indexed PNGs of train ids. No scene of val is in any train split.
-    Raises FileExistsError if `to` holds pairs already.
+    They are written beside it, in `rendering(to, pid)`, and moved when whole. Raises FileExistsError if `to` holds anything.
     """
+    full = f"{to} is not empty; write to a new or empty folder."
+    if to.exists() and any(to.iterdir()):
+        raise FileExistsError(full)
+    to = to.absolute()
+    for left in to.parent.glob(f".{to.name}.rendering-*"):  # by a process that was killed
+        if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    holding = rendering(to, os.getpid())
     for split in ("train", "val"):
-        if any((to / split).glob("*.jpg")):
-            raise FileExistsError(f"{to} holds image pairs already; write to an empty folder, or delete them first.")
-        for folder in (to / split, to / "exact" / split):
+        for folder in (holding / split, holding / "exact" / split):
             folder.mkdir(parents=True, exist_ok=True)
     jobs = [("train", i + 1) for i in range(train)] + [("val", i + 1) for i in range(val)]
     # spawned, since forking a process in which torch has started threads can hang
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_write_pair, to, seed, split, index) for split, index in jobs]
+        futures = [pool.submit(_write_pair, holding, seed, split, index) for split, index in jobs]
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -1644,4 +1652,21 @@ def write_pairs(to: Path, train: int, val: int, seed: int, progress: Callable[[i
                     progress(done, len(jobs))
         except BaseException:
             pool.shutdown(cancel_futures=True)
+            shutil.rmtree(holding, ignore_errors=True)
             raise
+    try:
+        holding.rename(to)  # onto an empty folder too
+    except OSError:
+        shutil.rmtree(holding, ignore_errors=True)
+        raise FileExistsError(full) from None
+
+
+def under_way(folder: Path) -> tuple[Path, ...]:
+    """Where processes are writing scenes now that will be data sets in `folder`."""
+    found = (path for path in folder.glob(".*.rendering-*") if psutil.pid_exists(int(path.name.rpartition("-")[2])))
+    return tuple(sorted(found))
+
+
+def rendering(to: Path, pid: int) -> Path:
+    """Where the process `pid` writes what will be `to`."""
+    return to.with_name(f".{to.name}.rendering-{pid}")

@@ -69,7 +69,7 @@ def create(config: TrainConfig, command: str) -> Run:
     for folder, _ in config.sets:
         dataset.find(folder, "train")
     facts = {"command": command, "decoder_version": labels.DECODER_VERSION, "start": dataclasses.asdict(start)}
-    facts |= {"lineage": lineage and dataclasses.asdict(lineage), "behavior": recipe.BEHAVIOR}
+    facts |= {"lineage": lineage and dataclasses.asdict(lineage), "behavior": recipe.BEHAVIOR, "created": time.time()}
     run = Run(config.out)
     run.create(config.to_json() | facts)
     return run
@@ -130,13 +130,12 @@ def _work(config: TrainConfig, team: Team) -> None:
 
     told: set[str] = set()
 
-    def waiting(who: str) -> None:
-        if team.size > 1:
-            raise TrainError(f"{who} trains on this device. Several processes do not wait in line: start them when it has ended.")
-        words = f"waiting for {who}, which trains on this device or waits for it"
-        if who not in told:
+    def waiting(words: str) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        if words not in told:
             print(words, flush=True)
-        told.add(who)
+        told.add(words)
         beat("queued", words)
 
     def bereaved() -> None:
@@ -148,10 +147,15 @@ def _work(config: TrainConfig, team: Team) -> None:
                 left.log(f"failed: {words}")
 
     def in_line() -> contextlib.AbstractContextManager[None]:
-        while config.parent and Run(Path(config.parent)).alive():  # the stage before, begun in the same moment perhaps
-            waiting(config.parent)
+        parent = Run(Path(config.parent))
+        # the stage before, begun in the same moment perhaps; once begun, this one has all that it needs of it
+        while config.parent and run.state() is None and parent.unfinished():
+            after = (
+                "from whose end it goes on" if parent.alive() else "which ended too early: once that has gone on, this follows"
+            )
+            waiting(f"waiting for {config.parent}, {after}")
             time.sleep(POLL)
-        return turn(device.type, str(run.folder), waiting)
+        return turn(device.type, str(run.folder), lambda who: waiting(f"waiting for {who}, which trains here or waits for it"))
 
     with _signals(at_once=team.size == 1) as stop, contextlib.ExitStack() as until_the_end:
         try:

@@ -108,11 +108,17 @@ def test_what_several_processes_cannot_do_is_said_by_one_of_them(pairs, registry
     said, _ = process.communicate(timeout=60)
     assert process.returncode != 0 and not (tmp_path / "odd").exists()
     assert said.replace("\n", " ").count("A batch of 3 pairs cannot be divided among 2 processes.") == 1
+
+
+def test_several_processes_wait_in_line_and_can_be_stopped_there(pairs, registry, tmp_path):
+    run = Run(tmp_path / "second")
     with turn("cpu", "another", lambda who: None):
-        process = start(registry, *LAUNCH, *options(pairs, tmp_path / "second"))
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert Run(tmp_path / "second").heartbeat()["message"].startswith("another trains on this device. Several processes")
+        process = start(registry, *LAUNCH, *options(pairs, run.folder))
+        until(process, lambda: "waiting for another" in run.heartbeat().get("message", ""))
+        assert run.heartbeat()["status"] == "queued" and run.alive()
+        os.kill(run.heartbeat()["pid"], signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert run.heartbeat()["status"] == "stopped"
 
 
 def test_a_team_of_one_asks_nobody():

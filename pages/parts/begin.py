@@ -1,13 +1,12 @@
 """A new training on the page: the form, what it will cost, whether it is trained already, and the start."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import streamlit as st
 from pages.parts import form
 from pages.parts.frame import plain
 from pages.parts.wishes import REFUSALS, RUNS, allowed, free, lasting, refused
-from seg import dataset, launch, recipe, runs, weights
+from seg import dataset, launch, recipe, runs, scenes, weights
 from seg.recipe import TrainConfig, TrainError
 
 
@@ -30,27 +29,35 @@ def new_training() -> None:
     st.pills("Begin from", list(form.PRESETS), key="preset", on_change=take_preset)
     st.session_state.setdefault("new_name", free("fcn", [one.name for one in runs.find(runs.FOLDER)]))
     left, right = st.columns(2, vertical_alignment="bottom")
-    name = left.text_input("Name of the run", key="new_name", help=f"It becomes the folder {runs.FOLDER}/NAME.")
-    staged = right.toggle(
+    left.text_input("Name of the run", key="new_name", help=f"It becomes the folder {runs.FOLDER}/NAME.")
+    right.toggle(
         "Staged: FCN-32s first, then FCN-16s from it, then FCN-8s from that", key="staged",
         help="Three runs in line, as Long, Shelhamer and Darrell trained theirs; else all variants share one network.",
     )  # fmt: skip
+    form.draw()
     try:
-        config = form.read(runs.FOLDER / named(name))
-        configs = list(stages(config)) if staged else [config]
+        configs = wanted()
         already = trained(json.dumps(configs[0].to_json()), _stamp())
     except REFUSALS as error:
         st.error(plain(form.in_words(str(error))), icon=":material/error:")
         return
-    for one in already:
+    made = [one for one in already if one.kind == "weights"]
+    for one in made or already:
         offer(one)
-    cost(configs)
+    enough = cost(configs)
+    again = " --again" if already else ""
     with st.expander("The same on the command line", icon=":material/terminal:"):
-        st.code("\n".join(map(launch.command, configs)), language="bash", wrap_lines=True)
+        st.code("\n".join(launch.command(one) + again for one in configs), language="bash", wrap_lines=True)
     words = "Train it once more" if already else "Start training"
-    st.button(words, type="primary", icon=":material/play_arrow:", disabled=not allowed(), on_click=begin, args=(configs,))
+    st.button(words, type="primary", icon=":material/play_arrow:", disabled=not (allowed() and enough), on_click=begin)
     refused()
     more_data()
+
+
+def wanted() -> list[TrainConfig]:
+    """The trainings that the form asks for. Raises one of `REFUSALS`."""
+    config = form.read(runs.FOLDER / named(st.session_state["new_name"]))
+    return list(stages(config)) if st.session_state["staged"] else [config]
 
 
 def named(name: str) -> str:
@@ -73,9 +80,13 @@ def stages(config: TrainConfig) -> Iterator[TrainConfig]:
         parent = str(out)
 
 
-def begin(configs: list[TrainConfig]) -> None:
-    """Starts the trainings, one after the other in line, and shows the first."""
+def begin() -> None:
+    """Starts the trainings, one after the other in line, and shows the first.
+
+    The form is read again: a number may have been typed since the button was drawn.
+    """
     try:
+        configs = wanted()
         for config in configs:
             launch.start(config)
     except REFUSALS as error:
@@ -116,12 +127,19 @@ def offer(one: recipe.Trained) -> None:
     st.button("Show it", key=f"show_{name}", on_click=st.session_state.update, args=({"view": RUNS, "run": name},))
 
 
-def cost(configs: list[TrainConfig]) -> None:
-    """How many steps it will be, and on a wish how long they take and what memory, measured."""
+def cost(configs: list[TrainConfig]) -> bool:
+    """How many steps it will be, and on a wish how long they take and what memory, measured. Whether there are enough pairs."""
     config = configs[0]
     pairs = [len(dataset.find(folder, "train")) for folder, _ in config.sets]
     kept = pairs[0] - config.holdout
     extra = sum(round(share * kept) for _, share in config.sets[1:])
+    if kept < config.batch_size:
+        st.warning(
+            f"{plain(str(config.data))} has {pairs[0]:,} pairs to train on. With {config.holdout:,} held out, less than a batch "
+            f"of {config.batch_size:,} is left: choose a smaller “{form.label('holdout')}” or “{form.label('batch_size')}”.",
+            icon=":material/warning:",
+        )
+        return False
     steps = max(0, kept + extra) // config.batch_size * config.epochs * len(configs)
     left, right = st.columns([3, 1], vertical_alignment="center")
     key = json.dumps([one.to_json() for one in configs])
@@ -139,9 +157,10 @@ def cost(configs: list[TrainConfig]) -> None:
                 found = [measure(one) for one in configs[:1]]
         except TrainError as error:
             st.error(plain(form.in_words(str(error))), icon=":material/error:")
-            return
+            return True
         st.session_state["cost"] = {key: found * len(configs)}
         st.rerun()
+    return True
 
 
 def measure(config: TrainConfig) -> Mapping[str, Any]:
@@ -179,29 +198,34 @@ def get_data() -> None:
         count = st.slider("Rendered street scenes to train on", 50, 1000, 300, 50)
         name = free("scenes", [one.name for one in dataset.sets(dataset.FOLDER)])
         if st.button(f"Render them as {dataset.FOLDER / name}", disabled=not allowed(), icon=":material/landscape:"):
-            # rendered beside its place and moved when whole
-            holding = dataset.FOLDER / f".{name}.{os.getpid()}"
-            dataset.FOLDER.mkdir(parents=True, exist_ok=True)
-            words = ("data", "render", "--to", str(holding), "--train", str(count), "--val", str(max(10, count // 6)))
-            if run_now(words, holding, count + max(10, count // 6), "Rendering"):
-                holding.rename(dataset.FOLDER / name)
+            target, val = dataset.FOLDER / name, max(10, count // 6)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            words = ("data", "render", "--to", str(target), "--train", str(count), "--val", str(val))
+            if run_now(words, lambda pid: scenes.rendering(target, pid), count + val, "Rendering"):
                 st.rerun()
+        for other in scenes.under_way(dataset.FOLDER):  # begun in another window, or before the page was loaded anew
+            done = sum(1 for _ in other.glob("*/*.jpg"))
+            st.caption(f"{plain(other.name.split('.rendering')[0].lstrip('.'))} is being rendered: {done:,} pairs so far.")
     with right:
         st.markdown("The [Cityscapes Image Pairs](https://www.kaggle.com/datasets/dansbecker/cityscapes-image-pairs), 115 MB")
         target = dataset.FOLDER / "cityscapes-image-pairs"
         if st.button("Fetch them from Kaggle", disabled=not allowed() or target.exists(), icon=":material/download:"):
-            if run_now(("data", "fetch", "--to", str(target)), target, 3475, "Fetching"):
+            if run_now(("data", "fetch", "--to", str(target)), lambda _: target, 3475, "Fetching"):
                 st.rerun()
 
 
-def run_now(words: tuple[str, ...], folder: Path, count: int, what: str) -> bool:
-    """Runs a command as a process of its own and shows how many pairs there are; whether it succeeded."""
+def run_now(words: tuple[str, ...], place: Callable[[int], Path], count: int, what: str) -> bool:
+    """Runs a command as a process of its own and shows how many pairs lie in `place` of its number; whether it succeeded."""
     bar = st.progress(0.0, f"{what} …")
     process = subprocess.Popen(
-        [sys.executable, "-m", "seg", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "seg", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     while process.poll() is None:
-        done = sum(1 for _ in folder.glob("*/*.jpg"))
+        done = sum(1 for _ in place(process.pid).glob("*/*.jpg"))
         bar.progress(min(1.0, done / count), f"{what}: {done} of {count} pairs")
         time.sleep(0.3)
     bar.empty()

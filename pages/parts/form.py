@@ -71,8 +71,21 @@ def label(name: str) -> str:
 
 
 def in_words(sentence: str) -> str:
-    """A refusal that names options -> the same, naming the fields of the form."""
-    return re.sub(r"--([a-z][a-z-]*)", lambda found: f"“{label(found[1].replace('-', '_'))}”", sentence)
+    """A refusal that names options -> the same, naming the fields of the form; commands stay as they are."""
+    sentence = re.sub(r"\b(it by|with) --resume \S*[^\s.,]", lambda found: "it" if found[1] == "it by" else "with it", sentence)
+
+    def named(found: re.Match) -> str:
+        name = found[1].replace("-", "_")
+        return f"“{label(name)}”" if name in _FIELDS else found[0]
+
+    return re.sub(r"--([a-z][a-z-]*)", named, sentence)
+
+
+def keep() -> None:
+    """Has the form outlive that another view of the page is drawn."""
+    for name in _FIELDS:
+        if _key(name) in st.session_state:
+            st.session_state[_key(name)] = st.session_state[_key(name)]
 
 
 def fill(values: Mapping[str, Any]) -> None:
@@ -81,26 +94,30 @@ def fill(values: Mapping[str, Any]) -> None:
         st.session_state[_key(name)] = _shown(name, values.get(name, field.default))
 
 
-def read(out: Path) -> TrainConfig:
-    """Draws the form and reads it. Raises `TrainError` for settings that do not go together."""
+def draw() -> None:
+    """Draws the form."""
     if _key("epochs") not in st.session_state:
         fill(PRESETS[FIRST_PRESET])
     meaning = words()
     kind = ARCHITECTURES[st.session_state[_key("arch")]]
     fine = [v for v in st.session_state[_key("variants")] if v in kind.variants]
     st.session_state[_key("variants")] = fine or list(kind.variants)
-    values: dict[str, Any] = {}
     shown = [name for name in FIRST if name != "variants" or len(kind.variants) > 1]
     for start in range(0, len(shown), 4):
         for place, name in zip(st.columns(4), shown[start : start + 4], strict=False):
             with place:
-                values[name] = _field(name, meaning[name], kind.variants)
+                _field(name, meaning[name], kind.variants)
     with st.expander("All other settings", icon=":material/tune:"):
         rest = [name for name in _FIELDS if name not in FIRST]
         for start in range(0, len(rest), 4):
             for place, name in zip(st.columns(4), rest[start : start + 4], strict=False):
                 with place:
-                    values[name] = _field(name, meaning[name], kind.variants)
+                    _field(name, meaning[name], kind.variants)
+
+
+def read(out: Path) -> TrainConfig:
+    """The form's settings as they stand now. Raises `TrainError` for those that do not go together."""
+    values = {name: _meant(name, st.session_state[_key(name)]) for name in _FIELDS}
     if values["parent"]:
         values["encoder_weights"] = _FIELDS["encoder_weights"].default
     _stay_inside(values)
@@ -138,7 +155,7 @@ def _stay_inside(values: Mapping[str, Any]) -> None:
             raise TrainError(f"{label('mix')}: {text} is not a data set of this project with its share, as data/scenes:0.1.")
 
 
-def _field(name: str, help: str, variants: tuple[str, ...]) -> Any:
+def _field(name: str, help: str, variants: tuple[str, ...]) -> None:
     key, kind, title = _key(name), _KINDS[name], label(name)
     # a choice that is gone meanwhile, as weights that were deleted, gives way to the first one
     if name in ("data", "encoder_weights", "parent"):
@@ -147,21 +164,33 @@ def _field(name: str, help: str, variants: tuple[str, ...]) -> Any:
             st.session_state[key] = choices[name][0]
         called = {"imagenet": "ImageNet (downloaded)", "none": "nothing: untrained", "": "nothing: a new network"}
         off = name == "encoder_weights" and bool(st.session_state.get(_key("parent")))
-        found = st.selectbox(title, choices[name], key=key, help=help, format_func=lambda c: called.get(c, c), disabled=off)
-        return Path(found) if name == "data" else found
-    if name == "variants":
-        return tuple(st.pills(title, variants, selection_mode="multi", key=key, help=help, format_func=TITLES.get))
-    if name == "mix":
-        return tuple(st.text_input(title, key=key, help=help, placeholder="data/scenes:0.1").split())
-    if name == "scale":
-        return st.slider(title, 0.25, 4.0, step=0.05, key=key, help=help)
-    if typing.get_origin(kind) is typing.Literal:
-        return st.selectbox(title, typing.get_args(kind), key=key, help=help)
-    if kind is bool:
-        return st.toggle(title, key=key, help=help)
-    if kind is int:
-        return st.number_input(title, min_value=_NOT_BELOW.get(name), step=_STEPS.get(name, 1), key=key, help=help)
-    return float(st.number_input(title, min_value=0.0, format="%g", step=None, key=key, help=help))
+        st.selectbox(title, choices[name], key=key, help=help, format_func=lambda c: called.get(c, c), disabled=off)
+    elif name == "variants":
+        st.pills(title, variants, selection_mode="multi", key=key, help=help, format_func=TITLES.get)
+    elif name == "mix":
+        st.text_input(title, key=key, help=help, placeholder="data/scenes:0.1")
+    elif name == "scale":
+        st.slider(title, 0.25, 4.0, step=0.05, key=key, help=help)
+    elif typing.get_origin(kind) is typing.Literal:
+        st.selectbox(title, typing.get_args(kind), key=key, help=help)
+    elif kind is bool:
+        st.toggle(title, key=key, help=help)
+    elif kind is int:
+        st.number_input(title, min_value=_NOT_BELOW.get(name), step=_STEPS.get(name, 1), key=key, help=help)
+    else:
+        step = _FIELDS[name].default / 10 or 0.01
+        st.number_input(title, min_value=0.0, format="%g", step=step, key=key, help=help)
+
+
+def _meant(name: str, held: Any) -> Any:
+    """What its widget holds -> a setting."""
+    if name == "data":
+        return Path(held)
+    if name in ("variants", "scale"):
+        return tuple(held)
+    if held is None:
+        raise TrainError(f"{label(name)} is empty.")
+    return tuple(held.split()) if name == "mix" else float(held) if _KINDS[name] is float else held
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """One run on the page: how it stands, its curves, what it sees, and what can be done with it."""
 
 import base64
+import contextlib
 from html import escape
 from pathlib import Path
 
@@ -28,7 +29,7 @@ STYLE = """<style>
 .strip { display: grid; gap: .35rem; align-items: center; }
 .strip img { width: 100%; aspect-ratio: 2; image-rendering: pixelated; border-radius: .3rem; display: block; }
 .strip span { font-size: .8125rem; opacity: .75; }
-.strip { overflow-x: auto; } .strip > * { min-width: 7rem; }
+.strip { overflow-x: auto; }
 table.runs { border-collapse: collapse; font-size: .875rem; width: 100%; }
 .runs td, .runs th { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8883; font-weight: 400; }
 .runs thead th { opacity: .65; }
@@ -51,9 +52,14 @@ def show(folder: Path) -> None:
     )
     st.fragment(plots, run_every=5 if alive else None)(folder, [runs.FOLDER / name for name in beside or []])
     st.fragment(filmstrip, run_every=5 if alive else None)(folder)
+    st.fragment(papers, run_every=5 if alive else None)(folder)
+
+
+def papers(folder: Path) -> None:
+    """What a run was asked to do, and its log."""
     with st.expander("Settings and log", icon=":material/description:"):
-        stored = Run(folder).config()
-        st.code(stored.get("command", ""), language="bash", wrap_lines=True)
+        with contextlib.suppress(RunError):  # deleted meanwhile
+            st.code(Run(folder).config().get("command", ""), language="bash", wrap_lines=True)
         st.code(tail(folder / "log.txt", 40) or "Nothing yet.", language=None, wrap_lines=True)
 
 
@@ -83,6 +89,9 @@ def progress(folder: Path, before: tuple[runs.State, bool]) -> None:
         st.progress(min(1.0, seen.step / seen.steps))
     elif seen.state == "running":
         st.caption("Reading the pairs and the encoder …")
+    warned = [line for line in tail(folder / "log.txt", 20).splitlines() if " warning: " in line]
+    if warned:
+        st.warning(plain(warned[-1].partition(" warning: ")[2]), icon=":material/warning:")
     if seen.state == "queued":
         st.info(plain(seen.message[:1].upper() + seen.message[1:]) + ".", icon=":material/hourglass_top:")
     elif seen.state in ("failed", "dead"):
@@ -211,7 +220,7 @@ def filmstrip(folder: Path) -> None:
     for number, (photo, truth) in enumerate(photos):
         files = [photo, truth, *(epochs[chosen] / f"{number}.{variant}.png" for variant in variants)]
         cells += [picture(file) for file in files if file.is_file()]
-    columns = f"grid-template-columns: repeat({2 + len(variants)}, minmax(0, 1fr))"
+    columns = f"grid-template-columns: repeat({2 + len(variants)}, minmax(6.5rem, 1fr))"
     st.html(f'<div class="strip" style="{columns}">{"".join(cells)}</div>')
 
 

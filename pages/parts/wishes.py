@@ -22,8 +22,18 @@ RUNS, NEW = "Runs", "New training"
 
 def allowed() -> bool:
     """Whether trainings may be started from the page: ``SEG_TRAINING``, or else where nobody but this computer can reach it."""
-    said = os.environ.get("SEG_TRAINING", "").lower()
-    return said == "on" or (said != "off" and st.get_option("server.address") in ("localhost", "127.0.0.1", "::1"))
+    return _said() == "on" or (_said() != "off" and st.get_option("server.address") in ("localhost", "127.0.0.1", "::1"))
+
+
+def why_not() -> str:
+    """Why trainings may not be started."""
+    if _said() == "off":
+        return "they are switched off by `SEG_TRAINING=off`"
+    return "the server can be reached from other computers. `SEG_TRAINING=on` allows it"
+
+
+def _said() -> str:
+    return os.environ.get("SEG_TRAINING", "").lower()
 
 
 def told(act: Any, *given: Any) -> None:
