@@ -73,12 +73,12 @@ def test_the_dead_are_told_from_the_stopped_and_the_finished(folder):
 
 def test_runs_are_found_renamed_and_deleted(folder, tmp_path):
     other = Run(tmp_path / "other")
-    other.create({})
+    other.create({"created": time.time() + 5})
     (tmp_path / "no run").mkdir()
-    beat(other.folder, time=time.time() + 5, status="stopped")
+    beat(other.folder, status="stopped")
     assert runs.find(tmp_path) == (other.folder, folder)
     assert runs.find(tmp_path / "nowhere") == ()
-    for wrong in ("", "..", ".hidden", "a/b", "other"):
+    for wrong in ("", "..", ".hidden", "a/b", "other", "**bold**", "-x", "ends ", "x" * 81):
         with pytest.raises(RunError):
             runs.rename(folder, wrong)
     Run(folder).note("publishing", {"status": "running"}, os.getppid())

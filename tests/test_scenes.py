@@ -1,6 +1,7 @@
 """The rendered streets: the same every time, every class in them, nothing flat; and the data set written from them."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ def streets() -> list[scenes.Scene]:
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> tuple[Path, list[tuple[int, int]]]:
     to, calls = tmp_path_factory.mktemp("pairs"), []
+    (to.parent / f".{to.name}.rendering-{2**22 + 1}").mkdir()  # of a process that is gone: above any pid_max that is usual
     scenes.write_pairs(to, train=2, val=1, seed=7, progress=lambda done, total: calls.append((done, total)))
     return to, calls
 
@@ -132,6 +134,14 @@ def test_train_and_val_and_seeds_share_no_scene():
 def test_pairs_are_never_overwritten(pairs):
     to, _ = pairs
     before = (to / "train/1.jpg").read_bytes()
-    with pytest.raises(FileExistsError, match="image pairs already"):
+    with pytest.raises(FileExistsError, match="is not empty"):
         scenes.write_pairs(to, train=1, val=0, seed=0)
     assert (to / "train/1.jpg").read_bytes() == before
+
+
+def test_what_is_being_rendered_lies_beside_and_is_seen_until_it_is_whole(pairs, tmp_path):
+    to, _ = pairs
+    assert list(to.parent.glob(f".{to.name}*")) == []
+    scenes.rendering(tmp_path / "new", os.getpid()).mkdir()
+    scenes.rendering(tmp_path / "old", 2**22 + 1).mkdir()
+    assert scenes.under_way(tmp_path) == (scenes.rendering(tmp_path / "new", os.getpid()),)

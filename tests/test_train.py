@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -138,8 +139,10 @@ def test_unreadable_checkpoints_and_changed_pairs_are_not_trained_over(pairs, tm
     changed.write_bytes(pair)
     files = sorted(config.out.glob("checkpoints/*/model.safetensors"))
     kept = files[0].read_bytes()
-    for file in files:
-        file.write_bytes(b"damaged")
+    files[0].write_bytes(b"damaged")
+    whole = bytearray(files[1].read_bytes())
+    whole[len(whole) // 2] ^= 1  # a single bit, in the middle of the numbers
+    files[1].write_bytes(whole)
     with pytest.raises(RunError, match="None of the checkpoints"):
         train.resume(config.out)
     files[0].write_bytes(kept)
@@ -323,6 +326,24 @@ def test_a_run_that_goes_on_from_weights_does_so_after_a_kill_before_its_first_c
             train.train(config)
     train.resume(run)
     assert (run / "log.txt").read_text().count(f"{coarse}: 329 tensors copied, 0 new, 0 dropped") == 2
+
+
+def test_a_stage_waits_for_one_that_was_stopped(pairs, tmp_path):
+    parent = Run(tmp_path / "parent")
+    train.create(small(pairs, parent.folder, variants=("32s",)), "")
+    parent.beat(0, "running", pid=os.getppid())  # somebody who is alive
+    run = train.create(
+        small(pairs, tmp_path / "next", variants=("16s",), parent=str(parent.folder), encoder_weights="imagenet"), ""
+    )
+    parent.beat(0, "stopped")
+    process = start([sys.executable, "-m", "seg", "train", "--resume", str(run.folder)])
+    while "ended too early" not in beat(run.folder).get("message", ""):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    assert beat(run.folder)["status"] == "queued"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert beat(run.folder)["status"] == "stopped"
 
 
 def test_frozen_norm_keeps_its_statistics_and_the_average_lags_behind(pairs, tmp_path):

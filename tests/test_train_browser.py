@@ -152,3 +152,6 @@ def test_on_a_phone_nothing_sticks_out(arrive, place):
         page = arrive(f"train?view={view}", 390, 844)
         page.wait_for_timeout(3000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        pictures = [picture.bounding_box() for picture in page.locator(".strip img").all()]
+        for one, next_ in zip(pictures, pictures[1:], strict=False):
+            assert one["x"] + one["width"] <= next_["x"] or one["y"] + one["height"] <= next_["y"]

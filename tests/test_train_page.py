@@ -125,6 +125,26 @@ def test_starting_makes_the_run_and_shows_it(place):
     assert config["command"].startswith("python -m seg train --data") and config["holdout"] == 4
 
 
+def test_a_number_typed_just_before_the_start_counts(place):
+    at = page(view="New training")
+    field(at, "holdout").set_value(4)
+    field(at, "encoder_weights").select("none")
+    at.run()
+    field(at, "epochs").set_value(3)  # the browser hands it over together with the click
+    at.text_input(key="new_name").set_value("mine")
+    button(at, "Start training").click().run()
+    assert not at.exception and Run(place / "runs" / "mine").config()["epochs"] == 3
+    at.segmented_control(key="view").set_value("New training").run()
+    assert field(at, "epochs").value == 3 and at.text_input(key="new_name").value == "fcn"
+
+
+def test_options_become_fields_and_commands_stay():
+    said = "Lower --encoder-lr; go on with --resume runs/a b-1. Or: python -m seg train --resume runs/x."
+    wanted = "Lower “Learning rate of the encoder”; go on with it"
+    assert form.in_words(said.replace("a b-1", "b-1")) == f"{wanted}. Or: python -m seg train --resume runs/x."
+    assert form.in_words("Go on with it by --resume runs/x, or delete it.") == "Go on with it, or delete it."
+
+
 def test_what_cannot_be_is_said_in_the_forms_words(place, pairs):
     (place / "runs" / "taken").mkdir(parents=True)
     for settings, name, sentence in (
@@ -139,8 +159,9 @@ def test_what_cannot_be_is_said_in_the_forms_words(place, pairs):
         for key, value in {"holdout": 4, **settings}.items():
             field(at, key).set_value(value)
         at.run()
-        if at.button and any(one.label == "Start training" for one in at.button):
-            button(at, "Start training").click().run()
+        for one in at.button:
+            if one.label == "Start training" and not one.disabled:
+                one.click().run()
         assert not at.exception
         assert sentence in text(at).replace("\\", ""), text(at)
         assert "--" not in "".join(one.value for one in at.error)
@@ -166,6 +187,7 @@ def test_training_can_be_switched_off(place, pairs, monkeypatch, said, address, 
     at = page(run="one")
     assert any(one.label == "Go on" for one in at.button) is may
     assert ("SEG_TRAINING" in text(at)) is not may
+    assert ("switched off by" in text(at)) is (said == "off")
 
 
 def test_a_finished_run_is_shown_published_and_recognised(place, pairs):
@@ -192,7 +214,11 @@ def test_a_finished_run_is_shown_published_and_recognised(place, pairs):
     for name, value in form_of.items():
         field(at, name).set_value(value)
     at.run()
-    assert "This recipe is trained already" in text(at) and button(at, "Train it once more")
+    assert (
+        "This recipe is trained already" in text(at)
+        and at.code[-1].value.endswith(" --again")
+        and button(at, "Train it once more")
+    )
     button(at, "Show it").click().run()
     assert at.session_state["run"] == "one"
 
