@@ -183,6 +183,7 @@ def test_training_can_be_switched_off(place, pairs, monkeypatch, said, address, 
     monkeypatch.setattr("streamlit.get_option", lambda name: address)
     Run(place / "runs" / "one").create(TrainConfig(data=pairs, out=place / "runs" / "one").to_json())
     at = page(view="New training")
+    field(at, "holdout").set_value(4).run()
     assert button(at, "Start training").disabled is not may
     at = page(run="one")
     assert any(one.label == "Go on" for one in at.button) is may
