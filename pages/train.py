@@ -26,10 +26,12 @@ def main() -> None:
         new_training()
     elif found:
         names = [folder.name for folder in found]
+        asked = st.query_params.get("run")
         if st.session_state.get("run") not in names:
-            st.session_state["run"] = names[0]
-        name = st.pills("Run", names, key="run", bind="query-params", required=True, format_func=plain,
-                        label_visibility="collapsed")  # fmt: skip
+            st.session_state["run"] = asked if asked in names else names[0]
+        name = st.pills("Run", names, key="run", required=True, format_func=plain, label_visibility="collapsed")
+        # not bound: that would leave out a run that was chosen by starting it
+        st.query_params["run"] = name
         show(runs.FOLDER / name)
         everything()
     else:
