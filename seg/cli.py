@@ -365,7 +365,9 @@ class Comparison:
         if elsewhere:
             console.print(f"scored on other pairs than these, so that no ceiling stands beside: {', '.join(elsewhere)}")
         if self.out:
-            words = f"Each row was scored on the pairs that its card names; the ceilings are the mean IoU of {about}."
+            words = (
+                f"Each row was scored at its own height, on the pairs that its card names; ceilings are the mean IoU of {about}."
+            )
             comparison.write(rows, limits, words, self.out)
             console.print(f"drawn to {self.out}", soft_wrap=True)
         if self.json:

@@ -23,6 +23,8 @@ STRIDES = (8, 16, 32)
 HEIGHTS = (256, 320, 384, 512)
 """Input heights at which ceilings are computed, beside those that the cards name; inputs are twice as wide."""
 REPEATS = 6
+TICKS = [digit * 10**power for power in range(5) for digit in (1, 2, 5)]
+"""Milliseconds that the axis of times names."""
 COLORS = {
     "fcn-resnet50": ("#5eead4", "#14b8a6", "#115e59"),
     "fcn-vgg16": ("#fdba74", "#f97316", "#9a3412"),
@@ -179,9 +181,9 @@ def write(made: Sequence[Row], limits: dict[tuple[int, int], float], about: str,
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Street FCN: the comparison</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1280px; padding: 16px; color: #1e293b }}
-.scroll {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: 13px; white-space: nowrap }}
-td, th {{ padding: 4px 10px; border-bottom: 1px solid #e2e8f0; text-align: right }} th {{ font-weight: 600 }}
+body {{ font: 14px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1600px; padding: 16px; color: #1e293b }}
+.scroll {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: 12px; white-space: nowrap }}
+td, th {{ padding: 4px 8px; border-bottom: 1px solid #e2e8f0; text-align: right }} th {{ font-weight: 600 }}
 td:nth-child(-n+3), th:nth-child(-n+3) {{ text-align: left }}
 </style><h1>Street FCN: the comparison</h1><p>{about}</p><div class="scroll"><table>{table}</table></div>{plots}</html>"""
 
@@ -207,7 +209,7 @@ def _accuracy_and_time(made: Sequence[Row], limits: dict[tuple[int, int], float]
         for stride in STRIDES:
             if (limit := limits.get((row.common_height, stride))) is not None:
                 figure.add_hline(limit, line_dash="dot", line_color="#94a3b8", annotation_text=f"ceiling of stride {stride}")
-        figure.update_xaxes(title=f"ms per photo, {row.common_height} high", type="log", dtick="D2")
+        figure.update_xaxes(title=f"ms per photo, {row.common_height} high", type="log", tickvals=TICKS)
     figure.update_yaxes(title="mean IoU", range=[0, 1])
     return _laid_out(figure, "Mean IoU against time per photo", 520 + 22 * len(made))
 
@@ -226,7 +228,7 @@ def _by_size(name: str, own: Sequence[Row]) -> go.Figure:
     figure = go.Figure()
     for row in own:
         sizes = row.report["by_size"]
-        words = [evaluate.size_words(size) for size in sizes]
+        words = [evaluate.size_words(size).removeprefix("parts of ") for size in sizes]
         figure.add_scatter(x=words, y=[size["iou"] for size in sizes], name=row.network, line_color=_color(row))
     figure.update_yaxes(range=[0, 1])
     return _laid_out(figure, f"IoU by size of the truth's connected parts: {name}", 460)
@@ -237,5 +239,5 @@ def _color(row: Row) -> str:
 
 
 def _laid_out(figure: go.Figure, title: str, height: int) -> go.Figure:
-    legend = {"orientation": "h", "y": -0.18, "yanchor": "top"}
+    legend = {"orientation": "h", "y": -0.25, "yanchor": "top"}
     return figure.update_layout(title=title, height=height, template="plotly_white", legend=legend, margin={"l": 48, "r": 8})
