@@ -74,7 +74,7 @@ def runs_killed_at_random(folder: Path, kills: int = 10) -> None:
     """One run killed again and again at random moments, against one left alone."""
     scenes.write_pairs(folder / "pairs", 14, 3, seed=1)
     options = f"--data {folder / 'pairs'} --encoder-weights none --epochs 30 --batch-size 2 --height 32 --holdout 4 --warmup 3"
-    options += " --checkpoint-every 3 --device cpu"
+    options += " --checkpoint-every 3 --device cpu --again"  # the second run is the recipe of the first
     begin = [sys.executable, "-m", "seg", "train", *options.split(), "--out"]
     quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL}
     subprocess.run([*begin, str(folder / "whole")], check=True, **quiet)
