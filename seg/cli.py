@@ -361,7 +361,9 @@ class Comparison:
         for row in rows:
             table.add_row(*comparison.cells(row))
         wide.print(table)
-        elsewhere = sorted({card.name for card in (*published, *controls) if card.metrics.get("digest") != split.digest})
+        elsewhere = sorted(
+            {card.name for card in (*published, *controls) if card.metrics.get("digest", split.digest) != split.digest}
+        )
         if elsewhere:
             console.print(f"scored on other pairs than these, so that no ceiling stands beside: {', '.join(elsewhere)}")
         if self.out:

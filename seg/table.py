@@ -107,7 +107,7 @@ def rows(
             common_height=common,
             common_seconds=seconds[kind(card, variant, best, common)],
             ceiling=limits.get((card.working_height, STRIDE_OF.get(variant, 0)))
-            if card.metrics["digest"] == digest and not best
+            if card.metrics.get("digest") == digest and not best
             else None,
         )
         for card, control, variant, best, report in scored
