@@ -1,33 +1,20 @@
 """Compare, the page that opens first: photos in, the masks of FCN-32s, FCN-16s and FCN-8s side by side."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
 from pages.parts import cached, charts, downloads
 from pages.parts.frame import choose_weights, frame, plain
+from pages.parts.photos import choose_photo, render_thumbnails, short, unquoted
 from pages.parts.viewer import Pane, deflate, pack, viewer
 from seg import masks, preprocess, truth, weights
 from seg.labels import CLASSES, TRAIN_ID
 from seg.networks import STRIDE_OF, TITLES
 from seg.photo import PhotoError
 from seg.predict import DeviceError
-
-# Seed -> name of the rendered streets that can be looked at without a photo of one's own.
-SAMPLES = {
-    6: "Truck and bus",
-    11: "Zebra crossing",
-    34: "By the park",
-    3: "In the fog",
-    7: "Wet road",
-    10: "At dusk",
-}
-OWN = "own"
-"""What a link says of a visitor's own photo, which it cannot hold."""
 
 DETAIL = {"Fast": 0.75, "Default": 1.0, "Fine": 1.5, "Best": 1.0}  # times the card's working height
 
@@ -71,30 +58,8 @@ def main() -> None:
     frame("Compare", "Give it a street photo and see, pixel by pixel, what FCN-32s, FCN-16s and FCN-8s take each part of it for.")
     cards = choose_weights()
     factor, best = detail(cards[0])
-    give, pick = st.columns([2, 3], gap="medium")
-    with give:
-        uploads = st.file_uploader(
-            "Your street photos",
-            accept_multiple_files=True,
-            key="uploads",
-            help="JPEG, PNG, WebP, BMP, TIFF or GIF of up to 64 megapixels; a pair file of the Cityscapes Image Pairs is taken "
-            "apart. Photos stay on this computer.",
-        )
-    with pick:
-        seed = choose_sample()
     try:
-        chosen = choose_upload(read(uploads))
-        if chosen is None:
-            with st.spinner("Rendering the sample …"):
-                chosen = cached.sample(seed, SAMPLES[seed])
-            if st.query_params.get("photo") == OWN:
-                st.info(
-                    "This link was made over a photo that stayed on its owner’s computer. Here is a rendered street instead; "
-                    "upload the photo to see it.",
-                    icon=":material/link:",
-                )
-        else:
-            st.query_params["photo"] = OWN
+        chosen = choose_photo("compare")
         show(chosen, cards, factor, best)
     except (weights.WeightsError, DeviceError, PhotoError) as error:
         st.error(plain(str(error)))
@@ -102,7 +67,7 @@ def main() -> None:
         st.error("There is not enough memory for this photo at this detail. Choose a lower detail or a smaller photo.")
     with st.expander("What am I looking at?", icon=":material/help:"):
         st.markdown(EXPLANATION)
-    render_thumbnails(seed)  # last: rendering six streets takes seconds
+    render_thumbnails()
 
 
 def detail(card: weights.Card) -> tuple[float, bool]:
@@ -125,88 +90,13 @@ def detail(card: weights.Card) -> tuple[float, bool]:
     return DETAIL[name], name == "Best"
 
 
-def choose_sample() -> int:
-    """The seed of the sample that the visitor picked last, or that the link names; else the first."""
-
-    def pick(seed: int) -> None:
-        st.session_state.photo = None
-        st.query_params["photo"] = str(seed)
-
-    linked = st.query_params.get("photo", "")
-    if linked not in ("", OWN, *map(str, SAMPLES)):
-        st.info("The link names a rendered street that there is not. Here is another.", icon=":material/link_off:")
-        del st.query_params["photo"]
-    chosen = int(linked) if linked in map(str, SAMPLES) else next(iter(SAMPLES))
-    st.html('<p class="label">Or a rendered street</p>')
-    with st.container(horizontal=True, gap="small", key="samples"):
-        for seed, name in SAMPLES.items():
-            st.button(name, key=f"sample-{seed}", on_click=pick, args=(seed,), width="stretch")
-            if seed in cached.thumbnails():
-                picture_button(f"sample-{seed}", cached.thumbnails()[seed], seed == chosen and not st.session_state.get("photo"))
-    return chosen
-
-
-def render_thumbnails(chosen: int) -> None:
-    """Render the samples whose picture is not known yet, once for all visitors, and put it behind their buttons."""
-    for seed, name in SAMPLES.items():
-        if seed not in cached.thumbnails():
-            cached.thumbnails()[seed] = cached.sample(seed, name).thumbnail
-            picture_button(f"sample-{seed}", cached.thumbnails()[seed], seed == chosen and not st.session_state.get("photo"))
-
-
-def picture_button(key: str, thumbnail: bytes, chosen: bool) -> None:
-    """Put a JPEG behind a button, and a ring around it if it is the chosen one."""
-    ring = "outline: 3px solid var(--chosen) !important; outline-offset: 2px;" if chosen else ""
-    url = f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}"
-    picture = f"linear-gradient(#0000 45%, #000b), url({url})"
-    st.html(f"<style>.st-key-{key} button {{ background-image: {picture} !important; {ring} }}</style>")
-
-
-def read(uploads: Sequence[Any]) -> dict[str, cached.Photo]:
-    """The uploads that are photos, by upload; why the others are none is said on the page."""
-    photos = {}
-    for upload in uploads:
-        try:
-            photos[upload.file_id] = cached.photo(unquoted(upload.name), upload.getvalue())
-        except PhotoError as error:
-            st.error(f"**{plain(unquoted(upload.name))}**: {plain(str(error))}", icon=":material/broken_image:")
-    return photos
-
-
-def unquoted(name: str) -> str:
-    """A file's name as it was: browsers write quotes and line ends in it as %22, %0D and %0A (HTML standard, form submission)."""
-    return name.replace("%22", '"').replace("%0D", " ").replace("%0A", " ")
-
-
-def choose_upload(photos: Mapping[str, cached.Photo]) -> cached.Photo | None:
-    """The upload to look at: the first of those that came last, until another or a sample is picked (None)."""
-
-    def pick(key: str) -> None:
-        state.photo = key
-
-    state = st.session_state
-    new = [key for key in photos if key not in state.get("known", ())]
-    if state.get("known") and not photos and st.query_params.get("photo") == OWN:
-        del st.query_params["photo"]  # the last upload was removed
-    state.known = list(photos)
-    if new or state.get("photo") not in (None, *photos):
-        state.photo = next(iter(new or photos), None)
-    if not photos:
-        return None
-    with st.container(horizontal=True, gap="small", key="strip"):
-        for number, (key, photo) in enumerate(photos.items()):
-            st.button(plain(_short(photo.name, 24)), key=f"strip-{number}", on_click=pick, args=(key,))
-            picture_button(f"strip-{number}", photo.thumbnail, key == state.photo)
-    return photos.get(state.photo)
-
-
 def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best: bool) -> None:
     """All about one photo: the viewer with what is known already, then what is not, weights by weights."""
     answered = st.session_state.setdefault("answered", set())
     label = known_truth(photo)
     asked = {card.name: (photo.digest, cached.digest(card), factor, best) for card in cards}
     ready = [card for card in cards if asked[card.name] in answered]
-    with st.spinner(f"Looking at {plain(_short(photo.name))} …", show_time=True):
+    with st.spinner(f"Looking at {plain(short(photo.name))} …", show_time=True):
         found = [(card, cached.answer(photo, card, round(card.working_height * factor), best=best)) for card in ready]
     made = [mask for card, answer in found for mask in masks_of(card, answer, card is cards[0])]
     judged = judge(photo, made, label)
@@ -215,7 +105,7 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
     waiting = [card for card in cards if card not in ready]
     if waiting:
         card = waiting[0]
-        words = f"{plain(card.name)} looks at {plain(_short(photo.name))}"
+        words = f"{plain(card.name)} looks at {plain(short(photo.name))}"
         with below, st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True):
             cached.answer(photo, card, round(card.working_height * factor), best=best)
         answered.add(asked[card.name])
@@ -251,7 +141,7 @@ def masks_of(card: weights.Card, answer: cached.Answer, main: bool) -> list[Mask
 
 def packed(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, judged: Mapping[str, cached.Judgement]) -> bytes:
     """What the viewer is sent."""
-    panes = [Pane("photo", "Photo", "photo", "rendered" if photo.rendered else _short(photo.name))]
+    panes = [Pane("photo", "Photo", "photo", "rendered" if photo.rendered else short(photo.name))]
     for mask in made:
         answer, variant = mask.answer, mask.variant
         panes.append(
@@ -473,10 +363,6 @@ def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) 
 def _scaled(point: tuple[int, int], size: tuple[int, int], to: tuple[int, int]) -> tuple[int, ...]:
     """A pixel of a picture of `size` -> the pixel there of the same picture of size `to`."""
     return tuple(min(b - 1, value * b // a) for value, a, b in zip(point, size, to, strict=True))
-
-
-def _short(name: str, most: int = 40) -> str:
-    return name if len(name) <= most else f"{name[: most - 9]}…{name[-8:]}"
 
 
 main()

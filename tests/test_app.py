@@ -133,7 +133,7 @@ def test_the_detail_changes_the_working_resolution(monkeypatch, registry):
 def test_a_bad_file_is_named_and_a_good_one_stands(monkeypatch, registry):
     at = page(monkeypatch, registry)
     name = "<b>street</b> *1*.png"
-    at.file_uploader(key="uploads").set_value(
+    at.file_uploader(key="uploads-compare").set_value(
         [("notes.txt", b"no picture", "text/plain"), (name, picture_file(), "image/png")]
     ).run()
     assert not at.exception
@@ -145,7 +145,7 @@ def test_a_bad_file_is_named_and_a_good_one_stands(monkeypatch, registry):
     assert "truth" in panes(at)
     at.button(key="strip-0").click().run()
     assert panes(at)["photo"]["note"] == name
-    at.file_uploader(key="uploads").set_value(None).run()
+    at.file_uploader(key="uploads-compare").set_value(None).run()
     assert not at.exception and not at.error and not at.info and "truth" in panes(at)
     assert "photo" not in at.query_params or at.query_params["photo"] != "own"
 
@@ -153,7 +153,7 @@ def test_a_bad_file_is_named_and_a_good_one_stands(monkeypatch, registry):
 def test_a_truth_is_taken_for_a_photo(monkeypatch, registry):
     at = page(monkeypatch, registry)
     photo, label = picture_file(), scenes.render(1, 120, 80).label
-    at.file_uploader(key="uploads").set_value([("a.png", photo, "image/png")]).run()
+    at.file_uploader(key="uploads-compare").set_value([("a.png", photo, "image/png")]).run()
     key = f"truth-{cached.key(photo)[:16]}"
     at.file_uploader(key=key).set_value([("b.png", photo, "image/png")]).run()
     assert not at.exception and "no label picture" in at.error[0].value and "truth" not in panes(at)
@@ -171,7 +171,7 @@ def test_a_truth_is_taken_for_a_photo(monkeypatch, registry):
 def test_a_pair_file_is_taken_apart(monkeypatch, registry, pairs):
     at = page(monkeypatch, registry)
     file = dataset.find(pairs, "val")[0]
-    at.file_uploader(key="uploads").set_value([(file.name, file.read_bytes(), "image/jpeg")]).run()
+    at.file_uploader(key="uploads-compare").set_value([(file.name, file.read_bytes(), "image/jpeg")]).run()
     assert not at.exception and seen(at)["photo_size"] == [512, 256]
     exact = labels.decode(dataset.read_pair(file)[1]).repeat(2, 1)
     np.testing.assert_array_equal(panes(at)["truth"]["ids"], exact.ravel())
