@@ -8,7 +8,8 @@ import hashlib
 import io
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -126,28 +127,42 @@ def _predictor(name: str, card_digest: str) -> Predictor:
     return Predictor.of(name, folder=weights.FOLDER)
 
 
+@contextmanager
+def network(card: weights.Card) -> Iterator[Predictor]:
+    """The network of published weights, for whoever's turn it is: one at a time.
+
+    Raises `weights.WeightsError` and `predict.DeviceError`.
+    """
+    found = _predictor(card.name, digest(card))
+    with _TURN:
+        yield found
+
+
 def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> Answer:
     """All of the card's variants on one photo, from one pass through the encoder, or from several where `best` is asked for.
 
     Raises `weights.WeightsError`, `predict.DeviceError`, MemoryError, and PyTorch's RuntimeError where memory runs out.
     """
     kept = _answer_to_sample if seen.rendered else _answer_to_upload
-    return kept(seen.digest, digest(card), working_height, best, seen, card.name)
+    return kept(seen.digest, digest(card), working_height, best, seen, card)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _answer_to_sample(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
-    return _answer(_photo, _name, card_digest, working_height, best)
+def _answer_to_sample(
+    file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _card: weights.Card
+) -> Answer:
+    return _answer(_photo, _card, working_height, best)
 
 
 @st.cache_data(max_entries=12, scope="session", show_spinner=False)
-def _answer_to_upload(file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _name: str) -> Answer:
-    return _answer(_photo, _name, card_digest, working_height, best)
+def _answer_to_upload(
+    file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _card: weights.Card
+) -> Answer:
+    return _answer(_photo, _card, working_height, best)
 
 
-def _answer(seen: Photo, name: str, card_digest: str, working_height: int, best: bool) -> Answer:
-    predictor = _predictor(name, card_digest)
-    with _TURN:
+def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool) -> Answer:
+    with network(card) as predictor:
         prediction = predictor.predict(seen.data, working_height=working_height, with_certainty=True, best=best)
     return Answer(
         pngs={v: masks.png(m) for v, m in prediction.masks.items()},
@@ -164,8 +179,7 @@ def _answer(seen: Photo, name: str, card_digest: str, working_height: int, best:
 
 def confidence_pngs(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> dict[str, bytes]:
     """`masks.confidence_png` of each variant at the photo's size: predicted anew, since nobody may ask for it."""
-    predictor = _predictor(card.name, digest(card))
-    with _TURN:
+    with network(card) as predictor:
         found = predictor.predict(seen.data, working_height=working_height, with_confidence=True, best=best).confidences
     return {variant: masks.confidence_png(confidence) for variant, confidence in found.items()}
 
