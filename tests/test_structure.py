@@ -10,7 +10,7 @@ ROWS = (
     ("networks", "truth", "ceiling", "runs", "turn", "feed"),
     ("weights",),
     ("predict",),
-    ("evaluate", "resolution", "recipe", "strip"),
+    ("evaluate", "inside", "resolution", "recipe", "strip"),
     ("train", "table"),
     ("publish", "cost", "launch"),
     ("cli",),

@@ -18,7 +18,7 @@ import streamlit as st
 from PIL import Image
 
 from pages.parts.viewer import deflate
-from seg import ceiling, labels, masks, metrics, scenes, truth, weights
+from seg import ceiling, inside, labels, masks, metrics, scenes, truth, weights
 from seg.photo import PhotoError, read_photo
 from seg.predict import Predictor
 
@@ -105,7 +105,7 @@ def _uploaded(file_digest: str, _data: bytes) -> dict | str:
     if pair is None:
         return _seen(picture, _data)
     street, label = pair
-    return _seen(street, _png(street)) | {"truth": masks.png(label)}
+    return _seen(street, png_of(street)) | {"truth": masks.png(label)}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -113,7 +113,7 @@ def sample(seed: int, name: str) -> Photo:
     """A rendered street, the same for all visitors."""
     scene = scenes.render(seed)
     picture = Image.fromarray(scene.photo)
-    return Photo(name, **_seen(picture, _png(picture)), truth=masks.png(scene.label), rendered=True)
+    return Photo(name, **_seen(picture, png_of(picture)), truth=masks.png(scene.label), rendered=True)
 
 
 @st.cache_resource(show_spinner=False)
@@ -166,7 +166,7 @@ def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool) ->
         prediction = predictor.predict(seen.data, working_height=working_height, with_certainty=True, best=best)
     return Answer(
         pngs={v: masks.png(m) for v, m in prediction.masks.items()},
-        shown={v: deflate(_nearest(m, seen.shown_size)) for v, m in prediction.masks.items()},
+        shown={v: deflate(resized(m, seen.shown_size)) for v, m in prediction.masks.items()},
         sure={v: deflate(sure) for v, (sure, _) in prediction.certainties.items()},
         second={v: deflate(second) for v, (_, second) in prediction.certainties.items()},
         shares={v: masks.shares(m) for v, m in prediction.masks.items()},
@@ -177,16 +177,64 @@ def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool) ->
     )
 
 
+def inside_of(seen: Photo, card: weights.Card, working_height: int) -> inside.Seen:
+    """What the card's encoder makes of a photo. Raises as `answer` does, and `inside.InsideError`."""
+    kept = _inside_sample if seen.rendered else _inside_upload
+    return kept(seen.digest, digest(card), working_height, seen, card)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _inside_sample(file_digest: str, card_digest: str, working_height: int, _photo: Photo, _card: weights.Card) -> inside.Seen:
+    with network(_card) as predictor:
+        return inside.look(predictor, read_photo(_photo.data), working_height)
+
+
+@st.cache_data(max_entries=4, scope="session", show_spinner=False)
+def _inside_upload(file_digest: str, card_digest: str, working_height: int, _photo: Photo, _card: weights.Card) -> inside.Seen:
+    with network(_card) as predictor:
+        return inside.look(predictor, read_photo(_photo.data), working_height)
+
+
+def fields(
+    seen: Photo, card: weights.Card, working_height: int, at: tuple[int, int], wanted: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """`inside.effective_field` of some variants' logits at a pixel of the working image. Raises as `inside_of` does."""
+    asked = tuple(wanted.items())
+    return _fields(seen.digest, digest(card), working_height, at, asked, seen, card)
+
+
+@st.cache_data(max_entries=8, scope="session", show_spinner=False)
+def _fields(
+    file_digest: str,
+    card_digest: str,
+    working_height: int,
+    at: tuple[int, int],
+    wanted: tuple[tuple[str, int], ...],
+    _photo: Photo,
+    _card: weights.Card,
+) -> dict[str, np.ndarray]:
+    with network(_card) as predictor:
+        return inside.effective_field(predictor, read_photo(_photo.data), at, dict(wanted), working_height)
+
+
+def working_jpeg(seen: Photo, size: tuple[int, int]) -> bytes:
+    """A photo at its working resolution (width, height), to be looked at."""
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(seen.jpeg)) as shown:
+        shown.resize(size, Image.Resampling.BILINEAR).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
 def confidence_pngs(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> dict[str, bytes]:
     """`masks.confidence_png` of each variant at the photo's size: predicted anew, since nobody may ask for it."""
     with network(card) as predictor:
         found = predictor.predict(seen.data, working_height=working_height, with_confidence=True, best=best).confidences
-    return {variant: masks.confidence_png(confidence) for variant, confidence in found.items()}
+    return {variant: masks.confidencepng_of(confidence) for variant, confidence in found.items()}
 
 
 def shown_truth(seen: Photo, png: bytes) -> np.ndarray:
     """A truth of the photo's size, as it is shown."""
-    return _nearest(masks.read_png(png), seen.shown_size)
+    return resized(masks.readpng_of(png), seen.shown_size)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -221,7 +269,8 @@ def _seen(picture: Image.Image, data: bytes) -> dict:
     }
 
 
-def _nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask at another size (width, height), nearest pixel taken."""
     return mask if mask.shape == size[::-1] else np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
@@ -237,7 +286,8 @@ def _jpeg(picture: Image.Image, side: int) -> bytes:
     return out.getvalue()
 
 
-def _png(picture: Image.Image) -> bytes:
+def png_of(picture: Image.Image) -> bytes:
+    """A picture as a PNG file."""
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()

@@ -92,6 +92,18 @@ def truth_table(found: Mapping[str, Judgement], limits: Mapping[str, float | Non
     return f'<table class="legend"><thead><tr><th scope="col">IoU</th>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
+def sums(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
+    """HTML table of numbers whose last row is the sum of those above."""
+    top = "".join(f'<th scope="col">{_named(name)}</th>' for name in head)
+    last = list(rows)[-1]
+    body = "".join(
+        f'<tr class="{"sum" if name == last else ""}"><th scope="row">{escape(name)}</th>'
+        f"{''.join(f'<td>{value:+.2f}</td>' for value in values)}</tr>"
+        for name, values in rows.items()
+    )
+    return f'<table class="legend"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
 def reach_bars(found: Mapping[str, Judgement], limits: Mapping[str, float | None]) -> go.Figure:
     """Mean IoU of each mask, and the ceiling of its grid as a line across."""
     names = list(found)

@@ -13,7 +13,11 @@ from seg import weights
 from seg.labels import PALETTE, TRAIN_ID
 from seg.networks import TITLES
 
-PAGES = (("app.py", "Compare", ":material/compare:"), ("pages/train.py", "Train", ":material/model_training:"))
+PAGES = (
+    ("app.py", "Compare", ":material/compare:"),
+    ("pages/inside.py", "Inside", ":material/account_tree:"),
+    ("pages/train.py", "Train", ":material/model_training:"),
+)
 """File, name and icon of each page, in the order of the list."""
 
 NAME = "Street FCN"
@@ -62,8 +66,8 @@ def frame(title: str, lead: str) -> None:
     st.html(f'<p class="lead">{lead}</p>')
 
 
-def choose_weights() -> list[weights.Card]:
-    """The published weights that the visitor chose in the sidebar, then those to compare them with.
+def choose_weights(beside: bool = True) -> list[weights.Card]:
+    """The published weights that the visitor chose in the sidebar, then, where `beside` is offered, those to compare them with.
 
     Ends the page with what to do where there are none.
     """
@@ -87,8 +91,8 @@ def choose_weights() -> list[weights.Card]:
         names = sorted(cards, key=lambda name: name != weights.DEFAULT)
         card = cards[st.selectbox("Weights", names, key="weights", bind="query-params")]
         st.html(_summary(card))
-        others = [name for name in names if name != card.name]
-        beside = others and st.multiselect(
+        others = [name for name in names if name != card.name] if beside else []
+        compared = others and st.multiselect(
             "Compare with",
             others,
             key="beside",
@@ -97,7 +101,7 @@ def choose_weights() -> list[weights.Card]:
             placeholder="Other weights",
             help="Their masks become panes beside those of the weights above.",
         )
-    return [card, *(cards[name] for name in beside)]
+    return [card, *(cards[name] for name in compared)]
 
 
 def plain(text: str) -> str:
