@@ -7,7 +7,7 @@ from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.photos import choose_photo, render_thumbnails
 from seg import inside, weights
 from seg.fcn import VARIANTS
-from seg.networks import ARCHITECTURES
+from seg.networks import ARCHITECTURES, TITLES
 from seg.predict import DeviceError
 
 PATH, SKIPS, KERNELS, FIELD, REASONS = (
@@ -20,10 +20,13 @@ PATH, SKIPS, KERNELS, FIELD, REASONS = (
 """The views of the page; only the one that is chosen is computed."""
 
 SOURCES = """
-Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR 2015 (scores, skips, learned upsampling). He,
-Zhang, Ren, Sun, *Deep Residual Learning for Image Recognition*, 2015 (the encoder). Dumoulin, Visin, *A guide to convolution
-arithmetic for deep learning*, 2016 (transposed convolution). Odena, Dumoulin, Olah, *Deconvolution and Checkerboard Artifacts*,
-Distill 2016. Luo, Li, Urtasun, Zemel, *Understanding the Effective Receptive Field in Deep Convolutional Neural Networks*, NIPS 2016.
+- Scores, skips, learned upsampling: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR
+  2015.
+- The encoder: He, Zhang, Ren, Sun, *Deep Residual Learning for Image Recognition*, 2015.
+- Transposed convolution: Dumoulin, Visin, *A guide to convolution arithmetic for deep learning*, 2016; Odena, Dumoulin, Olah,
+  *Deconvolution and Checkerboard Artifacts*, Distill 2016.
+- Receptive fields: Luo, Li, Urtasun, Zemel, *Understanding the Effective Receptive Field in Deep Convolutional Neural Networks*,
+  NIPS 2016.
 """
 
 
@@ -36,8 +39,8 @@ def main() -> None:
     card = choose_weights(beside=False)[0]
     if ARCHITECTURES[card.architecture].variants != VARIANTS:
         st.info(
-            f"{plain(card.name)} is no FCN with scores and skips, so there is no such way to look into. Choose other weights in the "
-            "sidebar.",
+            f"{plain(card.name)} is no FCN with scores and skips, so there is no such way to look into. Choose other weights in "
+            "the sidebar.",
             icon=":material/schema:",
         )
         return
@@ -68,12 +71,25 @@ def show(view: str, photo: cached.Photo, card: weights.Card) -> None:
         skips.draw(photo, card, seen)
         return
     draw = {PATH: path.draw, FIELD: field.draw_fields, REASONS: field.draw_reasons}[view]
+    if card.variants[-1] != "32s":
+        st.button(
+            "Go where the skips decide", icon=":material/my_location:", on_click=decide, args=(card, seen),
+            help=f"To where {TITLES[card.variants[-1]]} is surest of a class that it would not name without its skips.",
+        )  # fmt: skip
     point = st.session_state.get("point", (0.5, 0.5))
     clicked = draw(photo, card, seen, point)
     if clicked is not None and clicked != st.session_state.get(f"clicked {view}"):
         st.session_state[f"clicked {view}"] = clicked
         st.session_state["point"] = clicked
         st.rerun()
+
+
+def decide(card: weights.Card, seen: inside.Seen) -> None:
+    """Moves the point to where the skips decide most."""
+    with cached.network(card) as predictor:
+        row, column = inside.decided(inside.fcn_of(predictor), seen)
+    height, width = seen.size
+    st.session_state["point"] = ((column + 0.5) / width, (row + 0.5) / height)
 
 
 main()

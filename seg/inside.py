@@ -130,6 +130,20 @@ def contributions(model: FCN, scores: Mapping[int, Tensor], variant: Variant, at
     return found
 
 
+def decided(model: FCN, seen: Seen) -> tuple[int, int]:
+    """Row and column where the skips decide most: the finest variant's winner leads what would win without them by the most.
+
+    The middle where the skips change nothing.
+    """
+    (height, width), variant = seen.size, model.variants[-1]
+    whole, without = (
+        climb(model, seen.scores, variant, touch)[LAST[variant]][:, :height, :width] for touch in (Touch(), Touch(0.0, 0.0))
+    )
+    lead = whole.max(0).values - whole.gather(0, without.argmax(0, keepdim=True))[0]
+    best = int(lead.argmax())
+    return divmod(best, width) if lead.flatten()[best] > 0 else (height // 2, width // 2)
+
+
 def kernels(model: FCN) -> dict[str, np.ndarray]:
     """Name of each transposed convolution, the coarsest first -> its K x 2f x 2f kernels of stride f."""
     found = {name: layer.weight.detach()[:, 0].cpu().numpy() for name, layer in model.named_children() if name.startswith("up")}

@@ -10,7 +10,6 @@ from PIL import Image
 from pages.parts import cached, charts
 from pages.parts.pictures import Picture, data_url, pictures
 from seg import inside, weights
-
 from seg.labels import NAMES, colorize
 from seg.networks import TITLES
 
@@ -55,10 +54,10 @@ def draw_fields(photo: cached.Photo, card: weights.Card, seen: inside.Seen, poin
     clicked = pictures(shown, point, key="fields")
     st.caption(
         "Click anywhere, or focus a picture and press the arrow keys. The dashed box is the **theoretical** receptive field: all "
-        "pixels from which a path of layers leads to this point (Dumoulin, Visin 2016). Orange is the **effective** one: how much "
-        "the logit would change with each pixel, its gradient in this very photo. It fades from the middle outwards and fills only a "
-        "part of the box (Luo et al. 2016); it stops at the photo’s edges. All three networks see as far, since all three rest on "
-        "the stride-32 scores; the skips add what is near."
+        "pixels from which a path of layers leads to this point (Dumoulin, Visin 2016). Orange is the **effective** one: how "
+        "much the logit would change with each pixel, its gradient in this very photo. It fades from the middle outwards and "
+        "fills only a part of the box (Luo et al. 2016). All three networks see as far, since all three rest on the stride-32 "
+        "scores; the skips add what is near."
     )
     return clicked
 
@@ -67,7 +66,7 @@ def draw_reasons(photo: cached.Photo, card: weights.Card, seen: inside.Seen, poi
     """What each stride's scores add to the winner's logit and to the runner-up's. Returns the point that was clicked last."""
     at, (height, width) = pixel(point, seen.size), seen.size
     street = Image.open(io.BytesIO(cached.working_jpeg(photo, (width, height))))
-    shown, parts = [Picture("Photo", "", data_url(_jpeg(np.asarray(street)), "jpeg"))], {}
+    shown, parts = [], {}
     with cached.network(card) as predictor:
         model = inside.fcn_of(predictor)
         for v in card.variants:
@@ -83,13 +82,13 @@ def draw_reasons(photo: cached.Photo, card: weights.Card, seen: inside.Seen, poi
             st.markdown(f"**{TITLES[v]}**: {NAMES[winner]} {total[winner]:.2f}, then {NAMES[second]} {total[second]:.2f}")
             st.plotly_chart(
                 _bars(by_stride, int(winner), int(second)), config={"displayModeBar": False}, key=f"reasons_{v}",
-                alt=f"What each stride adds to the logits of {NAMES[winner]} and {NAMES[second]}, and the lead; the table has the figures.",
+                alt="What each stride adds to the lead of the winner over the runner-up; the table has the figures.",
             )  # fmt: skip
             st.html(_table(by_stride, int(winner), int(second)))
     st.caption(
         "Click anywhere, or focus a picture and press the arrow keys. After the 1 × 1 scores every step is linear, so a logit is "
-        "exactly the sum of what the scores at stride 32, 16 and 8 add to it (Long, Shelhamer, Darrell 2015, section 4). The lead is "
-        "the winner’s logit less the runner-up’s: a bar to the left of zero spoke for the runner-up."
+        "exactly the sum of what the scores at stride 32, 16 and 8 add to it (Long, Shelhamer, Darrell 2015, section 4). The "
+        "lead is the winner’s logit less the runner-up’s: an orange bar spoke for the runner-up."
     )
     return clicked
 
@@ -97,6 +96,8 @@ def draw_reasons(photo: cached.Photo, card: weights.Card, seen: inside.Seen, poi
 def _bars(by_stride: dict[int, np.ndarray], winner: int, second: int) -> go.Figure:
     """A waterfall of the lead of one class over another, stride by stride, to the sum."""
     leads = [float(of[winner] - of[second]) for of in by_stride.values()]
+    reached = np.cumsum([0.0, *leads])
+    room = 0.18 * (np.ptp(reached) or 1)  # for the figures beside the bars
     figure = go.Figure()
     figure.add_waterfall(
         orientation="h",
@@ -104,7 +105,7 @@ def _bars(by_stride: dict[int, np.ndarray], winner: int, second: int) -> go.Figu
         y=[f"stride {stride}" for stride in by_stride] + ["lead"],
         x=[*leads, 0],
         text=[f"{lead:+.2f}" for lead in leads] + [f"{sum(leads):.2f}"],
-        textposition="auto",
+        textposition="outside",
         increasing={"marker": {"color": "#0d9488"}},
         decreasing={"marker": {"color": "#d97706"}},
         totals={"marker": {"color": "#64748b"}},
@@ -114,7 +115,12 @@ def _bars(by_stride: dict[int, np.ndarray], winner: int, second: int) -> go.Figu
         height=80 + 40 * (len(leads) + 1),
         margin={"l": 0, "r": 8, "t": 8, "b": 0},
         showlegend=False,
-        xaxis={"title": f"for {NAMES[winner]}, against {NAMES[second]}", "fixedrange": True, "zeroline": True},
+        xaxis={
+            "title": f"for {NAMES[winner]}, against {NAMES[second]}",
+            "fixedrange": True,
+            "zeroline": True,
+            "range": [reached.min() - room, reached.max() + room],
+        },
         yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  "},
     )
 

@@ -109,9 +109,9 @@ def _words(name: str, number: int, card: weights.Card) -> tuple[str, int, int, s
             f"A transposed convolution of stride {number} with one learned {2 * number} × {2 * number} kernel a class brings the "
             f"scores to full size: {name}. At each pixel the highest wins."
         )  # fmt: skip
-    return f"Brought up ×2, to {16 if number == 2 else 8}", 7 if number == 2 else 5, 3, (
-        f"A transposed convolution of stride 2 with one learned 4 × 4 kernel a class brings the scores to twice the size: {name}. "
-        "It began as bilinear interpolation."
+    return f"×2, to stride {16 if number == 2 else 8}", 7 if number == 2 else 5, 3, (
+        f"A transposed convolution of stride 2 with one learned 4 × 4 kernel a class brings the scores to twice the size: "
+        f"{name}. It began as bilinear interpolation."
     )  # fmt: skip
 
 

@@ -32,12 +32,13 @@ def draw(photo: cached.Photo, card: weights.Card, seen: inside.Seen) -> None:
     changed = made != trained
     height, width = seen.size
     truth = None if photo.truth is None else cached.resized(masks.read_png(photo.truth), (width, height))
+    stride, only_changed = STRIDE_OF[variant], np.where(changed, made, labels.IGNORE)
     panes = [
         Pane("photo", "Photo", "photo", shown=False),
-        Pane("trained", f"{TITLES[variant]} as trained", "mask", _score(truth, trained), ids=deflate(trained), stride=STRIDE_OF[variant]),
-        Pane("touched", "Touched", "mask", _score(truth, made), ids=deflate(made), stride=STRIDE_OF[variant]),
-        Pane("changed", "What changed", "mask", f"{changed.mean():.1%} of the pixels", ids=deflate(np.where(changed, made, labels.IGNORE))),
-    ]  # fmt: skip
+        Pane("trained", f"{TITLES[variant]} as trained", "mask", _score(truth, trained), ids=deflate(trained), stride=stride),
+        Pane("touched", "Touched", "mask", _score(truth, made), ids=deflate(made), stride=stride),
+        Pane("changed", "What changed", "mask", f"{changed.mean():.1%} of the pixels", ids=deflate(only_changed)),
+    ]
     shares = masks.shares(trained), masks.shares(made)
     names = sorted({*shares[0], *shares[1]}, key=lambda name: -max(of.get(name, 0) for of in shares))
     present = {labels.TRAIN_ID[name]: max(of.get(name, 0) for of in shares) for name in names}
@@ -66,18 +67,20 @@ def _score(truth: np.ndarray | None, mask: np.ndarray) -> str:
 
 def _wishes(variant: Variant) -> inside.Touch:
     """What the sliders and switches of a variant say."""
+    has = _HAS[variant]
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         said = {
-            name: st.slider(label, 0.0, 2.0, 1.0, 0.1, key=f"touch_{name}", width=220)
+            name: st.slider(label, 0.0, 2.0, 1.0, 0.1, key=f"touch_{name}", width=260)
             for name, label in _FACTORS.items()
-            if name in _HAS[variant]
+            if name in has
         }
+        st.button("As trained", icon=":material/undo:", on_click=_reset, help="Puts every slider and switch back.")
+    with st.container(horizontal=True, gap="medium"):
         said |= {
             name: st.segmented_control(label, get_args(inside.Upsampling), default="learned", required=True, key=f"touch_{name}")
             for name, label in _KINDS.items()
-            if name in _HAS[variant]
+            if name in has
         }
-        st.button("As trained", icon=":material/undo:", on_click=_reset, help="Puts every slider and switch back.")
     return inside.Touch(**said)
 
 

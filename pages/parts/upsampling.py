@@ -39,7 +39,9 @@ def draw(card: weights.Card) -> None:
     with cached.network(card) as predictor:
         found = inside.kernels(inside.fcn_of(predictor))
     if len(found) > 1:
-        name = st.segmented_control("Transposed convolution", list(found), default=list(found)[-1], required=True, key="kernels")
+        name = st.segmented_control(
+            "Transposed convolution", list(found), default=inside.LAST[card.variants[-1]], required=True, key="kernels"
+        )
     else:
         name = next(iter(found))
     learned = found[name]
@@ -52,8 +54,9 @@ def draw(card: weights.Card) -> None:
     cells += [_cell(NAMES[k], shown[k], most, f"{away[k]:.0%} off") for k in np.argsort(-away)]
     st.html(f"<style>{STYLE}</style><div class='kernels'>{''.join(cells)}</div>")
     st.caption(
-        f"{name}: stride {len(bilinear) // 2}, {len(bilinear)} × {len(bilinear)}, from −{most:.2f} (blue) over 0 (black) to {most:.2f} "
-        "(orange). “Off” is the mean distance from the bilinear kernel, as a share of its mean. Classes come in this order."
+        f"{name}: stride {len(bilinear) // 2}, {len(bilinear)} × {len(bilinear)}, from −{most:.2f} (blue) over 0 (black) to "
+        f"{most:.2f} (orange). “Off” is the mean distance from the bilinear kernel, as a share of its mean; the farthest "
+        "come first."
     )
     which = st.selectbox("Across the middle", [NAMES[k] for k in np.argsort(-away)], key="kernel_class", width=280)
     st.plotly_chart(

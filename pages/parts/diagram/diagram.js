@@ -57,12 +57,16 @@ class Diagram {
     this.large = make("figure", { class: "large", style: "margin: 0" }, this.title, this.big, this.said, this.ramp, this.text);
     this.graph = make("div", { class: "graph" });
     this.dialog = make("dialog", { "aria-label": "The chosen tensor", onclose: () => this.place() });
-    root.replaceChildren(this.steps, this.told, make("div", { class: "scroll" }, this.graph), this.dialog);
+    this.scroll = make("div", { class: "scroll" }, this.graph);
+    root.replaceChildren(this.steps, this.told, this.scroll, this.dialog);
     this.big.addEventListener("pointermove", (event) => this.say(this.at(event)));
     this.big.addEventListener("pointerleave", () => this.say(this.model.point));
     this.big.addEventListener("click", (event) => this.send(this.at(event)));
-    this.watch = new ResizeObserver(() => this.draw());
-    this.watch.observe(this.graph);
+    this.watch = new ResizeObserver(() => {
+      this.place();
+      this.draw();
+    });
+    this.watch.observe(root);
   }
 
   show(model) {
@@ -96,9 +100,11 @@ class Diagram {
     this.refresh();
   }
 
-  // The large picture's place: in the drawing's empty corner, or in the dialog while that is open.
+  // The large picture's place: in the drawing's empty corner, before it on a phone, or in the dialog while that is open.
   place() {
-    (this.dialog.open ? this.dialog : this.graph).append(this.large);
+    if (this.dialog.open) this.dialog.append(this.large);
+    else if (matchMedia("(max-width: 640px)").matches) this.root.insertBefore(this.large, this.scroll);
+    else this.graph.append(this.large);
   }
 
   enlarge() {

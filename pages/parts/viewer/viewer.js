@@ -36,7 +36,8 @@ class Viewer {
     const masks = model.panes.filter((pane) => pane.kind === "mask");
     const paired = () => state.pair?.every((id) => model.panes.some((pane) => pane.id === id));
     if (!paired() && masks.length > 1) state.pair = [masks[0].id, (masks.findLast((pane) => pane.shown) ?? masks.at(-1)).id];
-    this.layers = Object.keys(LAYERS).filter((layer) => (layer !== "error" || model.truth) && (layer !== "disagreement" || paired()));
+    const needs = { error: Boolean(model.truth), disagreement: Boolean(paired()), confidence: model.panes.some((pane) => pane.sure) };
+    this.layers = Object.keys(LAYERS).filter((layer) => needs[layer] ?? true);
     Object.assign(state, { cell: null, lit: null }); // the chip under the mouse is made anew
     if (!same) {
       Object.assign(state, { pinned: null, cross: null });
