@@ -1,12 +1,16 @@
 """What a mask that is scored on a coarse grid could reach at best: a label, seen through that grid."""
 
+import contextlib
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from seg import labels, metrics, preprocess
+from seg import dataset, labels, metrics, preprocess
+from seg.checkpoint import write_json
 from seg.dataset import Split
 
 
@@ -28,9 +32,16 @@ def through_grid(label: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 def over_split(
     split: Split, heights: Sequence[int], strides: Sequence[int], told: Callable[[int, int], None] | None = None
 ) -> dict[tuple[int, int], float]:
-    """{(input height, stride): the mean IoU of the labels of a split themselves, seen through such a grid}; inputs are 2:1."""
+    """{(input height, stride): the mean IoU of the labels of a split themselves, seen through such a grid}; inputs are 2:1.
+
+    What was computed once is kept in the cache.
+    """
     classes = len(labels.CLASSES)
-    totals = {height // stride: np.zeros((classes, classes), np.int64) for height in heights for stride in strides}
+    reached = known(split.digest)
+    missing = {height // stride for height in heights for stride in strides} - reached.keys()
+    totals = {rows: np.zeros((classes, classes), np.int64) for rows in missing}
+    if not missing:
+        return {(height, stride): reached[height // stride] for height in heights for stride in strides}
     for done, label in enumerate(split.labels):
         label = np.array(label)
         for rows, total in totals.items():
@@ -38,5 +49,19 @@ def over_split(
             total += metrics.confusion(label, mask, classes, labels.IGNORE)
         if told:
             told(done + 1, len(split))
-    reached = {rows: metrics.scores(total).mean_iou for rows, total in totals.items()}
+    reached |= {rows: metrics.scores(total).mean_iou for rows, total in totals.items()}
+    file = _file(split.digest)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, reached)
     return {(height, stride): reached[height // stride] for height in heights for stride in strides}
+
+
+def known(digest: str) -> dict[int, float]:
+    """{rows of a grid: mean IoU} as far as `over_split` has computed them for the split of this digest."""
+    with contextlib.suppress(OSError, ValueError):
+        return {int(rows): value for rows, value in json.loads(_file(digest).read_text()).items()}
+    return {}
+
+
+def _file(digest: str) -> Path:
+    return dataset.CACHE / "ceilings" / f"{digest[:16]}-v{labels.DECODER_VERSION}.json"

@@ -349,10 +349,12 @@ class Comparison:
                 comparison.STRIDES,
                 lambda done, total: bar.update(counting, completed=done, total=total),
             )
-            rows = comparison.rows(
-                *(published, controls, limits, split.digest, self.device),
+            seconds = comparison.measure(
+                comparison.kinds((*published, *controls)),
+                self.device,
                 lambda done, total: bar.update(timing, completed=done, total=total),
             )
+        rows = comparison.rows(published, controls, limits, split.digest, seconds)
         grid = Table("input", *(f"stride {s}" for s in comparison.STRIDES), title=f"ceilings: mean IoU of {about}")
         for height in heights:
             grid.add_row(f"{height}x{2 * height}", *(f"{limits[height, s]:.4f}" for s in comparison.STRIDES))

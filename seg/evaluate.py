@@ -17,6 +17,9 @@ Progress = Callable[[int, int], None]
 SIZES = (1, 64, 256, 1024, 4096)
 """Where the classes of size of the truth's connected parts begin, in pixels of the 256 x 256 labels."""
 
+BINS = 20
+"""Of confidence, in which accuracy is counted."""
+
 
 @dataclass
 class Tally:
@@ -25,13 +28,15 @@ class Tally:
     confusions: list[np.ndarray] = field(default_factory=list)  # K x K, one a photo
     boundary: np.ndarray = field(default_factory=lambda: np.zeros((2, len(labels.CLASSES)), np.int64))
     segments: list[np.ndarray] = field(default_factory=list)  # rows of `metrics.segments`, one array a photo
+    calibration: np.ndarray = field(default_factory=lambda: np.zeros((3, BINS)))  # of `metrics.calibration`
 
-    def add(self, label: np.ndarray, mask: np.ndarray) -> None:
+    def add(self, label: np.ndarray, mask: np.ndarray, confidence: np.ndarray) -> None:
         """Counts one photo."""
         classes = len(labels.CLASSES)
         self.confusions.append(metrics.confusion(label, mask, classes, labels.IGNORE).astype(np.int32))
         self.boundary += metrics.boundary(label, mask, classes, labels.IGNORE)
         self.segments.append(metrics.segments(label, mask, classes, labels.IGNORE))
+        self.calibration += metrics.calibration(label, mask, confidence, BINS, labels.IGNORE)
 
 
 def confusions(
@@ -45,8 +50,8 @@ def confusions(
     """The K x K confusion matrix of each variant over the pairs at `indices`, and nothing else: for choosing between settings."""
     classes = len(labels.CLASSES)
     totals = {variant: np.zeros((classes, classes), np.int64) for variant in variants}
-    for label, masks in _masks(predictor, split, variants, indices, working_height, "decoded", False, progress):
-        for variant, mask in masks.items():
+    for label, decided in _masks(predictor, split, variants, indices, working_height, "decoded", False, progress):
+        for variant, (mask, _) in decided.items():
             totals[variant] += metrics.confusion(label, mask, classes, labels.IGNORE)
     return totals
 
@@ -68,9 +73,9 @@ def tally(
     colours is then ignored.
     """
     tallies = {variant: Tally() for variant in variants}
-    for label, masks in _masks(predictor, split, variants, indices, working_height, truth, best, progress):
-        for variant, mask in masks.items():
-            tallies[variant].add(label, mask)
+    for label, decided in _masks(predictor, split, variants, indices, working_height, truth, best, progress, sure=True):
+        for variant, (mask, confidence) in decided.items():
+            tallies[variant].add(label, mask, confidence)
     return tallies
 
 
@@ -83,12 +88,14 @@ def _masks(
     truth: Truth,
     best: bool,
     progress: Progress | None,
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    sure: bool = False,
+) -> Iterator[tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray | None]]]]:
+    """Label after label, and each variant's mask with, where `sure` asks for it, its confidence."""
     for done, i in enumerate(indices):
         label = split.labels[i] if truth == "decoded" else labels.nearest(read_pair(split.files[i])[1])
         photo = preprocess.unsquash(Image.fromarray(split.photos[i]))
         found = predictor.logits(photo, variants, working_height, best=best)
-        yield label, {variant: preprocess.to_mask(logits, *label.shape)[0] for variant, logits in found.items()}
+        yield label, {variant: preprocess.to_mask(logits, *label.shape, sure) for variant, logits in found.items()}
         if progress:
             progress(done + 1, len(indices))
 
@@ -102,6 +109,8 @@ def report(of: Tally) -> dict[str, Any]:
         "boundary_iou": _number(mean),
         "boundary_iou_by_class": {name: _number(v) for name, v in zip(labels.NAMES, by_class, strict=True)},
         "by_size": _by_size(np.concatenate(of.segments)),
+        "calibration_error": _number(metrics.calibration_error(of.calibration)),
+        "calibration": _by_confidence(of.calibration),
     }
 
 
@@ -128,6 +137,16 @@ def _by_size(segments: np.ndarray) -> list[dict[str, Any]]:
         within = segments[(segments[:, 1] >= low) & (segments[:, 1] < (high or np.inf)), 2]
         rows.append({"from": low, "below": high, "segments": len(within), "iou": _number(within.mean()) if len(within) else None})
     return rows
+
+
+def _by_confidence(counts: np.ndarray) -> list[dict[str, Any]]:
+    """Of the pixels of each bin of confidence that has any: how many, their mean confidence, and the share that is right."""
+    edges = [i / BINS for i in range(BINS + 1)]
+    return [
+        {"from": low, "to": high, "pixels": int(pixels), "confidence": float(sure / pixels), "accuracy": float(right / pixels)}
+        for low, high, (pixels, sure, right) in zip(edges, edges[1:], counts.T, strict=False)
+        if pixels
+    ]
 
 
 def size_words(size: dict[str, Any]) -> str:

@@ -150,6 +150,27 @@ def segments(truth: np.ndarray, prediction: np.ndarray, classes: int, ignore: in
     return np.concatenate(rows) if rows else np.zeros((0, 3))
 
 
+def calibration(truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray, bins: int, ignore: int = 255) -> np.ndarray:
+    """H x W truth, prediction and confidence (0-1) -> 3 x `bins`: pixels, the sum of their confidences, and how many are right.
+
+    Bin i holds confidences from i / `bins` on. Ignored pixels are left out; the counts of several pictures may be added.
+    """
+    known = truth != ignore
+    sure = confidence[known].astype(np.float64)
+    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
+    right = (truth == prediction)[known]
+    return np.stack([np.bincount(place, weights, bins) for weights in (np.ones(len(sure)), sure, right)])
+
+
+def calibration_error(counts: np.ndarray) -> float:
+    """What `calibration` counted -> the expected calibration error; nan without pixels.
+
+    It is the mean distance of confidence and accuracy over the bins, weighted by their pixels (Guo, Pleiss, Sun, Weinberger
+    2017, "On Calibration of Modern Neural Networks").
+    """
+    return float(_ratio(np.abs(counts[1] - counts[2]).sum(), counts[0].sum()))
+
+
 def _check_square(confusion: np.ndarray) -> None:
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
         raise ValueError(f"a confusion matrix is square, not {confusion.shape}")

@@ -4,7 +4,7 @@ Figures are read off the cards that `publish` wrote; times are measured here and
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -49,9 +49,9 @@ class Row:
     start: str
     height: int
     report: dict[str, Any]  # `evaluate.report`
-    seconds: float  # per 2:1 photo of 512x1024: to the image, network, mask
+    seconds: float | None  # per 2:1 photo of 512x1024: to the image, network, mask; None where it was not measured
     common_height: int  # the greatest working height of all cards
-    common_seconds: float  # a photo's time there, where times can be compared
+    common_seconds: float | None  # a photo's time there, where times can be compared
     ceiling: float | None  # None where it is not known: of several sizes at once, or on other pairs than the row was scored on
 
 
@@ -70,30 +70,17 @@ def cards(controls: Path, registry: Path = weights.FOLDER) -> tuple[list[weights
 def rows(
     published: Sequence[weights.Card],
     controls: Sequence[weights.Card],
-    limits: dict[tuple[int, int], float],
+    limits: Mapping[tuple[int, int], float],
     digest: str,
-    device: Device = "auto",
-    told: Callable[[int, int], None] | None = None,
+    seconds: Mapping[Kind, float],
 ) -> list[Row]:
-    """A row for each variant of each card. `limits` are the ceilings on the pairs of `digest`, by input height and stride."""
-    common = max((card.working_height for card in (*published, *controls)), default=0)
-    scored = [
-        (card, control, variant, best, report)
-        for control, of in ((False, published), (True, controls))
-        for card in of
-        for best, key in ((False, "variants"), (True, "best"))
-        for variant, report in card.metrics.get(key, {}).items()
-    ]
-
-    def kind(card: weights.Card, variant: str, best: bool, height: int) -> Kind:
-        return card.architecture, card.encoder["strides"], variant, best, height
-
-    wanted = {kind(card, v, best, height) for card, _, v, best, _ in scored for height in (card.working_height, common)}
-    seconds = _seconds(sorted(wanted), device, told)
+    """A row for each variant of each card. `limits` are the ceilings on the pairs of `digest`, by input height and stride;
+    `seconds` is what `measure` made of `kinds`."""
+    common = _common((*published, *controls))
     return [
         Row(
             weights=card.name,
-            control=control,
+            control=card in controls,
             architecture=card.architecture,
             network=f"{TITLES[variant]}, {encoder.TITLES[ARCHITECTURES[card.architecture].backbone]}" + ", best quality" * best,
             variant=variant,
@@ -103,15 +90,36 @@ def rows(
             start=card.encoder["name"],
             height=card.working_height,
             report=report,
-            seconds=seconds[kind(card, variant, best, card.working_height)],
+            seconds=seconds.get(_kind(card, variant, best, card.working_height)),
             common_height=common,
-            common_seconds=seconds[kind(card, variant, best, common)],
+            common_seconds=seconds.get(_kind(card, variant, best, common)),
             ceiling=limits.get((card.working_height, STRIDE_OF.get(variant, 0)))
             if card.metrics.get("digest") == digest and not best
             else None,
         )
-        for card, control, variant, best, report in scored
+        for card, variant, best, report in _scored((*published, *controls))
     ]
+
+
+def kinds(of: Sequence[weights.Card]) -> list[Kind]:
+    """Whose times `rows` of these cards wants: at their own heights, and at the common one."""
+    heights = {card.name: (card.working_height, _common(of)) for card in of}
+    return sorted({_kind(card, v, best, height) for card, v, best, _ in _scored(of) for height in heights[card.name]})
+
+
+def _scored(of: Sequence[weights.Card]) -> Iterator[tuple[weights.Card, str, bool, dict[str, Any]]]:
+    for card in of:
+        for best, key in ((False, "variants"), (True, "best")):
+            for variant, report in card.metrics.get(key, {}).items():
+                yield card, variant, best, report
+
+
+def _kind(card: weights.Card, variant: str, best: bool, height: int) -> Kind:
+    return card.architecture, card.encoder["strides"], variant, best, height
+
+
+def _common(of: Sequence[weights.Card]) -> int:
+    return max((card.working_height for card in of), default=0)
 
 
 def _photos(card: weights.Card) -> int:
@@ -121,7 +129,7 @@ def _photos(card: weights.Card) -> int:
     return seen
 
 
-def _seconds(kinds: Sequence[Kind], device: Device, told: Callable[[int, int], None] | None) -> dict[Kind, float]:
+def measure(kinds: Sequence[Kind], device: Device = "auto", told: Callable[[int, int], None] | None = None) -> dict[Kind, float]:
     """The least time of a photo of each kind, measured in turns so that other work on the machine slows all alike.
 
     It does not depend on the parameters: untrained networks serve.
@@ -152,7 +160,7 @@ def cells(row: Row) -> list[str]:
         *(row.network, row.weights, row.start, str(row.photos), f"{row.parameters / 1e6:.1f} M", str(row.height)),
         *(evaluate.figure(score) for score in scores),
         *(f"{low:.4f}–{high:.4f}", evaluate.figure(row.report["boundary_iou"]), evaluate.figure(row.ceiling)),
-        *(f"{1000 * row.seconds:.0f}", f"{1000 * row.common_seconds:.0f}"),
+        *("–" if seconds is None else f"{1000 * seconds:.0f}" for seconds in (row.seconds, row.common_seconds)),
     ]
 
 
@@ -162,13 +170,13 @@ def head(made: Sequence[Row]) -> list[str]:
     return [*words, "boundary IoU", "ceiling", "ms", *(f"ms, {row.common_height} high" for row in made[:1])]
 
 
-def write(made: Sequence[Row], limits: dict[tuple[int, int], float], about: str, file: Path) -> None:
+def write(made: Sequence[Row], limits: Mapping[tuple[int, int], float], about: str, file: Path) -> None:
     """Writes one page of HTML: the table; accuracy against time per photo; of each of the published weights IoU by class and by
     size of the truth's parts. `about` says what the ceilings were computed on."""
-    figures = [_accuracy_and_time(made, limits)]
+    figures = [accuracy_and_time(made, limits)]
     for name in dict.fromkeys(row.weights for row in made if not row.control):
         own = [row for row in made if row.weights == name and not row.control and not row.best]
-        figures += [_by_class(name, own), _by_size(name, own)]
+        figures += [by_class(name, own), by_size(name, own)]
     drawn = [
         figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"responsive": True, "displaylogo": False})
         for number, figure in enumerate(figures)
@@ -188,7 +196,9 @@ td:nth-child(-n+3), th:nth-child(-n+3) {{ text-align: left }}
 </style><h1>Street FCN: the comparison</h1><p>{about}</p><div class="scroll"><table>{table}</table></div>{plots}</html>"""
 
 
-def _accuracy_and_time(made: Sequence[Row], limits: dict[tuple[int, int], float]) -> go.Figure:
+def accuracy_and_time(made: Sequence[Row], limits: Mapping[tuple[int, int], float]) -> go.Figure:
+    """Mean IoU with its interval against the time of a photo at the common height; only rows whose time is known."""
+    made = [row for row in made if row.common_seconds is not None]
     figure = go.Figure()
     for row in made:
         low, high = row.report["intervals"]["mean_iou"]
@@ -214,7 +224,8 @@ def _accuracy_and_time(made: Sequence[Row], limits: dict[tuple[int, int], float]
     return _laid_out(figure, "Mean IoU against time per photo", 520 + 22 * len(made))
 
 
-def _by_class(name: str, own: Sequence[Row]) -> go.Figure:
+def by_class(name: str, own: Sequence[Row]) -> go.Figure:
+    """IoU by class of the rows of some weights, the finest's best class first."""
     figure = go.Figure()
     finest = own[-1].report["iou"] if own else {}
     names = sorted(finest, key=lambda k: -(finest[k] or 0))
@@ -224,7 +235,8 @@ def _by_class(name: str, own: Sequence[Row]) -> go.Figure:
     return _laid_out(figure, f"IoU by class: {name}", 460)
 
 
-def _by_size(name: str, own: Sequence[Row]) -> go.Figure:
+def by_size(name: str, own: Sequence[Row]) -> go.Figure:
+    """Mean IoU of the truth's connected parts by their size, of the rows of some weights."""
     figure = go.Figure()
     for row in own:
         sizes = row.report["by_size"]

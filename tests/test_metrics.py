@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from seg.metrics import boundary, confusion, interval, merge, scores, segments
+from seg.metrics import boundary, calibration, calibration_error, confusion, interval, merge, scores, segments
 
 
 def test_five_pixels_by_hand():
@@ -169,3 +169,29 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         low, high = interval(matrices, 200, repeat)["pixel_accuracy"]
         inside += low <= 0.8 <= high
     assert 85 <= inside <= 100
+
+
+def test_calibration_by_hand():
+    truth = np.array([[0, 0, 1, 1, 255]])
+    prediction = np.array([[0, 1, 1, 1, 0]])
+    confidence = np.array([[0.9, 0.7, 1.0, 0.6, 0.1]], np.float16)
+    counts = calibration(truth, prediction, confidence, bins=2)
+    np.testing.assert_allclose(counts, [[0, 4], [0, 3.2], [0, 3]], atol=2e-3)  # half floats
+    assert calibration_error(counts) == pytest.approx(0.2 / 4, abs=1e-3)
+    apart = calibration(truth, prediction, confidence, bins=10)
+    assert apart[0].sum() == 4 and apart[2].sum() == 3
+    assert calibration_error(apart) == pytest.approx((0.1 + 0.7 + 0 + 0.4) / 4, abs=1e-3)
+    assert np.isnan(calibration_error(calibration(truth, prediction, confidence, 2, ignore=255) * 0))
+
+
+@pytest.mark.filterwarnings("ignore")  # torchmetrics' own
+def test_calibration_error_agrees_with_torchmetrics():
+    from torchmetrics.classification import MulticlassCalibrationError
+
+    rng = np.random.default_rng(0)
+    chances = torch.from_numpy(rng.dirichlet(np.full(4, 0.3), 5000))
+    truth = torch.from_numpy(rng.integers(0, 4, 5000))
+    sure, prediction = chances.max(1)
+    counts = calibration(truth.numpy(), prediction.numpy(), sure.numpy(), bins=20)
+    theirs = MulticlassCalibrationError(4, n_bins=20, norm="l1")(chances, truth).item()
+    assert calibration_error(counts) == pytest.approx(theirs, abs=1e-6)
