@@ -1,7 +1,6 @@
 """Compare, the page that opens first: photos in, the masks of FCN-32s, FCN-16s and FCN-8s side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
@@ -9,9 +8,10 @@ import streamlit as st
 from pages.parts import cached, charts, downloads
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.photos import choose_photo, render_thumbnails, short, unquoted
-from pages.parts.viewer import Pane, deflate, pack, viewer
+from pages.parts.shown import Mask, judge, masks_of, packed
+from pages.parts.viewer import viewer
 from seg import masks, preprocess, truth, weights
-from seg.labels import CLASSES, TRAIN_ID
+from seg.labels import CLASSES
 from seg.networks import STRIDE_OF, TITLES
 from seg.photo import PhotoError
 from seg.predict import DeviceError
@@ -31,26 +31,6 @@ All three are taken from the same pass through one encoder, so what differs betw
 upsampling alone.
 Source: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR 2015.
 """
-
-
-@dataclass(frozen=True)
-class Mask:
-    """What one variant of some weights says of the photo."""
-
-    id: str  # in the viewer, in links and in files' names
-    title: str
-    card: weights.Card
-    variant: str
-    answer: cached.Answer
-    first: bool  # of the chosen weights, or the finest of others: on the screen until a person chooses
-
-    @property
-    def png(self) -> bytes:
-        return self.answer.pngs[self.variant]
-
-    @property
-    def shares(self) -> dict[str, float]:
-        return self.answer.shares[self.variant]
 
 
 def main() -> None:
@@ -124,49 +104,6 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
         files(photo, made, factor, best)
 
 
-def masks_of(card: weights.Card, answer: cached.Answer, main: bool) -> list[Mask]:
-    """The masks of some weights; those that are compared with the chosen ones say whose they are."""
-    return [
-        Mask(
-            id=variant if main else f"{card.name}-{variant}",
-            title=TITLES[variant] if main else f"{TITLES[variant]} of {card.name}",
-            card=card,
-            variant=variant,
-            answer=answer,
-            first=main or variant == card.variants[-1],
-        )
-        for variant in card.variants
-    ]
-
-
-def packed(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, judged: Mapping[str, cached.Judgement]) -> bytes:
-    """What the viewer is sent."""
-    panes = [Pane("photo", "Photo", "photo", "rendered" if photo.rendered else short(photo.name))]
-    for mask in made:
-        answer, variant = mask.answer, mask.variant
-        panes.append(
-            Pane(
-                id=mask.id,
-                title=mask.title,
-                kind="mask",
-                note=f"mean IoU {judged[mask.id].scores.mean_iou:.2f}" if mask.id in judged else "",
-                shown=mask.first,
-                ids=answer.shown[variant],
-                sure=answer.sure[variant],
-                second=answer.second[variant],
-                work=answer.working_size[::-1],
-                stride=STRIDE_OF.get(variant),
-            )
-        )
-    found = [mask.shares for mask in made]
-    if label is not None:
-        panes.append(Pane("truth", "Truth", "truth", shown=not photo.rendered, ids=deflate(cached.shown_truth(photo, label))))
-        found.append(masks.shares(masks.read_png(label)))
-    shares = {name: max(one.get(name, 0) for one in found) for name in dict.fromkeys(name for one in found for name in one)}
-    present = {TRAIN_ID[name]: shares[name] for name in sorted(shares, key=lambda name: -shares[name])}
-    return pack(photo.jpeg, photo.shown_size, (photo.width, photo.height), panes, present, own=not photo.rendered)
-
-
 def known_truth(photo: cached.Photo) -> bytes | None:
     """The photo's truth as an indexed PNG: its own, or the one that was given for it."""
     return st.session_state.get("truths", {}).get(photo.digest, photo.truth)
@@ -202,18 +139,6 @@ def ask_truth(photo: cached.Photo) -> None:
         digest, name, why = st.session_state.get("untrue", ("", "", ""))
         if digest == photo.digest:
             st.error(f"**{plain(name)}**: {plain(why)}", icon=":material/broken_image:")
-
-
-def judge(photo: cached.Photo, made: Sequence[Mask], label: bytes | None) -> dict[str, cached.Judgement]:
-    """Each mask against the truth, where there is one."""
-    if label is None:
-        return {}
-    digest, exact = cached.key(label), cached.shown_truth(photo, label)
-    size = photo.shown_size
-    return {
-        mask.id: cached.judge(digest, cached.key(mask.png), exact, cached.inflate(mask.answer.shown[mask.variant], size))
-        for mask in made
-    }
 
 
 def pinned(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, point: tuple[int, int]) -> None:

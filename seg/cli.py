@@ -1,6 +1,7 @@
 """The command line: python -m seg COMMAND. Each command is a dataclass whose fields are its options."""
 
 import sys
+import time
 from dataclasses import asdict, dataclass, fields
 from json import dumps, loads
 from pathlib import Path
@@ -28,6 +29,7 @@ from seg import (
     resolution,
     runs,
     scenes,
+    scoring,
     team,
     train,
     weights,
@@ -197,38 +199,64 @@ class Evaluate:
     """auto: the GPU where there is one."""
     json: Path | None = None
     """File to write everything to, confusion matrices included."""
+    keep: bool = False
+    """Keep the counts of every photo for the Scores page; of a whole split, as the card says."""
 
     def run(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise CommandError("--limit must be at least 1.")
+        if self.keep and (self.limit or self.height or self.best or self.variants or self.truth != "decoded"):
+            raise CommandError("--keep goes with a whole split, all variants and the card's own height.")
         _check_height(self.height)
         predictor = predict.Predictor.of(self.name, self.device)
         split = _load(self.data, self.split)
         variants = self.variants or predictor.model.variants
         _check_variants(predictor, variants)
         indices = range(len(split))[: self.limit]
+        sha256 = weights.read_card(self.name).sha256
+        folder = scoring.place(sha256, split.digest)
+
+        began = time.time()
+
+        def say(status: str, **more: str | int) -> None:  # for the page that started it
+            if self.keep:
+                folder.mkdir(parents=True, exist_ok=True)
+                facts = {"status": status, "total": len(indices), "since": began, **more}
+                checkpoint.Run(folder).note(scoring.NOTE, facts)
+
         with Progress(console=console) as bar:
             task = bar.add_task("scoring", total=len(indices))
-            found = evaluate.tally(
-                predictor, split, variants, indices, self.height, self.truth, self.best,
-                progress=lambda done, _: bar.update(task, completed=done),
-            )  # fmt: skip
+
+            def told(done: int, _: int) -> None:
+                bar.update(task, completed=done)
+                say("running", done=done)
+
+            try:
+                found = evaluate.tally(
+                    predictor, split, variants, indices, self.height, self.truth, self.best, progress=told
+                )  # fmt: skip
+            except BaseException as error:
+                say("failed", message=str(error) or "It was stopped.")
+                raise
         rows = {variant: evaluate.report(tally) for variant, tally in found.items()}
         quality = ", best quality" if self.best else ""
         _print_scores(f"{self.name} on {len(indices)} pairs of {self.data} {self.split}{quality}", rows)
+        answer = {
+            "weights": self.name,
+            "sha256": sha256,
+            "data": str(self.data),
+            "digest": split.digest,
+            "split": self.split,
+            "images": len(indices),
+            "truth": self.truth,
+            "working_height": self.height or predictor.working_height,
+            "best_quality": self.best,
+            "variants": rows,
+        }
+        if self.keep:
+            scoring.keep(folder, answer, found)
+            say("finished")
         if self.json:
-            answer = {
-                "weights": self.name,
-                "sha256": weights.read_card(self.name).sha256,
-                "data": str(self.data),
-                "digest": split.digest,
-                "split": self.split,
-                "images": len(indices),
-                "truth": self.truth,
-                "working_height": self.height or predictor.working_height,
-                "best_quality": self.best,
-                "variants": rows,
-            }
             self.json.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.write_json(self.json, answer)
 
@@ -573,8 +601,8 @@ def _print_scores(title: str, rows: dict[str, dict]) -> None:
         table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(f"{r[key]:.4f}" for r in reports))
         ends = [r["intervals"][key] for r in reports]
         table.add_row("  95 % interval", *(f"{low:.4f}–{high:.4f}" for low, high in ends), style="dim")
-    for key in ("frequency_weighted_iou", "boundary_iou"):
-        table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(evaluate.figure(r[key]) for r in reports))
+    for key in ("frequency_weighted_iou", "boundary_iou", "calibration_error"):
+        table.add_row(key.replace("_", " ").replace("iou", "IoU"), *(evaluate.figure(r.get(key)) for r in reports))
     table.add_section()
     for sizes in zip(*(r["by_size"] for r in reports), strict=True):
         table.add_row(evaluate.size_words(sizes[0]), *(evaluate.figure(size["iou"]) for size in sizes))

@@ -8,9 +8,11 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+from seg import scoring
 from seg.checkpoint import Run
 from seg.networks import ARCHITECTURES
 from seg.recipe import TrainConfig
@@ -51,6 +53,13 @@ def publish(folder: Path, name: str, best: bool) -> None:
     """Starts a process that publishes a finished run."""
     process = detached(folder / OUTPUT, "publish", str(folder), "--name", name, *["--best"] * best)
     Run(folder).note("publishing", {"name": name, "status": "running", "what": "starting", "done": 0, "total": 1}, process.pid)
+
+
+def score(name: str, data: Path, folder: Path, photos: int) -> None:
+    """Starts a process that evaluates published weights on the val of a data set and keeps that in `scoring.place`'s folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = detached(folder / OUTPUT, "evaluate", name, "--data", str(data), "--keep")
+    Run(folder).note(scoring.NOTE, {"status": "running", "done": 0, "total": photos, "since": time.time()}, process.pid)
 
 
 def detached(output: Path, *words: str) -> subprocess.Popen:

@@ -11,7 +11,7 @@ ROWS = (
     ("weights",),
     ("predict",),
     ("evaluate", "inside", "resolution", "recipe", "strip"),
-    ("train", "table"),
+    ("train", "table", "scoring"),
     ("publish", "cost", "launch"),
     ("cli",),
     ("__main__",),

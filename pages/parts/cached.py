@@ -229,12 +229,12 @@ def confidence_pngs(seen: Photo, card: weights.Card, working_height: int, *, bes
     """`masks.confidence_png` of each variant at the photo's size: predicted anew, since nobody may ask for it."""
     with network(card) as predictor:
         found = predictor.predict(seen.data, working_height=working_height, with_confidence=True, best=best).confidences
-    return {variant: masks.confidencepng_of(confidence) for variant, confidence in found.items()}
+    return {variant: masks.confidence_png(confidence) for variant, confidence in found.items()}
 
 
 def shown_truth(seen: Photo, png: bytes) -> np.ndarray:
     """A truth of the photo's size, as it is shown."""
-    return resized(masks.readpng_of(png), seen.shown_size)
+    return resized(masks.read_png(png), seen.shown_size)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -16,6 +16,7 @@ from seg.networks import TITLES
 PAGES = (
     ("app.py", "Compare", ":material/compare:"),
     ("pages/inside.py", "Inside", ":material/account_tree:"),
+    ("pages/scores.py", "Scores", ":material/leaderboard:"),
     ("pages/train.py", "Train", ":material/model_training:"),
 )
 """File, name and icon of each page, in the order of the list."""
@@ -37,12 +38,15 @@ h1 { padding: 0 0 .1rem !important; letter-spacing: -.02em; }
 p.label { font-size: .875rem; margin: 0 0 -.35rem; }
 .st-key-samples { display: grid !important; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: .6rem; }
 @media (max-width: 1100px) { .st-key-samples { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
-:is(.st-key-samples, .st-key-strip) button { aspect-ratio: 2; height: auto; min-height: 0; padding: .3rem .4rem;
+:is(.st-key-samples, .st-key-strip, [class*="st-key-grid-"]) button { aspect-ratio: 2; height: auto; min-height: 0;
+  padding: .3rem .4rem;
   background: #475569 center/cover;
   border: 0; align-items: flex-end; color: #fff !important; }
-:is(.st-key-samples, .st-key-strip) button p { font-size: .75rem; line-height: 1.1; font-weight: 600;
+:is(.st-key-samples, .st-key-strip, [class*="st-key-grid-"]) button p { font-size: .75rem; line-height: 1.1; font-weight: 600;
   text-shadow: 0 1px 3px #000; }
-:is(.st-key-samples, .st-key-strip) button:hover { filter: brightness(1.15); }
+:is(.st-key-samples, .st-key-strip, [class*="st-key-grid-"]) button:hover { filter: brightness(1.15); }
+[class*="st-key-grid-"] { display: grid !important; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: .6rem; }
+[class*="st-key-grid-"] .stElementContainer:has(.stHtml) { display: none; }
 .st-key-strip { flex-wrap: nowrap !important; overflow-x: auto; padding: .35rem; }
 .st-key-strip .stElementContainer:has(.stHtml) { display: none; }
 .st-key-strip button { width: 9rem; }

@@ -1,7 +1,7 @@
 """The photo that a page is about: an upload of the visitor's, or a rendered street. It stays chosen from page to page."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -87,6 +87,14 @@ def render_thumbnails() -> None:
         if seed not in cached.thumbnails():
             cached.thumbnails()[seed] = cached.sample(seed, name).thumbnail
             picture_button(f"sample-{seed}", cached.thumbnails()[seed], seed == _sample() and not st.session_state.get("photo"))
+
+
+def picture_grid(key: str, cells: Sequence[tuple[str, str, bytes]], chosen: str | None, pick: Callable[[str], None]) -> None:
+    """A grid of pictures, (name, words, JPEG), that call `pick` with their name."""
+    with st.container(horizontal=True, gap="small", key=f"grid-{key}"):
+        for number, (name, words, thumbnail) in enumerate(cells):
+            st.button(plain(words), key=f"{key}-{number}", on_click=pick, args=(name,), width="stretch")
+            picture_button(f"{key}-{number}", thumbnail, name == chosen)
 
 
 def picture_button(key: str, thumbnail: bytes, chosen: bool) -> None:
