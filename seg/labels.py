@@ -4,6 +4,7 @@ The table follows Cityscapes' own ``cityscapesscripts/helpers/labels.py`` (Cordt
 evaluated have train ids 0-18, everything else is ``IGNORE``.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,12 @@ PALETTE = np.array([c.color for c in CLASSES], np.uint8)
 
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The id of each class in Cityscapes' own ``_labelIds.png`` files, which count 34 kinds of things."""
+
+OFFICIAL_SHARES = (
+    *(0.369, 0.061, 0.228, 0.0066, 0.0088, 0.0123, 0.0021, 0.0055, 0.159, 0.0116),
+    *(0.040, 0.0122, 0.0014, 0.070, 0.0027, 0.0024, 0.0023, 0.0010, 0.0041),
+)
+"""Each class's share of the pixels that have one in Cityscapes' own fine labels of train, 2048x1024, as rounded there."""
 
 VOID_COLORS = {
     "unlabeled": (0, 0, 0),
@@ -128,8 +135,24 @@ def _around(planes: np.ndarray, down: int, across: int) -> np.ndarray:
     return total[:, y:, x:] - total[:, :-y, x:] - total[:, y:, :-x] + total[:, :-y, :-x]
 
 
+class Why(IntEnum):
+    """Why a pixel was ignored, or that it was not."""
+
+    KEPT = 0
+    BLACK = 1
+    VOID = 2
+    EVEN = 3
+    TORN = 4
+    UNKNOWN = 5
+
+
 def decode(picture: np.ndarray) -> np.ndarray:
-    """HxWx3 uint8 picture of labels in the Cityscapes colours, antialiased and JPEG-compressed -> HxW uint8 train ids.
+    """HxWx3 uint8 picture of labels in the Cityscapes colours, antialiased and JPEG-compressed -> HxW uint8 train ids."""
+    return explain(picture)[0]
+
+
+def explain(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `decode`, and beside the train ids HxW uint8 of `Why`: what became of each pixel.
 
     Every pixel is explained by the cheaper of: one colour (dear if no pixel nearby is surely of it, since lone pixels of a
     rare class are mostly blends of others), or a blend of two colours that are both to be seen nearby, which then gives the
@@ -185,6 +208,17 @@ def decode(picture: np.ndarray) -> np.ndarray:
     answer[undecided] = present[price.argmin(1)]
     first, second = np.partition(price, 1, axis=1)[:, :2].T
     margin = np.where(np.isin(present, (_POLE, *_THIN))[price.argmin(1)], _THIN_MARGIN, _MARGIN)
-    answer[undecided[(first > _WORST) | (second - first < margin)]] = IGNORE
-    answer[answer >= len(CLASSES)] = IGNORE
-    return answer.astype(np.uint8).reshape(h, w)
+    why = np.select([answer == _BLACK, answer > _BLACK], [Why.BLACK, Why.VOID], Why.KEPT).astype(np.uint8)
+    torn = np.where(second == first, Why.EVEN, Why.TORN)  # the two classes of an even blend have one and the same price
+    doubt = np.select([first > _WORST, second - first < margin], [Why.UNKNOWN, torn], Why.KEPT)
+    why[undecided[doubt > 0]] = doubt[doubt > 0]
+    answer[why > 0] = IGNORE
+    return answer.astype(np.uint8).reshape(h, w), why.reshape(h, w)
+
+
+def majority(label: np.ndarray, side: int) -> np.ndarray:
+    """HxW train ids -> side x side: the commonest of each cell, ignored ones counted too. H and W are multiples of `side`."""
+    height, width = label.shape
+    cells = label.reshape(side, height // side, side, width // side)
+    ids = np.array([*range(len(CLASSES)), IGNORE], np.uint8)
+    return ids[np.stack([(cells == k).sum((1, 3)) for k in ids]).argmax(0)]

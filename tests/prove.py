@@ -18,15 +18,13 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from test_labels import as_pair_label, majority  # noqa: E402
+from test_labels import as_pair_label  # noqa: E402
 
 from seg import dataset, evaluate, labels, scenes, weights  # noqa: E402
 from seg.networks import TITLES  # noqa: E402
 from seg.predict import Predictor  # noqa: E402
 
 REAL = ROOT / "data" / "cityscapes-image-pairs"
-# Cityscapes' fine training labels at full resolution: each class's share in percent of the pixels that have one
-OFFICIAL = (36.9, 6.1, 22.8, 0.66, 0.88, 1.23, 0.21, 0.55, 15.9, 1.16, 4.0, 1.22, 0.14, 7.0, 0.27, 0.24, 0.23, 0.10, 0.41)
 
 
 def rows(*columns) -> None:
@@ -40,7 +38,7 @@ def decoder_on_scenes(count: int = 60) -> None:
     true, found = np.zeros(19), np.zeros(19)
     for seed in range(5000, 5000 + count):
         exact = scenes.render(seed).label
-        truth, decoded = majority(exact), labels.decode(as_pair_label(exact))
+        truth, decoded = labels.majority(exact, dataset.SIDE), labels.decode(as_pair_label(exact))
         has, sure = truth != labels.IGNORE, (truth != labels.IGNORE) & (decoded != labels.IGNORE)
         known, kept, right = known + has.sum(), kept + sure.sum(), right + (decoded == truth)[sure].sum()
         true += np.bincount(truth[has], minlength=19)
@@ -58,7 +56,8 @@ def decoder_on_pairs() -> None:
     print(f"\n## Decoder {labels.DECODER_VERSION} on the {len(split)} real pairs of train\n")
     print(f"Ignored: {ignored:.2%} of all pixels.\n")
     print("| class | share of the pixels that have one | ratio to the official labels |\n|---|---|---|")
-    rows(labels.NAMES, [f"{s:.3%}" for s in shares], [f"{100 * s / o:.2f}" for s, o in zip(shares, OFFICIAL, strict=True)])
+    ratios = [f"{s / o:.2f}" for s, o in zip(shares, labels.OFFICIAL_SHARES, strict=True)]
+    rows(labels.NAMES, [f"{s:.3%}" for s in shares], ratios)
 
 
 def weights_on(data: Path, title: str) -> None:

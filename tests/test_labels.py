@@ -7,7 +7,20 @@ import pytest
 from PIL import Image
 
 from seg import labels, scenes
-from seg.labels import CLASSES, IGNORE, NAMES, PALETTE, TRAIN_ID, colorize, decode, nearest
+from seg.labels import (
+    CLASSES,
+    IGNORE,
+    NAMES,
+    OFFICIAL_SHARES,
+    PALETTE,
+    TRAIN_ID,
+    Why,
+    colorize,
+    decode,
+    explain,
+    majority,
+    nearest,
+)
 
 SIDE = 256
 
@@ -22,14 +35,6 @@ def as_pair_label(exact: np.ndarray) -> np.ndarray:
     return np.asarray(Image.open(stored).convert("RGB"))[:, SIDE:]
 
 
-def majority(exact: np.ndarray) -> np.ndarray:
-    """HxW train ids -> 256x256: the commonest in each cell."""
-    height, width = exact.shape
-    cells = exact.reshape(SIDE, height // SIDE, SIDE, width // SIDE)
-    ids = np.array([*range(len(CLASSES)), IGNORE], np.uint8)
-    return ids[np.stack([(cells == k).sum((1, 3)) for k in ids]).argmax(0)]
-
-
 def test_the_table_has_nineteen_classes_with_colours_of_their_own():
     assert (len(CLASSES), len(set(NAMES)), len({tuple(c) for c in PALETTE.tolist()})) == (19, 19, 19)
     assert (TRAIN_ID["road"], TRAIN_ID["sky"], TRAIN_ID["bicycle"]) == (0, 10, 18)
@@ -41,7 +46,7 @@ def test_the_decoder_on_rendered_scenes():
     true, found = np.zeros(19), np.zeros(19)
     for seed in range(16):
         exact = scenes.render(seed).label
-        truth, decoded = majority(exact), decode(as_pair_label(exact))
+        truth, decoded = majority(exact, SIDE), decode(as_pair_label(exact))
         has = truth != IGNORE
         sure = has & (decoded != IGNORE)
         known, kept, right = known + has.sum(), kept + sure.sum(), right + (decoded == truth)[sure].sum()
@@ -68,7 +73,7 @@ def test_thin_poles_survive():
     exact = np.full((1024, 2048), TRAIN_ID["building"], np.uint8)
     for i in range(10):
         exact[200:800, 100 + 190 * i : 100 + 190 * i + 10] = TRAIN_ID["pole"]  # 1.25 pixels wide once shrunk
-    decoded, truth = decode(as_pair_label(exact)), majority(exact)
+    decoded, truth = decode(as_pair_label(exact)), majority(exact, SIDE)
     pole = TRAIN_ID["pole"]
     assert (decoded == pole)[truth == pole].mean() > 0.75
     assert (decoded == pole).sum() <= 1.1 * (truth == pole).sum()
@@ -91,3 +96,25 @@ def test_colorize_and_nearest_are_inverse():
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 5, 3)])
 def test_tiny_pictures_decode(shape):
     assert decode(np.zeros(shape, np.uint8)).shape == shape[:2]
+
+
+def test_every_ignored_pixel_has_a_reason_and_no_other():
+    exact = scenes.render(0).label
+    picture = as_pair_label(exact)
+    label, why = explain(picture)
+    assert (label == decode(picture)).all() and ((why != Why.KEPT) == (label == IGNORE)).all()
+    assert (why == Why.EVEN).any() and (why == Why.TORN).any()
+
+    flat = np.full((64, 64, 3), 0, np.uint8)
+    assert (explain(flat)[1] == Why.BLACK).all()
+    flat[:] = labels.VOID_COLORS["bridge"]
+    assert (explain(flat)[1][2:-2, 2:-2] == Why.VOID).all()
+    flat[:] = (255, 255, 0)
+    assert (explain(flat)[1] == Why.UNKNOWN).all()
+    flat[:, :32], flat[:, 32:] = PALETTE[TRAIN_ID["road"]], PALETTE[TRAIN_ID["sidewalk"]]
+    flat[:, 31] = (flat[0, 0].astype(int) + flat[0, 63]) // 2
+    assert (explain(flat)[1][8:-8, 31] == Why.EVEN).all() and (explain(flat)[1][8:-8, 8:24] == Why.KEPT).all()
+
+
+def test_the_official_shares_are_those_of_all_classes():
+    assert len(OFFICIAL_SHARES) == len(CLASSES) and sum(OFFICIAL_SHARES) == pytest.approx(1, abs=0.01)
