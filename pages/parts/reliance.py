@@ -112,9 +112,10 @@ def compare(card: weights.Card, found: scoring.Scoring) -> None:
         alt="The card's scores beside those computed here.",
     )
     when = scoring.place(found.report["sha256"], found.report["digest"]) / "report.json"
+    data, height = Path(found.report["data"]).name, found.report["working_height"]
     st.caption(
         f"Computed on {time.strftime('%d %B %Y, %H:%M', time.localtime(when.stat().st_mtime))}, on {found.report['images']:,} "
-        f"photos of {plain(Path(found.report['data']).name)} {found.report['split']}, {found.report['working_height']} pixels high."
+        f"photos of {plain(data)} {found.report['split']}, {height} pixels high."
     )
 
 
