@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from pages.parts import evaluations
-from pages.parts.matrix import matrix
+from pages.parts.confusion import matrix
 from seg import scoring, weights
 from seg.labels import NAMES
 from seg.networks import TITLES

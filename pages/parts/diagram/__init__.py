@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import streamlit as st
 
+from pages.parts.component import component
 from pages.parts.viewer import deflate
 from seg.labels import CLASSES
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,4 @@ def _packed(array: np.ndarray) -> str:
     return base64.b64encode(deflate(array.astype(np.uint8))).decode()
 
 
-_component = st.components.v2.component(
-    "network_diagram",
-    html='<div class="diagram"></div>',
-    css=(_HERE / "diagram.css").read_text(),
-    js=(_HERE / "diagram.js").read_text(),
-    isolate_styles=False,
-)
+_component = component(Path(__file__).parent)

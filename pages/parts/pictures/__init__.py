@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import streamlit as st
-
-_HERE = Path(__file__).parent
+from pages.parts.component import component
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,4 @@ def pictures(shown: Sequence[Picture], point: tuple[float, float], key: str) -> 
     return tuple(clicked) if clicked else None
 
 
-_component = st.components.v2.component(
-    "pictures_with_a_point",
-    html='<div class="pictures"></div>',
-    css=(_HERE / "pictures.css").read_text(),
-    js=(_HERE / "pictures.js").read_text(),
-    isolate_styles=False,
-)
+_component = component(Path(__file__).parent)

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import streamlit as st
-
-_HERE = Path(__file__).parent
+from pages.parts.component import component
 
 
 def toy(key: str) -> None:
@@ -12,10 +10,4 @@ def toy(key: str) -> None:
     _component(key=key)
 
 
-_component = st.components.v2.component(
-    "transposed_convolution_toy",
-    html='<div class="toy"></div>',
-    css=(_HERE / "toy.css").read_text(),
-    js=(_HERE / "toy.js").read_text(),
-    isolate_styles=False,
-)
+_component = component(Path(__file__).parent)

@@ -13,16 +13,6 @@ const KINDS = { bilinear: "bilinear", ones: "all ones" };
 const LIMITS = { s: [1, 4], k: [1, 8], p: [0, 3] };
 const NAMES = { s: "Stride", k: "Kernel", p: "Padding" };
 
-function make(name, attributes, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
 // One side of the kernel: the outer product of two is the kernel.
 function side({ k, s, kind }) {
   if (kind === "ones") return Array(k).fill(1);

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import streamlit as st
 
+from pages.parts.component import component
 from seg.labels import CLASSES
 
-_HERE = Path(__file__).parent
 _SCRIPTS = ("model.js", "paint.js", "view.js", "input.js", "link.js", "controls.js", "viewer.js", "main.js")
 
 SAFE = (
@@ -94,13 +93,7 @@ def pack(
     return len(head).to_bytes(4, "little") + head + content
 
 
-_component = st.components.v2.component(
-    "street_viewer",
-    html='<div class="viewer"></div>',
-    css=(_HERE / "viewer.css").read_text(),
-    js="\n".join((_HERE / name).read_text() for name in _SCRIPTS),
-    isolate_styles=False,
-)
+_component = component(Path(__file__).parent, *_SCRIPTS)
 
 
 def viewer(packed: bytes, key: str) -> tuple[int, int] | None:

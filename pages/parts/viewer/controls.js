@@ -12,16 +12,6 @@ const LAYERS = {
 const MOST_PANES = 6;
 const MATRIX_CELLS = 24, MOST_CELLS = 4;
 
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined) element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
 class Controls {
   constructor(viewer) {
     this.viewer = viewer;

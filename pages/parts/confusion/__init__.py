@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import streamlit as st
 
+from pages.parts.component import component
 from seg.labels import CLASSES
-
-_HERE = Path(__file__).parent
 
 
 def matrix(shares: np.ndarray, words: list[list[str]], chosen: tuple[int, int] | None, key: str) -> tuple[int, int] | None:
@@ -25,10 +23,4 @@ def matrix(shares: np.ndarray, words: list[list[str]], chosen: tuple[int, int] |
     return tuple(pressed) if pressed else None
 
 
-_component = st.components.v2.component(
-    "confusion_matrix",
-    html='<div class="confusion"></div>',
-    css=(_HERE / "matrix.css").read_text(),
-    js=(_HERE / "matrix.js").read_text(),
-    isolate_styles=False,
-)
+_component = component(Path(__file__).parent)

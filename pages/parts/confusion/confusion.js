@@ -1,15 +1,5 @@
 // The matrix as a table of buttons: right answers in the page's own colour, wrong ones in orange.
 
-function make(name, attributes, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== null) element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
 function draw(root, { shares, words, chosen, classes }, send) {
   const hint = "Rows are the truth, columns the prediction. Point at a cell to read it; press one to see the photos behind it.";
   const told = make("p", { "aria-live": "polite" }, chosen ? words[chosen[0]][chosen[1]] : hint);
