@@ -99,9 +99,9 @@ class Check:
             raise CommandError(f"{len(damaged)} of the pairs in {self.folder / name} are damaged.")
 
 
-@dataclass(frozen=True)
-class Render:
-    """Render street scenes with exact labels as a data set of pairs."""
+@dataclass(frozen=True, kw_only=True)
+class Render(scenes.Wishes):
+    """Render street scenes with exact labels as a data set of pairs; what is not said of them is left to chance."""
 
     to: Path
     """Folder to write to, new or empty."""
@@ -115,11 +115,11 @@ class Render:
     def run(self) -> None:
         if min(self.train, self.val) < 1:
             raise CommandError("--train and --val must be at least 1.")
+        wishes = scenes.Wishes(**{f.name: getattr(self, f.name) for f in fields(scenes.Wishes)})
         with Progress(console=console) as bar:
             task = bar.add_task("rendering")
-            scenes.write_pairs(
-                self.to, self.train, self.val, self.seed, lambda done, total: bar.update(task, completed=done, total=total)
-            )
+            told = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+            scenes.write_pairs(self.to, self.train, self.val, self.seed, told, wishes)
         console.print(f"{self.to}: {self.train} pairs in train, {self.val} in val, exact labels in exact/")
 
 

@@ -11,12 +11,12 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from copy import copy
-from dataclasses import dataclass
+from copy import copy, deepcopy
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import psutil
@@ -44,6 +44,45 @@ class Scene(NamedTuple):
     """HxWx3 uint8 RGB."""
     label: np.ndarray
     """HxW uint8 train ids, 255 = ignored."""
+
+
+Sky = Literal["clear", "clouds", "white", "evening", "night"]
+Sides = Literal["facades", "gardens", "park"]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What scenes shall be like, whatever their seeds say; what is None is left to the seed. Raises ValueError for odd ones."""
+
+    sky: Sky | None = None
+    """The sky: clear, clouds, white, evening or night."""
+    fog: float | None = None
+    """How thick the air is per metre, 0 to 0.1: 0.003 is a usual day, 0.02 fog."""
+    wet: bool | None = None
+    """Whether the road mirrors."""
+    traffic: float | None = None
+    """The share of the places on the lanes that vehicles take, 0 to 1: 0.84 as seeds have it; 0 means no tram either."""
+    parked: float | None = None
+    """Parking lanes on both sides, and the share of their places that is taken, 0 to 1."""
+    people: float | None = None
+    """How many people or pairs of people are on each pavement on average, 0 to 30: 4.5 as seeds have it."""
+    sides: Sides | None = None
+    """What is behind both pavements: facades, gardens or a park."""
+    camera: float | None = None
+    """How high the camera is above the road in metres, 0.5 to 6: seeds have it at 1.15 to 1.5, a car's."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"--{name} must be between {low} and {high}, not {value}.")
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+
+LIMITS = {"fog": (0, 0.1), "traffic": (0, 1), "parked": (0, 1), "people": (0, 30), "camera": (0.5, 6)}
+"""Least and most of the wishes that are numbers."""
 
 
 # ---------------------------------------------------------------------------------------------------------------- noise
@@ -128,7 +167,7 @@ class Camera:
 class Weather:
     """Sky and light of a scene."""
 
-    sky: str  # clear, clouds, white, evening, night
+    sky: Sky
     sun: np.ndarray  # unit vector towards it in (t, y, s)
     ambient: np.ndarray  # RGB factors
     direct: np.ndarray
@@ -312,9 +351,10 @@ class Street:
         return s1 <= self.junction[0] or s0 >= self.junction[1]
 
 
-def _plan(rng: np.random.Generator) -> Street:
+def _plan(rng: np.random.Generator, wishes: Wishes) -> Street:
     kinds = tuple(rng.choice(["facades", "gardens", "park"], 2, p=[0.66, 0.19, 0.15]).tolist())
-    parking = tuple(2.3 if rng.random() < 0.45 else 0.0 for _ in range(2))
+    kinds = (wishes.sides,) * 2 if wishes.sides else kinds
+    parking = tuple(2.3 if rng.random() < 0.45 or wishes.parked is not None else 0.0 for _ in range(2))
     oncoming = 1 + int(rng.random() < 0.3)
     extra = int(rng.random() < 0.3)
     middle = -1.8 if rng.random() < 0.8 else -1.8 - 3.5 * extra
@@ -343,8 +383,9 @@ def _plan(rng: np.random.Generator) -> Street:
     )
 
 
-def _weather(rng: np.random.Generator) -> Weather:
+def _weather(rng: np.random.Generator, wishes: Wishes) -> Weather:
     sky = str(rng.choice(["clear", "clouds", "white", "evening", "night"], p=[0.25, 0.27, 0.36, 0.08, 0.04]))
+    sky = wishes.sky or sky
     side, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.0)
     if sky == "evening":
         height = 0.22
@@ -364,14 +405,16 @@ def _weather(rng: np.random.Generator) -> Weather:
         "night": (44, 46, 56),
     }[sky]
     foggy = rng.random() < 0.08
+    density = float(rng.uniform(0.014, 0.025) if foggy else rng.uniform(0.0015, 0.0045))
+    wet = bool(rng.random() < 0.12)
     return Weather(
         sky,
         sun,
         np.array(ambient),
         np.array(direct),
         np.array(haze, float),
-        float(rng.uniform(0.014, 0.025) if foggy else rng.uniform(0.0015, 0.0045)),
-        bool(rng.random() < 0.12),
+        density if wishes.fog is None else wishes.fog,
+        wet if wishes.wet is None else wishes.wet,
     )
 
 
@@ -1300,8 +1343,8 @@ def _end_view(sprite: Sprite, rng: np.random.Generator, cls: int, motor: bool, r
 class _Stage:
     """Collects what is to be painted with its distance, and knows the light anywhere in the street."""
 
-    def __init__(self, canvas: Canvas, street: Street, shadow: np.ndarray, rng: np.random.Generator):
-        self.canvas, self.street, self.shadow, self.rng = canvas, street, shadow, rng
+    def __init__(self, canvas: Canvas, street: Street, shadow: np.ndarray, rng: np.random.Generator, wishes: Wishes):
+        self.canvas, self.street, self.shadow, self.rng, self.wishes = canvas, street, shadow, rng, wishes
         self.items: list[tuple[float, Callable[[], None]]] = []
         # Foliage is the dearest thing to make: a few crowns, used at several sizes, stand for all trees of a street.
         hue = GREENS[rng.integers(len(GREENS))]
@@ -1313,6 +1356,12 @@ class _Stage:
 
     def add(self, distance: float, paint: Callable[[], None]) -> None:
         self.items.append((distance, paint))
+
+    def but(self, **changes: object) -> "_Stage":
+        """One that differs in these attributes; what is added to it is painted with all else."""
+        other = copy(self)
+        vars(other).update(changes)
+        return other
 
     def paint(self) -> None:
         for _, paint in sorted(self.items, key=lambda item: -item[0]):
@@ -1406,7 +1455,11 @@ TRAFFIC_SHARES = (0.45, 0.1, 0.12, 0.08, 0.09, 0.16)
 
 def _add_traffic(stage: _Stage) -> None:
     """Vehicles, parked and moving, no two in the same place."""
-    rng, street, canvas = stage.rng, stage.street, stage.canvas
+    rng, street, canvas, wishes = stage.rng, stage.street, stage.canvas, stage.wishes
+    much, shares = 1.0, TRAFFIC_SHARES
+    if wishes.traffic is not None:
+        much = wishes.traffic / (1 - TRAFFIC_SHARES[-1])
+        shares = (*(much * share for share in TRAFFIC_SHARES[:-1]), 1 - wishes.traffic)
     taken: list[tuple[float, float, float]] = []  # t, and from which s to which
 
     def free(t: float, s0: float, s1: float) -> bool:
@@ -1424,11 +1477,11 @@ def _add_traffic(stage: _Stage) -> None:
         else:
             stage.add(s - reach, lambda: _paint_big(canvas, rng, kind, pose))
 
-    if street.rails is not None and rng.random() < 0.75:
+    if street.rails is not None and rng.random() < 0.75 * much:
         s = float(rng.uniform(24, 60))
         if free(street.rails, s - 15, s + 15):
             put("train", street.rails, s, np.pi)
-    if street.junction[0] < 45 and rng.random() < 0.5:  # someone crosses
+    if street.junction[0] < 45 and rng.random() < 0.5 * much:  # someone crosses
         s, t = float(np.mean(street.junction)), float(rng.uniform(-9, 9))
         put(str(rng.choice(["car", "bus", "truck"], p=[0.7, 0.15, 0.15])), t, s, float(rng.choice((-1, 1)) * np.pi / 2))
         taken.extend((t + x, s - 3, s + 3) for x in (-4, -2, 0, 2, 4))
@@ -1436,6 +1489,7 @@ def _add_traffic(stage: _Stage) -> None:
         if not street.parking[i]:
             continue
         s, dense = float(rng.uniform(4, 10)), float(rng.uniform(0.35, 0.95))
+        dense = dense if wishes.parked is None else wishes.parked
         while s < 90:
             if rng.random() < dense and street.open(s - 5, s + 5) and (street.zebra is None or abs(s - street.zebra) > 5):
                 put("car", street.kerbs[i] - side * 1.15, s, 0.0 if (side > 0 or rng.random() < 0.3) else np.pi)
@@ -1445,7 +1499,7 @@ def _add_traffic(stage: _Stage) -> None:
     for lane, heading in lanes:
         s = float(rng.uniform(11, 40)) if heading == 0 else float(rng.uniform(8, 30))
         while s < 100:
-            kind, t = str(rng.choice(TRAFFIC, p=TRAFFIC_SHARES)), lane + float(rng.normal(0, 0.15))
+            kind, t = str(rng.choice(TRAFFIC, p=shares)), lane + float(rng.normal(0, 0.15))
             length = {"bus": 12.5, "truck": 9.5}.get(kind, 5.0)
             if kind != "none" and free(t, s, s + length):
                 if kind in ("bicycle", "motorcycle"):
@@ -1455,11 +1509,16 @@ def _add_traffic(stage: _Stage) -> None:
             s += length + float(rng.uniform(5, 20))
 
 
+PEOPLE = 4.5
+"""How many people or pairs are on a pavement on average."""
+
+
 def _add_people(stage: _Stage) -> None:
     rng, street = stage.rng, stage.street
+    many = PEOPLE if stage.wishes.people is None else stage.wishes.people
     for i, side in enumerate((-1, 1)):
         inner, outer = street.kerbs[i] + side * (street.verges[i] + 0.5), street.fronts[i] - side * 0.4
-        for _ in range(int(rng.poisson(4.5))):
+        for _ in range(int(rng.poisson(many))):
             s, t = float(6 + rng.gamma(2.0, 11)), float(rng.uniform(*sorted((inner, outer))))
             for _ in range(1 + int(rng.random() < 0.3)):
                 stage.sprite(_person(rng), t, s)
@@ -1478,7 +1537,7 @@ def _add_people(stage: _Stage) -> None:
                 float(rng.uniform(9, 26)),
             )
     if street.zebra is not None and street.zebra > 7:
-        for _ in range(int(rng.integers(0, 5))):
+        for _ in range(round(int(rng.integers(0, 5)) * many / PEOPLE)):
             t, s = float(rng.uniform(*street.kerbs)), street.zebra + float(rng.uniform(-1.2, 1.2))
             if rng.random() < 0.2:
                 stage.sprite(_two_wheeler(rng, "bicycle", True, True), t, s, float(rng.choice((0, np.pi))))
@@ -1557,15 +1616,17 @@ def _majority(label: np.ndarray) -> np.ndarray:
     return np.where((b == c) | (b == d), b, np.where(c == d, c, a))
 
 
-def render(seed: int, width: int = 1024, height: int = 512) -> Scene:
-    """The street of this seed; the same every time.
+def render(seed: int, width: int = 1024, height: int = 512, wishes: Wishes | None = None) -> Scene:
+    """The street of this seed; the same every time, and the same but for what is wished otherwise.
 
     Raises ValueError for a width or height under 64.
     """
     if width < 64 or height < 64:
         raise ValueError(f"A scene must be at least 64 x 64 pixels, not {width} x {height}.")
-    rng = np.random.default_rng(seed)
-    street, weather = _plan(rng), _weather(rng)
+    none = Wishes()
+    wishes = wishes or none
+    rng, again = np.random.default_rng(seed), np.random.default_rng(seed)
+    street, weather = _plan(rng, wishes), _weather(rng, wishes)
     w, h = width * SUPER, height * SUPER
     camera = Camera(
         focal=float(rng.uniform(0.85, 1.15)) * max(w, 1.3 * h),
@@ -1576,16 +1637,40 @@ def render(seed: int, width: int = 1024, height: int = 512) -> Scene:
         yaw=float(rng.normal(0, 0.035)),
         curve=float(rng.normal(0, 0.0006)) if rng.random() < 0.6 else 0.0,
     )
+    if wishes.camera is not None:
+        camera = replace(camera, height=wishes.camera)
     canvas = Canvas(w, h, camera, weather)
-    houses = _houses(rng, street)
+    # What is wished otherwise takes other random numbers. So that all else keeps its own, what the seed says instead is made too,
+    # on a canvas that nobody sees, and what is wished is made with a copy of the generator.
+    meant = _plan(again, none)
+    unseen = Canvas(w, h, camera, _weather(again, none)) if wishes else canvas
+    if wishes:  # far ground that nothing covers is hazy; without wishes it stays black, as it is in sets that were published
+        canvas.photo.paste(_ints(weather.haze), (0, 0, w, h))
+
+    if wishes.sides is None:
+        houses = _houses(rng, street)
+    else:
+        houses = _houses(deepcopy(rng), street)
+        _houses(rng, meant)
     shadow = _shadow(houses, weather)
-    _paint_sky(canvas, rng)
+    if wishes.sky is not None:
+        _paint_sky(canvas, deepcopy(rng))
+    _paint_sky(canvas if wishes.sky is None else unseen, rng)
     _paint_ground(canvas, street, shadow, rng)
-    stage = _Stage(canvas, street, shadow, rng)
+    stage = _Stage(canvas, street, shadow, rng, wishes)
     for house in houses:
         stage.add(house.s1 + (6 if house.front not in street.fronts else 0), lambda house=house: _paint_house(canvas, house))
+    otherwise = {
+        _add_frontage: wishes.sides is not None,
+        _add_traffic: wishes.traffic is not None or wishes.parked is not None,
+        _add_people: wishes.people is not None,
+    }
     for add in (_add_end, _add_frontage, _add_furniture, _add_traffic, _add_people):
-        add(stage)
+        if otherwise.get(add):
+            add(stage.but(rng=deepcopy(rng)))
+            add(stage.but(canvas=unseen, street=meant, wishes=none))
+        else:
+            add(stage)
     stage.paint()
     label = _majority(np.asarray(canvas.label))
     photo = np.array(canvas.photo.reduce(SUPER))
@@ -1609,8 +1694,8 @@ def _write(path: Path, data: bytes) -> None:
     os.replace(part, path)
 
 
-def _write_pair(to: Path, seed: int, split: str, index: int) -> None:
-    photo, label = render(_scene_seed(seed, split, index))
+def _write_pair(to: Path, seed: int, split: str, index: int, wishes: Wishes | None) -> None:
+    photo, label = render(_scene_seed(seed, split, index), wishes=wishes)
     pair = Image.new("RGB", (512, 256))
     for column, half in ((0, photo), (256, colorize(label))):
         pair.paste(Image.fromarray(half).resize((256, 256), Image.Resampling.BOX), (column, 0))
@@ -1623,12 +1708,20 @@ def _write_pair(to: Path, seed: int, split: str, index: int) -> None:
     _write(to / split / f"{index}.jpg", jpeg.getvalue())
 
 
-def write_pairs(to: Path, train: int, val: int, seed: int, progress: Callable[[int, int], None] | None = None) -> None:
+def write_pairs(
+    to: Path,
+    train: int,
+    val: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+    wishes: Wishes | None = None,
+) -> None:
     """Write scenes as the Kaggle set "cityscapes-image-pairs" lays out its own, and their exact labels beside them.
 
     `to`/train/1.jpg, … and `to`/val/1.jpg, …: 512x256 JPEGs, the photo on the left, the label's colours on the right.
     `to`/exact/train/1.png, …: 1024x512 indexed PNGs of train ids. No scene of val is in any train split.
-    They are written beside it, in `rendering(to, pid)`, and moved when whole. Raises FileExistsError if `to` holds anything.
+    All are as `wishes` say. They are written beside it, in `rendering(to, pid)`, and moved when whole. Raises
+    FileExistsError if `to` holds anything.
     """
     full = f"{to} is not empty; write to a new or empty folder."
     if to.exists() and any(to.iterdir()):
@@ -1644,7 +1737,7 @@ def write_pairs(to: Path, train: int, val: int, seed: int, progress: Callable[[i
     jobs = [("train", i + 1) for i in range(train)] + [("val", i + 1) for i in range(val)]
     # spawned, since forking a process in which torch has started threads can hang
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_write_pair, holding, seed, split, index) for split, index in jobs]
+        futures = [pool.submit(_write_pair, holding, seed, split, index, wishes) for split, index in jobs]
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()

@@ -96,6 +96,54 @@ def test_a_size_too_small_is_refused():
         scenes.render(0, 63, 128)
 
 
+def classes(scene: scenes.Scene) -> set[str]:
+    return {NAMES[k] for k in np.unique(scene.label) if k != IGNORE}
+
+
+@pytest.mark.parametrize("wishes", [{"wet": True}, {"fog": 0.05}, {"sky": "night"}, {"sky": "clear", "wet": False}])
+def test_other_weather_leaves_everything_in_its_place(streets, wishes):
+    for seed in (0, 3, 13):
+        other = scenes.render(seed, 256, 128, scenes.Wishes(**wishes))
+        np.testing.assert_array_equal(other.label, streets[seed].label)
+        assert "wet" in wishes or (other.photo != streets[seed].photo).any()
+
+
+def test_a_wish_changes_little_but_what_it_is_about(streets):
+    for seed in (0, 4):
+        without = scenes.render(seed, 256, 128, scenes.Wishes(people=0))
+        assert "person" not in classes(without)
+        differing = without.label != streets[seed].label
+        small = ("person", "rider", "bicycle", "motorcycle")
+        about = np.isin(streets[seed].label, [TRAIN_ID[name] for name in small])
+        about |= np.isin(without.label, [TRAIN_ID[name] for name in small])
+        assert differing[~about].mean() < 0.005
+        assert not {"bus", "truck", "train"} & classes(scenes.render(seed, 256, 128, scenes.Wishes(traffic=0)))
+        assert "building" in classes(scenes.render(seed, 256, 128, scenes.Wishes(sides="facades")))
+
+
+def test_more_is_more():
+    def share(name: str, **wishes) -> float:
+        found = [scenes.render(seed, 128, 64, scenes.Wishes(**wishes)).label == TRAIN_ID[name] for seed in (0, 1, 4)]
+        return float(np.mean(found))
+
+    assert share("person", people=25) > 2 * share("person", people=2)
+    assert share("car", parked=1) > 2 * share("car", parked=0, traffic=0.3)
+    assert share("vegetation", sides="park") > 1.2 * share("vegetation", sides="facades")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "sentence"),
+    [
+        ({"fog": 1}, "--fog must be between 0 and 0.1, not 1"),
+        ({"camera": 0.1}, "--camera"),
+        ({"people": float("nan")}, "--people"),
+    ],
+)
+def test_odd_wishes_are_refused(wishes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        scenes.Wishes(**wishes)
+
+
 def test_pairs_are_laid_out_like_the_real_set(pairs):
     to, calls = pairs
     files = sorted(str(path.relative_to(to)) for path in to.rglob("*") if path.is_file())
