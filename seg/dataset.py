@@ -110,11 +110,74 @@ def load(data: Path, split: str, progress: Progress | None = None) -> Split:
     """
     files = find(data, split)
     found = digest(files)
-    folder = CACHE / f"decoded-{found[:16]}-v{labels.DECODER_VERSION}"
+    folder = _place(found)
     if not folder.is_dir():
         _decode_all(files, folder, progress)
     photos = np.load(folder / "photos.npy", mmap_mode="c")
     return Split(split, files, found, photos, np.load(folder / "labels.npy", mmap_mode="c"))
+
+
+def is_decoded(found: str) -> bool:
+    """Whether the cache holds the split of this digest: then `load` takes no time."""
+    return _place(found).is_dir()
+
+
+def counts(label: np.ndarray) -> np.ndarray:
+    """n labels -> n x 20: how many pixels each class has in each, and last how many are ignored."""
+    found = np.stack([np.bincount(each.reshape(-1), minlength=256) for each in label])
+    return found[:, [*range(len(labels.CLASSES)), labels.IGNORE]]
+
+
+def exact(file: Path) -> np.ndarray | None:
+    """The exact label of a rendered pair, 512 x 1024 train ids; None for others. Raises `DatasetError` for a damaged one."""
+    place = file.parent.parent / "exact" / file.parent.name / f"{file.stem}.png"
+    if not place.is_file():
+        return None
+    try:
+        with Image.open(place, formats=["PNG"]) as picture:
+            label = np.array(picture)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise DatasetError(f"{place} cannot be read as a PNG ({error}). Render the set again.") from None
+    if label.shape != (2 * SIDE, 4 * SIDE):
+        raise DatasetError(f"{place} is no label of {4 * SIDE}x{2 * SIDE} train ids. Render the set again.")
+    return label
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What decoding made of some pairs; everything counted in pixels of the labels' 256 x 256."""
+
+    whys: np.ndarray  # 6: by `labels.Why`
+    decoded: np.ndarray  # 20: by class, the ignored ones last
+    nearest: np.ndarray  # the same by plain nearest colour
+    exact: np.ndarray  # the same in the exact labels; all 0 where there are none
+    right: int  # kept pixels of which the exact label says the same
+    kept: int  # pixels that were decoded and have a class in the exact label
+
+    def __add__(self, other: "Survey") -> "Survey":
+        return Survey(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def survey(files: tuple[Path, ...], progress: Progress | None = None) -> Survey:
+    """Decodes pairs and counts what came of it. Raises `DatasetError` for a damaged one."""
+    total = None
+    for done, file in enumerate(files, 1):
+        _, picture = read_pair(file)
+        label, why = labels.explain(picture)
+        truth = exact(file)
+        true = np.full_like(label, labels.IGNORE) if truth is None else labels.majority(truth, SIDE)
+        both = (true != labels.IGNORE) & (label != labels.IGNORE)
+        one = Survey(
+            np.bincount(why.reshape(-1), minlength=len(labels.Why)),
+            *counts(np.stack([label, labels.nearest(picture)])),
+            counts(true[None])[0] * (truth is not None),
+            int((label == true)[both].sum()),
+            int(both.sum()),
+        )
+        total = one if total is None else total + one
+        if progress:
+            progress(done, len(files))
+    return total
 
 
 def class_shares(label: np.ndarray) -> tuple[np.ndarray, float]:
@@ -149,12 +212,22 @@ def fetch(to: Path) -> Path:
     return to
 
 
+def stamp(files: tuple[Path, ...]) -> str:
+    """A sha256 over the names, sizes and times of files: changes when they do, and takes much less time than `digest`."""
+    found = [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in ((file, file.stat()) for file in files)]
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
 def digest(files: tuple[Path, ...]) -> str:
     """The sha256 over the names and contents of a split's files."""
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
+
+
+def _place(found: str) -> Path:
+    return CACHE / f"decoded-{found[:16]}-v{labels.DECODER_VERSION}"
 
 
 def _decode_one(file: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -79,3 +79,44 @@ def test_fetching_without_network_says_how_to_do_it_by_hand(tmp_path, monkeypatc
     with pytest.raises(DatasetError, match="Kaggle could not be reached.*kaggle.com/datasets/dansbecker.*train/1.jpg"):
         dataset.fetch(tmp_path / "pairs")
     assert not (tmp_path / "pairs").exists()
+
+
+def test_what_is_decoded_and_what_changed_is_known_without_reading_it(pairs, tmp_path):
+    shutil.copytree(pairs / "val", tmp_path / "val")
+    shutil.copy(pairs / "train" / "5.jpg", tmp_path / "val" / "1.jpg")
+    files = dataset.find(tmp_path, "val")
+    assert not dataset.is_decoded(dataset.digest(files))
+    dataset.load(tmp_path, "val")
+    assert dataset.is_decoded(dataset.digest(files))
+    before = dataset.stamp(files)
+    assert before == dataset.stamp(files)
+    shutil.copy(pairs / "train" / "6.jpg", tmp_path / "val" / "1.jpg")
+    assert dataset.stamp(files) != before
+
+
+def test_pixels_are_counted_by_class_with_the_ignored_last():
+    found = dataset.counts(np.array([[[0, 0], [18, 255]], [[3, 3], [3, 3]]], np.uint8))
+    assert found.shape == (2, 20) and found.sum(1).tolist() == [4, 4]
+    assert (found[0, 0], found[0, 18], found[0, 19], found[1, 3]) == (2, 1, 1, 4)
+
+
+def test_a_survey_knows_why_pixels_are_ignored_and_how_right_the_others_are(pairs, tmp_path):
+    seen = []
+    files = dataset.find(pairs, "val")
+    found = dataset.survey(files, lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    pixels = 3 * dataset.SIDE**2
+    assert found.whys.sum() == found.decoded.sum() == found.nearest.sum() == found.exact.sum() == pixels
+    assert found.whys[labels.Why.KEPT] == found.decoded[:19].sum()
+    assert found.right / found.kept > 0.99 and found.kept > 0.8 * pixels
+
+    (tmp_path / "val").mkdir()
+    shutil.copy(files[0], tmp_path / "val" / "1.jpg")
+    lone = dataset.find(tmp_path, "val")
+    without = dataset.survey(lone)
+    assert dataset.exact(lone[0]) is None and without.kept == 0 and without.exact.sum() == 0
+    assert dataset.exact(files[0]).shape == (512, 1024)
+    (tmp_path / "exact" / "val").mkdir(parents=True)
+    (tmp_path / "exact" / "val" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="1.png cannot be read as a PNG"):
+        dataset.exact(lone[0])
