@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from safetensors.torch import save
 
 from seg import dataset, labels, preprocess, scenes, weights
 from seg.fcn import FCN, VARIANTS
 
 ROOT = Path(__file__).parent.parent
+PATIENCE = 180_000
+"""Milliseconds: a busy machine is no failure."""
 BROWSERS = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -105,6 +107,23 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=path, args=[*quiet.split(), "--disable-sync"])
         yield running
         running.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens an address as a visitor of one's own, in a window of this size; a busy machine is waited for."""
+    contexts: list[BrowserContext] = []
+
+    def arrive(address: str, width: int = 1440, height: int = 900, **options: object) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        return page
+
+    yield arrive
+    for context in contexts:
+        context.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,20 @@
 """The Compare page in a real browser on a real server, with the shipped weights."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pytest
+from conftest import PATIENCE
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from seg import dataset, labels, masks, scenes, weights
 from seg.predict import Predictor
 
 SHIPPED = Path(__file__).parent.parent / "weights"
-PATIENCE = 120_000  # milliseconds; a busy machine is no failure
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +28,15 @@ def predictor() -> Predictor:
 
 
 @pytest.fixture
-def visitor(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+def visitor(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
     """Opens the page as one more visitor."""
-    contexts: list[BrowserContext] = []
 
-    def arrive(query: str = "", width: int = 1440, height: int = 900, **options: object) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(address + query)
+    def arrive(query: str = "", *size: int, **options: object) -> Page:
+        page = visit(address + query, *size, **options)
         ready(page)
         return page
 
-    yield arrive
-    for context in contexts:
-        context.close()
+    return arrive
 
 
 def ready(page: Page) -> None:

@@ -1,13 +1,12 @@
 """The Inside page in a real browser: the drawing, the skips, the toy, receptive fields and reasons."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-
-PATIENCE = 120_000  # milliseconds; a busy machine is no failure
+from conftest import PATIENCE
+from playwright.sync_api import Page, expect
 
 
 @pytest.fixture(scope="module")
@@ -16,20 +15,9 @@ def address(serve: Callable[[Path], str], registry: Path) -> str:
 
 
 @pytest.fixture
-def arrive(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Opens a view of the page as a visitor of one's own."""
-    contexts = []
-
-    def open_page(view: str, width: int = 1440, height: int = 900) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/inside?inside_view={view.replace(' ', '+')}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def arrive(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
+    """Opens a view of the page."""
+    return lambda view, *size: visit(f"{address}/inside?inside_view={view.replace(' ', '+')}", *size)
 
 
 def choose_view(page: Page, view: str) -> None:

@@ -3,17 +3,16 @@
 import dataclasses
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from conftest import PATIENCE
+from playwright.sync_api import Page, expect
 
 from seg import evaluate, weights
 from seg.dataset import load
 from seg.predict import Predictor
-
-PATIENCE = 120_000  # milliseconds; a busy machine is no failure
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +39,9 @@ def address(serve: Callable[..., str], place: Path) -> str:
 
 
 @pytest.fixture
-def arrive(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Opens a view of the page as a visitor of one's own."""
-    contexts = []
-
-    def open_page(view: str, width: int = 1440, height: int = 900) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/scores?scores_view={view.replace(' ', '+')}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def arrive(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
+    """Opens a view of the page."""
+    return lambda view, *size: visit(f"{address}/scores?scores_view={view.replace(' ', '+')}", *size)
 
 
 def choose_view(page: Page, view: str) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from conftest import PATIENCE
+from playwright.sync_api import Page, expect
 
 from seg import runs
 from seg.checkpoint import Run
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 180_000  # milliseconds; a busy machine is no failure
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +37,15 @@ def address(serve: Callable[..., str], place: Path) -> str:
 
 
 @pytest.fixture
-def arrive(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Opens a page as a visitor of one's own."""
-    contexts = []
+def arrive(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
+    """Opens a page of the app."""
 
-    def open_page(path: str, width: int = 1440, height: int = 900) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/{path}")
+    def open_page(path: str, *size: int) -> Page:
+        page = visit(f"{address}/{path}", *size)
         expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
 
 
 def see(page: Page, text: str | re.Pattern) -> None:
