@@ -47,6 +47,7 @@ def main() -> None:
         st.error("There is not enough memory for this photo at this detail. Choose a lower detail or a smaller photo.")
     with st.expander("What am I looking at?", icon=":material/help:"):
         st.markdown(EXPLANATION)
+        st.page_link("pages/inside.py", label="Follow this photo through the network", icon=":material/account_tree:")
     render_thumbnails()
 
 

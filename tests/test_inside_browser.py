@@ -1,12 +1,16 @@
 """The Inside page in a real browser: the drawing, the skips, the toy, receptive fields and reasons."""
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import PATIENCE
+from PIL import Image
 from playwright.sync_api import Page, expect
+
+from seg import scenes
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,26 @@ def test_a_transposed_convolution_by_hand(arrive):
         page.keyboard.press(key)
     expect(page.locator(".toy .told")).to_contain_text(re.compile(r"Output \(2, 1\) = .*input \(0, 0\).* \+ .*input \(1, 1\)"))
     expect(page.locator(".kernels figure")).to_have_count(20)
+
+
+def test_a_photo_given_on_one_page_is_there_on_the_next(visit, address):
+    page = visit(address)
+    photo = io.BytesIO()
+    Image.fromarray(scenes.render(5, 160, 80).photo).save(photo, "PNG")
+    for name in ("one", "other"):
+        page.locator('input[type="file"]').first.set_input_files(
+            {"name": f"{name}.png", "mimeType": "image/png", "buffer": photo.getvalue()}
+        )
+        expect(page.locator(".viewer figcaption").first).to_contain_text(f"{name}.png", timeout=PATIENCE)
+    page.get_by_role("link", name="Inside").first.click()
+    strip = page.locator(".st-key-strip button")
+    expect(strip).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator('[data-node="photo"]')).to_contain_text("3 × 96 × 192", timeout=PATIENCE)
+    page.get_by_role("link", name="Compare").first.click()
+    expect(page.locator(".viewer figcaption").first).to_contain_text("other.png", timeout=PATIENCE)  # still the chosen one
+    page.get_by_role("button", name="Forget the photos given on other pages").click()
+    expect(strip).to_have_count(0)
+    expect(page.locator(".viewer figcaption").first).to_contain_text("rendered", timeout=PATIENCE)
 
 
 def test_on_a_phone_nothing_sticks_out(arrive):
