@@ -69,11 +69,13 @@ class Check:
 
     folder: Positional[Path]
     """The data set: train/1.jpg … and val/1.jpg …"""
+    split: Literal["train", "val"] | None = None
+    """Only this split."""
 
     def run(self) -> None:
         table = Table("class", title=f"share of the pixels that have a class, decoder {labels.DECODER_VERSION}")
         columns, totals = [], []
-        for name in dataset.SPLITS:
+        for name in (self.split,) if self.split else dataset.SPLITS:
             self._verify(name)
             split = _load(self.folder, name)
             shares, ignored = dataset.class_shares(split.labels)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image, UnidentifiedImageError
 
 from seg import labels
@@ -30,6 +31,9 @@ CACHE = Path(os.environ.get("SEG_CACHE", Path(__file__).parent.parent / ".cache"
 
 FOLDER = Path(os.environ.get("SEG_DATA", os.path.relpath(Path(__file__).parent.parent / "data")))
 """Where data sets lie that the app offers; ``SEG_DATA`` moves it."""
+
+_HOLDING, _DONE = ".decoding-", "done"
+"""How the folder begins in which a split is being decoded, and the file in it that says how far that is, and by which process."""
 
 Progress = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
@@ -120,6 +124,18 @@ def load(data: Path, split: str, progress: Progress | None = None) -> Split:
 def is_decoded(found: str) -> bool:
     """Whether the cache holds the split of this digest: then `load` takes no time."""
     return _place(found).is_dir()
+
+
+def decoding(found: str) -> tuple[int, int] | None:
+    """How many pairs of the split of this digest another process has decoded by now, and of how many; None where none does."""
+    for place in CACHE.glob(f"{_HOLDING}{_place(found).name}-*/{_DONE}"):
+        try:
+            done, total, pid = map(int, place.read_text().split())
+        except (OSError, ValueError):  # it has just ended, or just begun to write
+            continue
+        if psutil.pid_exists(pid):
+            return done, total
+    return None
 
 
 def counts(label: np.ndarray) -> np.ndarray:
@@ -237,7 +253,7 @@ def _decode_one(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(".decoding-*"):  # by a decoding that was killed, long ago enough not to be at work
+    for left in folder.parent.glob(f"{_HOLDING}*"):  # by a decoding that was killed, long ago enough not to be at work
         if time.time() - left.stat().st_mtime > 24 * 3600:
             shutil.rmtree(left, ignore_errors=True)
     needed = 4 * SIDE * SIDE * len(files)
@@ -246,7 +262,7 @@ def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None
             f"Decoding needs {needed / 1e6:.0f} MB in {folder.parent}: free some space, or move it with SEG_CACHE."
         )
     # decoded into a folder of its own and moved in one go, so that a decoding cut off leaves nothing half-written in place
-    holding = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".decoding-"))
+    holding = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{_HOLDING}{folder.name}-"))
     try:
         shape = (len(files), SIDE, SIDE)
         photos = np.lib.format.open_memmap(holding / "photos.npy", "w+", np.uint8, (*shape, 3))
@@ -255,10 +271,12 @@ def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
             for i, (photo, label) in enumerate(pool.map(_decode_one, files, chunksize=4)):
                 photos[i], decoded[i] = photo, label
+                (holding / _DONE).write_text(f"{i + 1} {len(files)} {os.getpid()}")
                 if progress:
                     progress(i + 1, len(files))
         photos.flush()
         decoded.flush()
+        (holding / _DONE).unlink()
         try:
             holding.rename(folder)
         except OSError:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import streamlit as st
 
 from pages.parts import form
 from pages.parts.frame import plain
+from pages.parts.get_data import more_data, no_data
 from pages.parts.wishes import REFUSALS, RUNS, allowed, free, lasting, refused
-from seg import dataset, launch, recipe, runs, scenes, weights
+from seg import dataset, launch, recipe, runs, weights
 from seg.recipe import TrainConfig, TrainError
 
 
@@ -173,63 +174,3 @@ def measure(config: TrainConfig) -> Mapping[str, Any]:
         if done.returncode:
             raise TrainError(done.stderr.strip().splitlines()[-1].removeprefix("error ") if done.stderr.strip() else "It failed.")
         return json.loads(answer.read_text())
-
-
-def no_data() -> None:
-    """The empty state: where pairs come from."""
-    st.info(
-        f"No data set is in `{dataset.FOLDER}` yet. Render one here, fetch the Cityscapes Image Pairs from Kaggle, or place "
-        f"a folder of pairs there: `{dataset.FOLDER}/NAME/train/1.jpg` …",
-        icon=":material/dataset:",
-    )
-    get_data()
-
-
-def more_data() -> None:
-    """Other data sets."""
-    with st.expander("Get more data", icon=":material/dataset:"):
-        get_data()
-
-
-def get_data() -> None:
-    """Rendering and fetching a data set."""
-    left, right = st.columns(2, gap="large")
-    with left:
-        count = st.slider("Rendered street scenes to train on", 50, 1000, 300, 50)
-        name = free("scenes", [one.name for one in dataset.sets(dataset.FOLDER)])
-        if st.button(f"Render them as {dataset.FOLDER / name}", disabled=not allowed(), icon=":material/landscape:"):
-            target, val = dataset.FOLDER / name, max(10, count // 6)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            words = ("data", "render", "--to", str(target), "--train", str(count), "--val", str(val))
-            if run_now(words, lambda pid: scenes.rendering(target, pid), count + val, "Rendering"):
-                st.rerun()
-        for other in scenes.under_way(dataset.FOLDER):  # begun in another window, or before the page was loaded anew
-            done = sum(1 for _ in other.glob("*/*.jpg"))
-            st.caption(f"{plain(other.name.split('.rendering')[0].lstrip('.'))} is being rendered: {done:,} pairs so far.")
-    with right:
-        st.markdown("The [Cityscapes Image Pairs](https://www.kaggle.com/datasets/dansbecker/cityscapes-image-pairs), 115 MB")
-        target = dataset.FOLDER / "cityscapes-image-pairs"
-        if st.button("Fetch them from Kaggle", disabled=not allowed() or target.exists(), icon=":material/download:"):
-            if run_now(("data", "fetch", "--to", str(target)), lambda _: target, 3475, "Fetching"):
-                st.rerun()
-
-
-def run_now(words: tuple[str, ...], place: Callable[[int], Path], count: int, what: str) -> bool:
-    """Runs a command as a process of its own and shows how many pairs lie in `place` of its number; whether it succeeded."""
-    bar = st.progress(0.0, f"{what} …")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "seg", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while process.poll() is None:
-        done = sum(1 for _ in place(process.pid).glob("*/*.jpg"))
-        bar.progress(min(1.0, done / count), f"{what}: {done} of {count} pairs")
-        time.sleep(0.3)
-    bar.empty()
-    if process.returncode:
-        st.error(plain(process.stderr.read().strip().removeprefix("error ")), icon=":material/error:")
-    process.stderr.close()
-    return process.returncode == 0

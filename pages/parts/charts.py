@@ -19,6 +19,7 @@ table.legend i { display: inline-block; width: .8rem; height: .8rem; border-radi
   vertical-align: -.08rem; box-shadow: inset 0 0 0 1px #8886; }
 table.legend td.none { opacity: .45; }
 table.legend tr.sum { font-weight: 600; }
+.wide { overflow-x: auto; }
 table.legend.point { width: auto; min-width: 24rem; max-width: 100%; }
 .times { font-size: .875rem; }
 .times div { display: flex; height: .5rem; gap: 2px; border-radius: .25rem; overflow: hidden; margin: .3rem 0 .6rem; }
@@ -90,6 +91,25 @@ def truth_table(found: Mapping[str, Judgement], limits: Mapping[str, float | Non
         for name, values, kind in rows
     )
     return f'<table class="legend"><thead><tr><th scope="col">IoU</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def fine_percent(share: float) -> str:
+    """A share with enough digits for classes that are rare in a whole data set, as HTML."""
+    if share == 0:
+        return "–"
+    return f"{share:.1%}" if share >= 0.1 else f"{share:.2%}" if share >= 0.001 else f"{share:.3%}"
+
+
+def grid(corner: str, head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """HTML table of cells that are HTML already; a row that is named as a class gets its colour."""
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    named = {name: (_swatch(name) if name in TRAIN_ID else "") + name for name in rows}
+    rest = {name: "".join(f"<td>{cell}</td>" for cell in cells) for name, cells in rows.items()}
+    body = "".join(f'<tr><th scope="row">{named[name]}</th>{cells}</tr>' for name, cells in rest.items())
+    table = (
+        f'<table class="legend"><thead><tr><th scope="col">{escape(corner)}</th>{top}</tr></thead><tbody>{body}</tbody></table>'
+    )
+    return f'<div class="wide">{table}</div>'
 
 
 def sums(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:

@@ -16,7 +16,9 @@ from seg.networks import TITLES
 PAGES = (
     ("app.py", "Compare", ":material/compare:"),
     ("pages/inside.py", "Inside", ":material/account_tree:"),
+    ("pages/batch.py", "Batch", ":material/burst_mode:"),
     ("pages/scores.py", "Scores", ":material/leaderboard:"),
+    ("pages/dataset.py", "Dataset", ":material/photo_library:"),
     ("pages/train.py", "Train", ":material/model_training:"),
 )
 """File, name and icon of each page, in the order of the list."""
