@@ -219,13 +219,17 @@ def write(
     predictor: Predictor, digest: str, source: Path, target: Path, variants: Sequence[str], height: int | None, best: bool
 ) -> None:
     """Predicts one picture and writes ``target.VARIANT.png``, indexed masks, and ``target.json``. Raises `photo.PhotoError`."""
-    prediction = predictor.predict(source, variants, height, best=best)
+    keep(predictor.predict(source, variants, height, best=best), digest, source.name, target, best)
+
+
+def keep(prediction: Prediction, digest: str, name: str, target: Path, best: bool) -> None:
+    """Writes a prediction as `write` does, the JSON last; `name` is the photo's, `digest` that of the weights' file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for variant, mask in prediction.masks.items():
         write_atomic(_named(target, f".{variant}.png"), masks.png(mask))
     first = next(iter(prediction.masks.values()))
     facts = {
-        "photo": source.name,
+        "photo": name,
         "width": first.shape[1],
         "height": first.shape[0],
         "working_size": {"width": prediction.working_size[1], "height": prediction.working_size[0]},

@@ -5,12 +5,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint", "team", "norm"),
+    ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint", "team", "norm", "archive"),
     ("fcn", "masks", "scenes", "dataset", "augment"),
     ("networks", "truth", "ceiling", "runs", "turn", "feed"),
     ("weights",),
     ("predict",),
-    ("evaluate", "inside", "resolution", "recipe", "strip"),
+    ("evaluate", "inside", "resolution", "recipe", "strip", "batch"),
     ("train", "table", "scoring"),
     ("publish", "cost", "launch"),
     ("cli",),
