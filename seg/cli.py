@@ -21,6 +21,7 @@ from seg import (
     dataset,
     encoder,
     evaluate,
+    export,
     labels,
     photo,
     predict,
@@ -446,6 +447,49 @@ class Resolution:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write published weights as one file that other programs run, with a report of how far its answers are PyTorch's."""
+
+    name: Positional[str]
+    """The weights' name."""
+    out: Path
+    """File to write: .onnx, or .pt2 for torch-export."""
+    format: export.Format = "onnx"
+    """onnx, or torch-export: PyTorch's own exported program."""
+    variants: tuple[str, ...] = ()
+    """Which to export; all that the weights have, if none is named. One output each."""
+    photo_in: bool = False
+    """Put the preprocessing inside: uint8 RGB at working resolution in, train ids out; else a normalised image in, logits out."""
+    data: Path | None = None
+    """Folder of the pairs whose val photos are compared; rendered streets, if none is given."""
+    count: int = 20
+    """Photos to compare; 0 for none."""
+
+    def run(self) -> None:
+        module = export.export(self.name, self.out, self.format, self.variants, self.photo_in)
+        console.print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+        if self.count < 1:
+            return
+        height = weights.read_card(self.name).working_height
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("comparing")
+            rows, own, other = export.parity(
+                export.opened(self.out, self.format), module, height, self.data, self.count,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        of = f"val of {self.data}" if self.data else "rendered streets"
+        table = Table("", "largest difference of logits", "pixels that differ", "mean IoU, PyTorch", "mean IoU, file",
+                      title=f"{self.out.name} beside PyTorch in fp32, {rows[0].photos} photos, {of}")  # fmt: skip
+        for row in rows:
+            table.add_row(
+                TITLES[row.variant], "–" if row.largest is None else f"{row.largest:.2g}", f"{row.disagreeing:.4%}",
+                *(f"{score:.4f}" for score in row.mean_iou),
+            )  # fmt: skip
+        console.print(table)
+        console.print(f"median of a photo {height} high: PyTorch {1000 * own:.0f} ms, the file {1000 * other:.0f} ms")
+
+
+@dataclass(frozen=True)
 class Runs:
     """List the trainings in a folder: how far each is, and why it ended."""
 
@@ -551,11 +595,13 @@ Command = (
     | Annotated[Weights, subcommand("weights")]
     | Annotated[Comparison, subcommand("table")]
     | Annotated[Resolution, subcommand("resolution")]
+    | Annotated[Export, subcommand("export")]
 )
 
 EXPECTED = (
     CommandError, photo.PhotoError, dataset.DatasetError, encoder.StartError, checkpoint.RunError, weights.WeightsError,
-    predict.DeviceError, predict.PhotosError, recipe.TrainError, publish.PublishError, team.TeamError, OSError,
+    predict.DeviceError, predict.PhotosError, recipe.TrainError, publish.PublishError, export.ExportError, team.TeamError,
+    OSError,
 )  # fmt: skip
 """What is told to the user in a sentence; anything else is a fault of the program and keeps its traceback."""
 

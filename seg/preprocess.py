@@ -55,10 +55,14 @@ def unsquash(photo: Image.Image) -> Image.Image:
     return photo.resize((photo.width * PAIR_ASPECT, photo.height), Image.Resampling.BILINEAR)
 
 
+def to_pixels(photo: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """RGB photo -> H x W x 3 uint8 at size (H, W); shrinking is antialiased."""
+    return np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=3.0), dtype=np.uint8)
+
+
 def to_image(photo: Image.Image, size: tuple[int, int]) -> Tensor:
-    """RGB photo -> 1 x 3 x H x W image at size (H, W); shrinking is antialiased."""
-    resized = photo.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    pixels = torch.from_numpy(np.array(resized, dtype=np.uint8))
+    """RGB photo -> 1 x 3 x H x W image at size (H, W)."""
+    pixels = torch.from_numpy(to_pixels(photo, size))
     return normalize(pixels.permute(2, 0, 1)[None].float() / 255)
 
 

@@ -12,7 +12,7 @@ ROWS = (
     ("predict",),
     ("evaluate", "inside", "resolution", "recipe", "strip", "batch"),
     ("train", "table", "scoring"),
-    ("publish", "cost", "launch"),
+    ("publish", "cost", "launch", "export"),
     ("cli",),
     ("__main__",),
 )
