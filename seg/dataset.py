@@ -131,7 +131,7 @@ def decoding(found: str) -> tuple[int, int] | None:
     for place in CACHE.glob(f"{_HOLDING}{_place(found).name}-*/{_DONE}"):
         try:
             done, total, pid = map(int, place.read_text().split())
-        except (OSError, ValueError):  # it has just ended, or just begun to write
+        except OSError:  # it has just ended
             continue
         if psutil.pid_exists(pid):
             return done, total
@@ -271,7 +271,8 @@ def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
             for i, (photo, label) in enumerate(pool.map(_decode_one, files, chunksize=4)):
                 photos[i], decoded[i] = photo, label
-                (holding / _DONE).write_text(f"{i + 1} {len(files)} {os.getpid()}")
+                (holding / f".{_DONE}").write_text(f"{i + 1} {len(files)} {os.getpid()}")
+                os.replace(holding / f".{_DONE}", holding / _DONE)  # so that nobody reads half of it
                 if progress:
                     progress(i + 1, len(files))
         photos.flush()

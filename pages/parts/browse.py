@@ -31,8 +31,9 @@ def draw(chosen: pairs.Chosen) -> None:
     if opened is not None:
         _open(chosen, found, opened)
         return
-    if st.query_params.get("number"):
-        st.info("The link names a pair that is not among these.", icon=":material/link_off:")
+    if number := st.query_params.get("number"):
+        st.info(f"Pair {plain(number)} is not among these.", icon=":material/search_off:")
+        _pick(None)
     _grid(found)
     _check(chosen)
 
@@ -84,17 +85,12 @@ def _grid(found: list[tuple[Path, str]]) -> None:
     here = found[first : first + A_PAGE]
     left.caption(f"{first + 1:,} to {first + len(here):,} of {len(found):,} pairs. Choose one to open it.")
     pictures = [pairs.thumbnail(file, st.session_state["look"]) for file, _ in here]
-    bad = [picture for picture in pictures if isinstance(picture, str)]
-    for sentence in bad:
-        st.warning(plain(sentence), icon=":material/broken_image:")
-    cells = [
-        (
-            file.stem,
-            f"{file.stem} cannot be read" if isinstance(picture, str) else words,
-            _BAD if isinstance(picture, str) else picture,
-        )
-        for (file, words), picture in zip(here, pictures, strict=True)
-    ]
+    cells = []
+    for (file, words), picture in zip(here, pictures, strict=True):
+        if isinstance(picture, str):
+            st.warning(plain(picture), icon=":material/broken_image:")
+            words, picture = f"{file.stem} is no pair", _BAD
+        cells.append((file.stem, words, picture))
     picture_grid("pairs", cells, None, _pick)
 
 
@@ -105,11 +101,17 @@ def _pick(number: str | None) -> None:
         st.query_params["number"] = number
 
 
+def _close(at: int) -> None:
+    """Back to the page of the grid that has the pair."""
+    _pick(None)
+    st.session_state["page"] = at // A_PAGE + 1
+
+
 def _open(chosen: pairs.Chosen, found: list[tuple[Path, str]], at: int) -> None:
     """One pair in the viewer, and the ways to the grid and to its neighbours."""
     file = found[at][0]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("All pairs", icon=":material/grid_view:", on_click=_pick, args=(None,))
+        st.button("All pairs", icon=":material/grid_view:", on_click=_close, args=(at,))
         step(found, at)
         st.markdown(f"**{plain(chosen.split)}/{plain(file.name)}** · {at + 1:,} of {len(found):,}", width="content")
     packed, shares = shown(file)
@@ -136,7 +138,7 @@ def _shown(stamp: str, _file: Path) -> tuple[bytes, dict[str, dict[str, float]]]
     found, exact = labels.decode(picture), dataset.exact(_file)
     size = (SIDE * preprocess.PAIR_ASPECT, SIDE) if exact is None else exact.shape[::-1]
     large = found.repeat(size[1] // SIDE, 0).repeat(size[0] // SIDE, 1)
-    panes = [Pane("photo", "Photo", "photo", "as it was before it was squashed")]
+    panes = [Pane("photo", "Photo", "photo", "stretched back to 2:1")]
     shares = {"Label": pairs.shares_of(found)}
     if exact is None:
         panes.append(Pane("label", "Label", "mask", "decoded", ids=deflate(large)))

@@ -110,7 +110,8 @@ def _decode(chosen: Chosen, found: str) -> bool:
         why = run(words, lambda _: (dataset.decoding(found) or (0, 0))[0], count, "Decoding")
     place.empty()
     if "damaged" in why:  # that will not change before the files do
-        why = _failed()[chosen.stamp] = f"{why} They cannot be counted until those are replaced: “Check every file” names them."
+        why += " They cannot be counted until those are replaced: “Check every file” under Browse names them."
+        _failed()[chosen.stamp] = why
     if why:
         raise DatasetError(why)
     return True

@@ -40,12 +40,12 @@ def draw() -> None:
         viewer(packed, key="scene_viewer")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.download_button(
-                "Photo", photo, f"scene-{seed}.png", "image/png", key="scene_photo", on_click="ignore",
-                icon=":material/download:", help="A PNG of 1024 × 512 pixels.",
+                "Photo as PNG", photo, f"scene-{seed}.png", "image/png", key="scene_photo", on_click="ignore",
+                icon=":material/download:", help="1024 × 512 pixels.",
             )  # fmt: skip
             st.download_button(
-                "Label", label, f"scene-{seed}.label.png", "image/png", key="scene_label", on_click="ignore",
-                icon=":material/download:", help="An indexed PNG whose indices are train ids; 255 is ignored.",
+                "Label as PNG", label, f"scene-{seed}.label.png", "image/png", key="scene_label", on_click="ignore",
+                icon=":material/download:", help="Indexed, of the photo’s size; the indices are train ids; 255 is ignored.",
             )  # fmt: skip
             st.caption(f"Rendered in {seconds:.1f} s.", width="content")
         with st.expander("Classes", icon=":material/palette:"):

@@ -226,7 +226,7 @@ class Viewer {
     const answers = point ? model.panes.map((pane) => [pane, probe(model, pane, point.x, point.y)]).filter(([, found]) => found) : [];
     if (!answers.length) {
       const hint = model.panes.some((pane) => pane.ids)
-        ? "Point at the photo to see what each network says there; click to pin the point. Wheel or pinch to zoom."
+        ? "Point at the photo to see what each pane says there; click to pin the point. Wheel or pinch to zoom."
         : "The masks are on their way.";
       this.said.replaceChildren(make("span", { class: "hint" }, hint));
       return;
