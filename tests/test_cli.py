@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg import cli, evaluate, labels, masks, resolution, scenes, table, weights
+from seg import cli, dataset, evaluate, labels, masks, resolution, scenes, table, weights
 from seg.dataset import load
 from seg.predict import Predictor
 from seg.weights import DEFAULT
@@ -148,9 +148,18 @@ def test_weights_are_listed_shown_and_verified(registry, capsys):
         assert weights.read_card(DEFAULT, registry).sha256 in capsys.readouterr().out
 
 
+NIGHT = ("--sky", "night", "--people", 0)
+
+
 def test_data_is_rendered_and_checked(pairs, tmp_path, capsys):
     assert run("data", "render", "--to", tmp_path / "new", "--train", 1, "--val", 1, "--seed", 9) == 0
     assert {p.name for p in (tmp_path / "new").iterdir()} == {"train", "val", "exact"}
+    night = scenes.render(scenes._scene_seed(9, "val", 1), wishes=scenes.Wishes(sky="night", people=0))
+    assert run("data", "render", "--to", tmp_path / "night", "--train", 1, "--val", 1, "--seed", 9, *NIGHT) == 0
+    assert (dataset.exact(tmp_path / "night" / "val" / "1.jpg") == night.label).all()
+    assert run("data", "check", pairs, "--split", "val") == 0
+    said = capsys.readouterr().out
+    assert "val: 3 pairs" in said and "train: " not in said
     assert run("data", "check", pairs) == 0
     said = capsys.readouterr().out
     assert "train: 14 pairs" in said and "val: 3 pairs" in said and "traffic light" in said and "%" in said

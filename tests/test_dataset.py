@@ -94,6 +94,21 @@ def test_what_is_decoded_and_what_changed_is_known_without_reading_it(pairs, tmp
     assert dataset.stamp(files) != before
 
 
+def test_a_decoding_under_way_tells_others_how_far_it_is(pairs, tmp_path):
+    shutil.copytree(pairs / "val", tmp_path / "val")
+    shutil.copy(pairs / "train" / "7.jpg", tmp_path / "val" / "1.jpg")
+    found, seen = dataset.digest(dataset.find(tmp_path, "val")), []
+    dataset.load(tmp_path, "val", lambda done, total: seen.append(dataset.decoding(found)))
+    assert seen == [(1, 3), (2, 3), (3, 3)] and dataset.decoding(found) is None
+    assert not list(dataset.CACHE.glob("decoded-*/*done"))
+
+    left = dataset.CACHE / f".decoding-{dataset._place('0' * 64).name}-killed"
+    left.mkdir()
+    (left / "done").write_text(f"1 3 {2**22 + 1}")  # of a process that is gone: above any pid_max that is usual
+    assert dataset.decoding("0" * 64) is None
+    shutil.rmtree(left)
+
+
 def test_pixels_are_counted_by_class_with_the_ignored_last():
     found = dataset.counts(np.array([[[0, 0], [18, 255]], [[3, 3], [3, 3]]], np.uint8))
     assert found.shape == (2, 20) and found.sum(1).tolist() == [4, 4]

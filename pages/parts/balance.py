@@ -54,13 +54,18 @@ def shares(counted: np.ndarray) -> np.ndarray:
 
 
 def _table(counted: dict[str, np.ndarray]) -> str:
-    last = list(counted)[-1]
-    head = [*(f"{split} ({len(found):,})" for split, found in counted.items()), "official", "ratio", "pairs with it"]
+    first, last = list(counted)[0], list(counted)[-1]
+    head = [
+        *(f"{split} ({len(found):,})" for split, found in counted.items()),
+        "official",
+        f"{first} / official",
+        "pairs with it",
+    ]
     columns = [*(shares(found) for found in counted.values()), np.array(OFFICIAL_SHARES)]
     within = (counted[last][:, : len(NAMES)] > 0).mean(0)
     rows = {}
     for k, name in enumerate(NAMES):
-        ratio = columns[-2][k] / OFFICIAL_SHARES[k]
+        ratio = columns[0][k] / OFFICIAL_SHARES[k]
         rows[name] = [*(charts.fine_percent(column[k]) for column in columns), f"{ratio:.2f}", f"{within[k]:.0%}"]
     rows["ignored, of all pixels"] = [
         *(charts.fine_percent(found[:, -1].sum() / found.sum()) for found in counted.values()), "", "", ""
