@@ -9,7 +9,7 @@ from typing import BinaryIO
 import streamlit as st
 from PIL import Image
 
-from pages.parts import cached, results
+from pages.parts import cached, leaving, results
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.photos import SAMPLES, unquoted
 from pages.parts.wishes import lasting
@@ -29,6 +29,8 @@ def main() -> None:
     card = choose_weights(beside=False)[0]
     settings = choose_settings(card)
     state = st.session_state
+    if "batch" in state and not state.batch.path.is_dir():
+        forget()
     if "batch" not in state:
         batches.sweep(Path(tempfile.gettempdir()), batches.PREFIX)
         batches.sweep(results.STATIC)
@@ -94,10 +96,15 @@ def give(settings: Settings) -> None:
             "and are deleted after you leave.",
             icon=":material/burst_mode:",
         )
+    taken = False
     if start:
-        take(settings, ((unquoted(file.name), file) for file in given), len(given), "Taking the photos in …")
+        taken = take(settings, ((unquoted(file.name), file) for file in given), len(given), "Taking the photos in …")
     elif samples:
-        take(settings, rendered(), len(SAMPLES), "Rendering the streets …")
+        taken = take(settings, rendered(), len(SAMPLES), "Rendering the streets …")
+    if taken:
+        st.session_state.batch_turn += 1
+        leaving.free(given)
+        st.rerun()
 
 
 def rendered() -> Iterator[tuple[str, BinaryIO]]:
@@ -106,8 +113,8 @@ def rendered() -> Iterator[tuple[str, BinaryIO]]:
         yield f"{name}.png", io.BytesIO(cached.sample(seed, name).data)
 
 
-def take(settings: Settings, files: Iterator[tuple[str, BinaryIO]], count: int, words: str) -> None:
-    """Makes a batch of files and begins; it is the visitor's when all is taken in, and else gone."""
+def take(settings: Settings, files: Iterator[tuple[str, BinaryIO]], count: int, words: str) -> bool:
+    """Makes a batch of files; it is the visitor's when all is taken in, and else gone. -> whether it is."""
     bar = st.progress(0.0, words)
     try:
         made = Batch(settings)
@@ -116,10 +123,11 @@ def take(settings: Settings, files: Iterator[tuple[str, BinaryIO]], count: int, 
     except OSError as error:
         bar.empty()
         st.error(plain(no_room(error)), icon=":material/hard_drive:")
-        return
+        return False
     bar.empty()
-    st.session_state.update({"batch": made, "batch_going": True, "batch_turn": st.session_state.batch_turn + 1})
-    st.rerun()
+    leaving.delete_when_gone(made.folder)
+    st.session_state.update({"batch": made, "batch_going": True})
+    return True
 
 
 def work(batch: Batch) -> None:

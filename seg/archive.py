@@ -123,7 +123,8 @@ def _parts(name: str) -> list[str]:
 class _Budget:
     """How many bytes may still be unpacked."""
 
-    left = TOTAL
+    def __init__(self) -> None:
+        self.left = TOTAL
 
 
 class _Bounded:

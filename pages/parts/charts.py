@@ -53,7 +53,7 @@ def legend(shares: Mapping[str, Mapping[str, float]]) -> str:
     for name in _by_size(shares):
         cells = (of.get(name, 0.0) for of in shares.values())
         tds = "".join(f'<td class="none">{percent(c)}</td>' if c == 0 else f"<td>{percent(c)}</td>" for c in cells)
-        rows.append(f'<tr><th scope="row">{_named(name)}</th>{tds}</tr>')
+        rows.append(f'<tr><th scope="row">{named(name)}</th>{tds}</tr>')
     caption = '<tr><th scope="col">Class</th>'
     return f'<table class="legend"><thead>{caption}{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
@@ -68,7 +68,7 @@ def point(title: str, rows: Sequence[tuple[str, str, str, str]]) -> str:
     """HTML table of what every network says at a point: network, class, how sure, runner-up."""
     head = "".join(f'<th scope="col">{name}</th>' for name in (escape(title), "says", "sure", "then"))
     cells = [
-        f'<tr><th scope="row">{escape(who)}</th><td>{_named(what)}</td><td>{sure}</td><td>{_named(second)}</td></tr>'
+        f'<tr><th scope="row">{escape(who)}</th><td>{named(what)}</td><td>{sure}</td><td>{named(second)}</td></tr>'
         for who, what, sure, second in rows
     ]
     return f'<table class="legend point"><thead><tr>{head}</tr></thead><tbody>{"".join(cells)}</tbody></table>'
@@ -114,7 +114,7 @@ def grid(corner: str, head: Sequence[str], rows: Mapping[str, Sequence[str]]) ->
 
 def sums(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
     """HTML table of numbers whose last row is the sum of those above."""
-    top = "".join(f'<th scope="col">{_named(name)}</th>' for name in head)
+    top = "".join(f'<th scope="col">{named(name)}</th>' for name in head)
     last = list(rows)[-1]
     body = "".join(
         f'<tr class="{"sum" if name == last else ""}"><th scope="row">{escape(name)}</th>'
@@ -202,7 +202,7 @@ def _swatch(name: str) -> str:
     return f'<i style="background:{_css(name)}"></i>'
 
 
-def _named(name: str) -> str:
+def named(name: str) -> str:
     """A class with its colour; other words as they are."""
     return (_swatch(name) if name in TRAIN_ID else "") + escape(name)
 

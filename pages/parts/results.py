@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import cached, charts
+from pages.parts import cached, charts, leaving
 from pages.parts.frame import plain
 from pages.parts.photos import short
 from pages.parts.viewer import Pane, deflate, pack, viewer
@@ -44,7 +44,7 @@ _GRID = """
   text-decoration: none !important; }
 .handed a:hover { border-color: var(--chosen); color: var(--chosen) !important; }
 .failed { font-size: .875rem; overflow-wrap: anywhere; }
-.failed dt { font-weight: 600; } .failed dd { margin: 0 0 .5rem; opacity: .8; }
+.failed dt { font-weight: 600; } .failed dd { margin: 0 0 .5rem !important; opacity: .8; }
 """
 
 
@@ -101,6 +101,7 @@ def make_zips(batch: Batch) -> None:
     bar = st.progress(0.0, "Packing …")
     try:
         folder = OwnFolder(STATIC)
+        leaving.delete_when_gone(folder)
         for part in batch.pack(folder.path, PART):
             bar.progress(part, "Packing …")
     except OSError as error:
@@ -182,7 +183,7 @@ def pictures(batch: Batch, numbers: list[int], variant: str) -> str:
 def cover(shares: dict[str, float], of: str | None) -> str:
     """HTML of the largest classes of a photo, or of the one that is asked for and the largest others."""
     names = [*([of] if of else []), *(name for name in shares if name != of)][:3]
-    items = [f"<span>{charts._named(name)} {charts.percent(shares.get(name, 0))}</span>" for name in names]
+    items = [f"<span>{charts.named(name)} {charts.percent(shares.get(name, 0))}</span>" for name in names]
     return f'<div class="cover">{"".join(items)}</div>'
 
 

@@ -1,0 +1,49 @@
+"""What visitors gave goes when they do.
+
+Streamlit keeps a session for two minutes after its browser went, in case that comes back, but forgets it only when some other
+browser comes or goes: after the last visitor that may be days later. And it keeps uploaded files in memory as long.
+"""
+
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from seg.batch import OwnFolder
+
+GONE = 150
+"""Seconds without a browser after which a session cannot come back."""
+
+LOOK = 10
+"""Seconds between two looks."""
+
+
+def delete_when_gone(folder: OwnFolder) -> None:
+    """Deletes a folder when the browser of this session stays away, if nothing has deleted it before."""
+    context = get_script_run_ctx()
+    if runtime.exists() and context is not None:
+        threading.Thread(target=_watch, args=(folder.delete, context.session_id), daemon=True).start()
+
+
+def _watch(delete: weakref.finalize, session: str) -> None:
+    seen = time.monotonic()
+    while delete.alive:
+        time.sleep(LOOK)
+        if not runtime.exists():  # the server ends, and deletes it
+            return
+        if runtime.get_instance().is_active_session(session):
+            seen = time.monotonic()
+        elif time.monotonic() - seen > GONE:
+            delete()
+
+
+def free(uploads: Iterable[UploadedFile]) -> None:
+    """Takes uploaded files out of memory; their uploader must not be drawn again under the same key."""
+    context = get_script_run_ctx()
+    if context is not None:
+        for upload in uploads:
+            context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)

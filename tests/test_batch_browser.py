@@ -1,0 +1,144 @@
+"""The Batch page in a real browser: many files in, cancelled, gone on with, seen, and taken home."""
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from seg import masks, weights
+from seg.predict import Predictor
+
+PATIENCE = 120_000  # milliseconds; a busy machine is no failure
+
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps batches."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], registry: Path, temporary: Path) -> str:
+    return serve(registry, TMPDIR=str(temporary))
+
+
+@pytest.fixture
+def arrive(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens the page as a visitor of one's own."""
+    contexts = []
+
+    def open_page(width: int = 1440, height: int = 900) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/batch")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def png(seed: int) -> bytes:
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(coarse).resize((120, 60), Image.Resampling.BICUBIC).save(out, "PNG")
+    return out.getvalue()
+
+
+def give(page: Page, files: dict[str, bytes]) -> None:
+    page.locator('input[type="file"]').first.set_input_files(
+        [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files.items()]
+    )
+    page.get_by_role("button", name=re.compile(rf"Look at {len(files)} file")).click()
+
+
+def done(page: Page) -> None:
+    expect(page.get_by_role("button", name="New batch")).to_be_visible(timeout=PATIENCE)
+
+
+def test_photos_and_a_zip_go_in_and_masks_come_out(arrive, address, registry):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        opened.writestr("trip/one.png", png(3))
+        opened.writestr("../escaped.png", png(4))
+    page = arrive()
+    expect(page.get_by_text("Choose photos, a folder or a zip")).to_be_visible(timeout=PATIENCE)
+    give(page, {"📷 first.png": png(1), "second.png": png(2), "trip.zip": packed.getvalue(), "bad.png": b"no picture"})
+    done(page)
+    expect(page.get_by_text("3 of 5 looked at by FCN-8s")).to_be_visible()
+    failed = page.locator(".failed")
+    expect(failed).to_contain_text("bad.png")
+    expect(failed).to_contain_text("leads out of the zip")
+    expect(page.locator(".st-key-grid button")).to_have_count(3)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Class shares as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert [row["name"] for row in rows] == ["📷 first.png", "second.png", "trip/one.png", "../escaped.png", "bad.png"]
+    page.get_by_role("button", name="Make a zip of the masks").click()
+    link = page.get_by_role("link", name=re.compile("Masks as a zip"))
+    with page.expect_download() as download:
+        link.click()
+    assert download.value.suggested_filename == "masks.zip"
+    predictor = Predictor.of(weights.DEFAULT, folder=registry)
+    with zipfile.ZipFile(download.value.path()) as opened:
+        for seed, row in enumerate(rows[:3], 1):
+            found = predictor.predict(png(seed), ["8s"]).masks["8s"]
+            assert (masks.read_png(opened.read(row["mask"])) == found).mean() > 0.99
+    # what is handed out is found by its name only
+    served = f"{address}/{link.get_attribute('href')}"
+    assert page.request.get(served).status == 200
+    folder = served.rsplit("/", 1)[0]
+    for closed in (folder, f"{folder}/", f"{address}/app/static/", f"{address}/app/static/..%2fapp.py"):
+        assert page.request.get(closed).status in (400, 404)
+    page.locator(".st-key-grid button").first.click()
+    expect(page.get_by_role("dialog").locator('canvas[data-pane="8s"]')).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="New batch").click()
+    expect(page.get_by_text("Choose photos, a folder or a zip")).to_be_visible()
+    assert page.request.get(served).status == 404
+
+
+def test_cancelled_left_and_gone_on_with_while_another_visitor_works(arrive, temporary):
+    page, other = arrive(), arrive()
+    give(page, {f"{i}.png": png(i) for i in range(12)})
+    expect(page.get_by_text(re.compile(r"\d+ of 12 · about"))).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    done(page)
+    expect(page.get_by_text(re.compile("wait"))).to_be_visible()
+    count = int(re.search(r"(\d+) of 12", page.inner_text("body"))[1])
+    assert 0 < count < 12
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Cancel").wait_for()
+    page.get_by_role("link", name="Train").click()
+    expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
+    give(other, {"theirs.png": png(99)})
+    done(other)
+    expect(other.get_by_text("1 of 1 looked at")).to_be_visible()
+    page.get_by_role("link", name="Batch").click()
+    done(page)
+    expect(page.get_by_text("12 of 12 looked at")).to_be_visible()
+    expect(page.locator(".st-key-grid button")).to_have_count(12)
+    assert "theirs" not in page.inner_text("body")
+    assert 12 in [len(list(folder.glob("masks/*.png"))) for folder in temporary.glob("street-fcn-*")]
+
+
+def test_a_folder_goes_in_and_nothing_scrolls_sideways_on_a_phone(arrive, tmp_path):
+    for name in ("a.png", "deep/b.png", "deep/.hidden.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(png(len(name)))
+    page = arrive(390, 844)
+    page.locator('input[type="file"]').nth(1).set_input_files(tmp_path)
+    page.get_by_role("button", name=re.compile(r"Look at \d files")).click()
+    done(page)
+    expect(page.get_by_text("2 of 2 looked at")).to_be_visible()
+    expect(page.locator(".st-key-grid button")).to_have_count(2)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    assert "Traceback" not in page.inner_text("body")
