@@ -1,5 +1,6 @@
 """Where data sets come from: rendered here, or fetched from Kaggle, each by a process of its own."""
 
+import shlex
 import subprocess
 import sys
 import time
@@ -45,14 +46,11 @@ def get_data() -> None:
 
 def render_set(wishes: scenes.Wishes) -> None:
     """Rendering a data set of scenes that are as wished."""
-    wished = "_wished" if wishes else ""
-    count = st.slider("Rendered street scenes to train on", 50, 1000, 300, 50, key=f"count{wished}")
+    count = st.slider("Rendered street scenes to train on", 50, 1000, 300, 50, key="count")
     name = free("scenes", [one.name for one in dataset.sets(dataset.FOLDER)])
     target, val = dataset.FOLDER / name, max(10, count // 6)
     words = ("data", "render", "--to", str(target), "--train", str(count), "--val", str(val), *options(wishes))
-    if st.button(
-        f"Render them as {dataset.FOLDER / name}", key=f"render{wished}", disabled=not allowed(), icon=":material/landscape:"
-    ):
+    if st.button(f"Render them as {dataset.FOLDER / name}", key="render", disabled=not allowed(), icon=":material/landscape:"):
         target.parent.mkdir(parents=True, exist_ok=True)
         if run_now(words, lambda pid: _pairs_in(scenes.rendering(target, pid)), count + val, "Rendering"):
             st.rerun()
@@ -61,7 +59,7 @@ def render_set(wishes: scenes.Wishes) -> None:
         st.caption(f"{plain(name)} is being rendered: {_pairs_in(other):,} pairs so far.")
     if wishes:
         st.caption("The same on the command line:")
-        st.code(f"python -m seg {' '.join(words)}", language="bash", wrap_lines=True)
+        st.code(f"python -m seg {shlex.join(words)}", language="bash", wrap_lines=True)
 
 
 def options(wishes: scenes.Wishes) -> tuple[str, ...]:
