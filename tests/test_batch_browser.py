@@ -140,5 +140,6 @@ def test_a_folder_goes_in_and_nothing_scrolls_sideways_on_a_phone(arrive, tmp_pa
     done(page)
     expect(page.get_by_text("2 of 2 looked at")).to_be_visible()
     expect(page.locator(".st-key-grid button")).to_have_count(2)
+    expect(page.locator(".st-key-grid")).to_contain_text("deep/b.png")
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
     assert "Traceback" not in page.inner_text("body")

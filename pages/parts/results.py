@@ -8,7 +8,6 @@ import streamlit as st
 
 from pages.parts import cached, charts, leaving
 from pages.parts.frame import plain
-from pages.parts.photos import short
 from pages.parts.viewer import Pane, deflate, pack, viewer
 from seg import masks
 from seg.batch import Batch, OwnFolder
@@ -158,16 +157,21 @@ def grid(batch: Batch) -> None:
         for number in on_page:
             with st.container(key=f"cell-{number}"):
                 entry = batch.entries[number]
-                if st.button(plain(short(entry.name)), key=f"photo-{number}", width="stretch"):
+                if st.button(plain(end(entry.name)), key=f"photo-{number}", width="stretch"):
                     clicked = number
                 st.html(cover(entry.found.shares[variant], of))
     if clicked is not None:
-        st.dialog(plain(short(batch.entries[clicked].name)), width="large")(large)(batch, clicked)
+        st.dialog(plain(end(batch.entries[clicked].name)), width="large")(large)(batch, clicked)
 
 
 def share(batch: Batch, number: int, variant: str, of: str) -> float:
     """The share (0-1) of a class in a photo."""
     return batch.entries[number].found.shares[variant].get(of, 0.0)
+
+
+def end(name: str, most: int = 36) -> str:
+    """A name with its folders that is too long for its place, without its beginning."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def pictures(batch: Batch, numbers: list[int], variant: str) -> str:
