@@ -39,10 +39,11 @@ _GRID = """
 .cover i { display: inline-block; width: .6rem; height: .6rem; border-radius: .15rem; margin-right: .3rem;
   box-shadow: inset 0 0 0 1px #8886; }
 .handed { display: flex; flex-wrap: wrap; gap: .5rem; }
-.handed a { border: 1px solid #8888; border-radius: .5rem; padding: .35rem .75rem; color: inherit !important;
+.handed a { border: 1px solid #8888; border-radius: .5rem; padding: .45rem .75rem; font-size: .875rem;
+  line-height: 1.5; color: inherit !important;
   text-decoration: none !important; }
 .handed a:hover { border-color: var(--chosen); color: var(--chosen) !important; }
-.failed { font-size: .875rem; overflow-wrap: anywhere; }
+.failed { font-size: .875rem; overflow-wrap: anywhere; margin: 0 !important; padding: 0 !important; }
 .failed dt { font-weight: 600; } .failed dd { margin: 0 0 .5rem !important; opacity: .8; }
 """
 
