@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from tyro.conf import Positional, arg, subcommand
 
 from seg import (
+    bench,
     ceiling,
     checkpoint,
     cost,
@@ -447,6 +448,63 @@ class Resolution:
 
 
 @dataclass(frozen=True)
+class Bench:
+    """Time, memory and ratios of every network beside its rivals, measured here in one run, in turns."""
+
+    sizes: tuple[str, ...] = tuple(f"{h}x{w}" for h, w in bench.SIZES)
+    """HEIGHTxWIDTH of the images."""
+    repeats: int = 5
+    """Of which the median is taken, after one to warm up."""
+    device: predict.Device = "auto"
+    """auto: the GPU where there is one."""
+    json: Path | None = None
+    """File to write everything to."""
+    plot: Path | None = None
+    """File to draw time against size to, ending in .html."""
+
+    def run(self) -> None:
+        if self.repeats < 1:
+            raise CommandError("--repeats must be at least 1.")
+        try:
+            sizes = [tuple(int(side) for side in size.split("x")) for size in self.sizes]
+        except ValueError:
+            sizes = []
+        if not sizes or any(len(size) != 2 or not 32 <= min(size) <= max(size) <= 8192 for size in sizes):
+            raise CommandError("--sizes are HEIGHTxWIDTH, as 512x1024, with sides from 32 to 8192.")
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("measuring")
+            rows = bench.measure(
+                bench.kinds(sizes, predict.pick_device(self.device)), self.repeats, self.device,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        heads = (
+            "network",
+            "precision",
+            "size",
+            "ms",
+            "× encoder",
+            "× torchvision fp32",
+            "peak MB",
+            "GFLOP",
+            "of the matrix rate",
+        )
+        table = Table(*heads, title=bench.machine(predict.pick_device(self.device)))
+        for row, after in zip(rows, [*rows[1:], None], strict=True):
+            table.add_row(
+                row.name, row.precision, "x".join(map(str, row.size)), f"{1000 * row.seconds:.0f}", f"{row.to_encoder:.2f}",
+                f"{row.to_torchvision:.3f}", "–" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}",
+                f"{row.flops / 1e9:.0f}", f"{row.share:.0%}", end_section=after is not None and after.size != row.size,
+            )  # fmt: skip
+        wide.print(table)
+        if self.json:
+            self.json.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_json(self.json, [asdict(row) for row in rows])
+        if self.plot:
+            self.plot.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_atomic(self.plot, bench.draw(rows).to_html().encode())
+
+
+@dataclass(frozen=True)
 class Export:
     """Write published weights as one file that other programs run, with a report of how far its answers are PyTorch's."""
 
@@ -595,6 +653,7 @@ Command = (
     | Annotated[Weights, subcommand("weights")]
     | Annotated[Comparison, subcommand("table")]
     | Annotated[Resolution, subcommand("resolution")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[Export, subcommand("export")]
 )
 

@@ -12,7 +12,7 @@ ROWS = (
     ("predict",),
     ("evaluate", "inside", "resolution", "recipe", "strip", "batch"),
     ("train", "table", "scoring"),
-    ("publish", "cost", "launch", "export"),
+    ("publish", "cost", "launch", "export", "bench"),
     ("cli",),
     ("__main__",),
 )
