@@ -5,6 +5,7 @@ import streamlit as st
 from pages.parts import evaluations, mistakes, overview, reliance
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.wishes import REFUSALS
+from seg.photo import PhotoError
 
 ALL, CLASSES, CONFUSION, WORST, CALIBRATION, CARD = (
     *("All weights", "Classes and sizes", "Confusion", "Worst photos", "Calibration", "Card"),
@@ -38,7 +39,7 @@ def main() -> None:
             overview.by_class(card)
         else:
             mistakes.confusion(card, pairs, found)
-    except REFUSALS as error:
+    except (*REFUSALS, PhotoError) as error:
         st.error(plain(str(error)), icon=":material/error:")
 
 

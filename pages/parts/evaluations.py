@@ -1,20 +1,19 @@
 """Evaluations of weights on the data sets that are present: found, started, watched, and the photos behind their figures."""
 
-import io
+import contextlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
 from pages.parts import cached
 from pages.parts.frame import plain
+from pages.parts.pairs import Chosen, of, thumbnail
 from pages.parts.photos import picture_grid
 from pages.parts.shown import judge, masks_of, packed
 from pages.parts.viewer import viewer
 from pages.parts.wishes import allowed, lasting, why_not
-from seg import dataset, launch, preprocess, scoring, weights
+from seg import dataset, launch, scoring, weights
 from seg.dataset import DatasetError
 
 SPLIT = "val"
@@ -24,24 +23,12 @@ A_PAGE = 12
 """Photos at a time."""
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """The pairs of a data set that are scored on."""
-
-    data: Path
-    files: tuple[Path, ...]
-    digest: str
-
-
-def choose_pairs(card: weights.Card) -> Pairs | None:
+def choose_pairs(card: weights.Card) -> Chosen | None:
     """The data set that the visitor chose in the sidebar, at first the one that the card was scored on; None without any."""
     found = {}
     for data in dataset.sets(dataset.FOLDER):
-        try:
-            files = dataset.find(data, SPLIT)
-        except DatasetError:
-            continue
-        found[data.name] = Pairs(data, files, _digest(files, max(file.stat().st_mtime for file in files)))
+        with contextlib.suppress(DatasetError, OSError):
+            found[data.name] = of(data, SPLIT)
     if not found:
         return None
     names = sorted(found, key=lambda name: (found[name].digest != card.metrics.get("digest"), name))
@@ -50,12 +37,7 @@ def choose_pairs(card: weights.Card) -> Pairs | None:
     return found[chosen]
 
 
-@st.cache_data(max_entries=16, show_spinner="Reading the pairs …")
-def _digest(files: tuple[Path, ...], newest: float) -> str:
-    return dataset.digest(files)
-
-
-def evaluation(card: weights.Card, pairs: Pairs | None) -> scoring.Scoring | None:
+def evaluation(card: weights.Card, pairs: Chosen | None) -> scoring.Scoring | None:
     """The evaluation of these weights on these pairs, where there is one."""
     if pairs is None:
         return None
@@ -69,7 +51,7 @@ def _kept(folder: Path, written: float) -> scoring.Scoring | None:
     return scoring.find(folder)
 
 
-def offer(card: weights.Card, pairs: Pairs | None, what: str) -> None:
+def offer(card: weights.Card, pairs: Chosen | None, what: str) -> None:
     """Starts an evaluation, or shows how far it is. `what` says what it would give."""
     if pairs is None:
         st.info(
@@ -108,7 +90,7 @@ def watch(folder: Path) -> None:
     st.button("Stop", icon=":material/stop:", on_click=scoring.stop, args=(folder,), key="stop_scoring")
 
 
-def photos(card: weights.Card, pairs: Pairs, found: list[tuple[int, str]], key: str) -> None:
+def photos(card: weights.Card, pairs: Chosen, found: list[tuple[int, str]], key: str) -> None:
     """A grid of photos, (index, what is said of it), and the one that is chosen in the viewer, with its truth."""
     if not found:
         st.info("There is no such photo.", icon=":material/search_off:")
@@ -117,10 +99,11 @@ def photos(card: weights.Card, pairs: Pairs, found: list[tuple[int, str]], key: 
     page = 1
     if pages > 1:
         page = st.pagination(pages, key=f"{key}_page")
-    cells = [
-        (str(index), f"{pairs.files[index].name} · {words}", _thumbnail(pairs.files[index], pairs.digest))
-        for index, words in found[(page - 1) * A_PAGE : page * A_PAGE]
-    ]
+    cells = []
+    for index, words in found[(page - 1) * A_PAGE : page * A_PAGE]:
+        picture = thumbnail(pairs.files[index], "Photo")
+        # what is damaged or gone since it was scored has no picture, and says so when it is chosen
+        cells.append((str(index), f"{pairs.files[index].name} · {words}", b"" if isinstance(picture, str) else picture))
     chosen = st.session_state.get(f"{key}_photo")
     if chosen not in [str(index) for index, _ in found]:
         chosen = None
@@ -137,13 +120,3 @@ def photos(card: weights.Card, pairs: Pairs, found: list[tuple[int, str]], key: 
     with st.spinner(f"Looking at {plain(file.name)} …"):
         made = masks_of(card, cached.answer(photo, card, card.working_height, best=False), True)
     viewer(packed(photo, made, photo.truth, judge(photo, made, photo.truth)), key=f"{key}_viewer")
-
-
-@st.cache_data(max_entries=400, show_spinner=False)
-def _thumbnail(file: Path, digest: str) -> bytes:
-    out = io.BytesIO()
-    try:
-        preprocess.unsquash(Image.fromarray(dataset.read_pair(file)[0])).resize((320, 160)).save(out, "JPEG", quality=85)
-    except DatasetError:  # damaged or deleted since it was scored
-        Image.new("RGB", (320, 160), "#475569").save(out, "JPEG")
-    return out.getvalue()

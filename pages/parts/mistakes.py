@@ -5,6 +5,7 @@ import streamlit as st
 
 from pages.parts import evaluations
 from pages.parts.confusion import matrix
+from pages.parts.pairs import Chosen
 from seg import scoring, weights
 from seg.labels import NAMES
 from seg.networks import TITLES
@@ -20,7 +21,7 @@ _TOLD = {
 }
 
 
-def confusion(card: weights.Card, pairs: evaluations.Pairs | None, found: scoring.Scoring | None) -> None:
+def confusion(card: weights.Card, pairs: Chosen | None, found: scoring.Scoring | None) -> None:
     """The matrix of a variant, and the photos behind the cell that is pressed."""
     left, right = st.columns([1, 1])
     with left:
@@ -55,7 +56,7 @@ def confusion(card: weights.Card, pairs: evaluations.Pairs | None, found: scorin
     evaluations.photos(card, pairs, rows, key="behind")
 
 
-def worst(card: weights.Card, pairs: evaluations.Pairs | None, found: scoring.Scoring | None) -> None:
+def worst(card: weights.Card, pairs: Chosen | None, found: scoring.Scoring | None) -> None:
     """The photos with the lowest scores first."""
     if found is None:
         evaluations.offer(card, pairs, "To rank the photos, the weights have to be scored here once.")

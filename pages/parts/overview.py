@@ -5,10 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import evaluations
 from pages.parts.frame import plain
+from pages.parts.pairs import Chosen, decoded
 from pages.parts.wishes import allowed
-from seg import ceiling, dataset, table, weights
+from seg import ceiling, table, weights
 from seg.labels import NAMES
 from seg.networks import TITLES
 
@@ -24,7 +24,7 @@ _HELP = {
 }
 
 
-def draw(pairs: evaluations.Pairs | None) -> None:
+def draw(pairs: Chosen | None) -> None:
     """The table, which sorts by a click on a column's head, and accuracy against time."""
     controls = st.toggle(
         "With the controls", key="controls", bind="query-params",
@@ -59,14 +59,12 @@ def draw(pairs: evaluations.Pairs | None) -> None:
         )  # fmt: skip
 
 
-def measure(kinds: list[table.Kind], heights: list[int], pairs: evaluations.Pairs | None) -> None:
+def measure(kinds: list[table.Kind], heights: list[int], pairs: Chosen | None) -> None:
     """Times and ceilings, with progress; they are kept for all visitors."""
     bar = st.progress(0.0, "Measuring times …")
     _times().update(table.measure(kinds, told=lambda done, total: bar.progress(done / total, f"Times: {done} of {total}")))
     if pairs:
-        split = dataset.load(
-            pairs.data, evaluations.SPLIT, lambda done, total: bar.progress(done / total, f"Decoding: {done} of {total} pairs")
-        )
+        split = decoded(pairs, ask=False)
         ceiling.over_split(
             split, heights, table.STRIDES, lambda done, total: bar.progress(done / total, f"Ceilings: {done} of {total} labels")
         )

@@ -38,6 +38,11 @@ class Chosen:
     files: tuple[Path, ...]
     stamp: str
 
+    @property
+    def digest(self) -> str:
+        """`dataset.digest` of its files."""
+        return _digest(self.stamp, self.files)
+
 
 def choose(found: tuple[Path, ...], splits_too: bool) -> Chosen:
     """The set that the visitor chose, and, where that is asked for, the split; else the first.
@@ -67,22 +72,23 @@ def of(data: Path, split: str) -> Chosen:
     return Chosen(data, split, files, dataset.stamp(files))
 
 
-def decoded(chosen: Chosen) -> dataset.Split | None:
-    """The split with its labels decoded, which takes minutes the first time where it is large: then it is asked for, and None.
+def decoded(chosen: Chosen, ask: bool = True) -> dataset.Split | None:
+    """The split with its labels decoded, which takes minutes the first time where it is large.
+
+    Then the visitor is asked first, and it is None until it is wanted, unless `ask` is False: it was asked for.
 
     Raises `DatasetError` for a damaged pair.
     """
-    found = _digest(chosen.stamp, chosen.files)
-    if not dataset.is_decoded(found) and not _decode(chosen, found):
+    if not dataset.is_decoded(chosen.digest) and not _decode(chosen, ask):
         return None
     return _opened(chosen.stamp, chosen)
 
 
-def _decode(chosen: Chosen, found: str) -> bool:
+def _decode(chosen: Chosen, ask: bool) -> bool:
     """Has the split decoded by a process of its own, which goes on when the page is left; whether it is decoded now."""
     if chosen.stamp in _failed():
         raise DatasetError(_failed()[chosen.stamp])
-    count = len(chosen.files)
+    count, found = len(chosen.files), chosen.digest
     under_way = dataset.decoding(found)
     if under_way:
         bar = st.empty()
@@ -93,7 +99,7 @@ def _decode(chosen: Chosen, found: str) -> bool:
         bar.empty()
         return dataset.is_decoded(found)
     place = st.empty()
-    if count > AT_ONCE:
+    if ask and count > AT_ONCE:
         with place.container():
             st.info(
                 f"The labels of {plain(chosen.data.name)} {chosen.split} have not been decoded on this computer yet. That is "

@@ -11,6 +11,7 @@ import streamlit as st
 from pages.parts import evaluations
 from pages.parts.curves import INK
 from pages.parts.frame import plain
+from pages.parts.pairs import Chosen
 from seg import scoring, weights
 from seg.evaluate import BINS
 from seg.networks import TITLES
@@ -19,7 +20,7 @@ SAME = 0.0005
 """Scores that differ by less are called the same: other processors round otherwise."""
 
 
-def calibration(card: weights.Card, pairs: evaluations.Pairs | None, found: scoring.Scoring | None) -> None:
+def calibration(card: weights.Card, pairs: Chosen | None, found: scoring.Scoring | None) -> None:
     """Accuracy against confidence, and the expected calibration error, of every variant."""
     reports = found.report["variants"] if found else card.metrics.get("variants", {})
     told = {variant: report for variant, report in reports.items() if "calibration" in report}
@@ -39,7 +40,7 @@ def calibration(card: weights.Card, pairs: evaluations.Pairs | None, found: scor
     )
 
 
-def draw_card(card: weights.Card, pairs: evaluations.Pairs | None, found: scoring.Scoring | None) -> None:
+def draw_card(card: weights.Card, pairs: Chosen | None, found: scoring.Scoring | None) -> None:
     """All that the card says; whether the file is the one that it describes; and whether its scores come out again."""
     rows = {
         "Network": f"{card.architecture}, {', '.join(TITLES[v] for v in card.variants)}",
