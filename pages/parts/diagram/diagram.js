@@ -123,6 +123,8 @@ class Diagram {
     this.ramp.replaceChildren(node.low.toFixed(1), make("i", { style: `background: linear-gradient(90deg, ${[0, 64, 128, 192, 255].map((i) => css(colors[i])).join()})` }), node.high.toFixed(1));
     this.say(model.point);
     this.draw();
+    const box = this.boxes.get(this.chosen); // on a phone the drawing is wider than the screen
+    this.scroll.scrollLeft = box.offsetLeft - (this.scroll.clientWidth - box.offsetWidth) / 2;
   }
 
   // A tensor, each cell at least one pixel, and a cross at the point.
