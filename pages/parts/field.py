@@ -56,7 +56,7 @@ def draw_fields(photo: cached.Photo, card: weights.Card, seen: inside.Seen, poin
         "Click anywhere, or focus a picture and press the arrow keys. The dashed box is the **theoretical** receptive field: all "
         "pixels from which a path of layers leads to this point (Dumoulin, Visin 2016). Orange is the **effective** one: how "
         "much the logit would change with each pixel, its gradient in this very photo. It fades from the middle outwards and "
-        "fills only a part of the box (Luo et al. 2016). All three networks see as far, since all three rest on the stride-32 "
+        "fills only a part of the box (Luo et al. 2016). All three see about as far, since all rest on the stride-32 "
         "scores; the skips add what is near."
     )
     return clicked

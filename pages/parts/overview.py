@@ -82,7 +82,7 @@ def by_class(card: weights.Card) -> None:
     )
     st.caption(
         "Sizes are those of the connected parts of the truth, in pixels of the 256 × 256 labels; a part counts as found as far "
-        "as predicted parts of its class cover it (Rottmann et al. 2020). The smaller a part, the more the skips help."
+        "as predicted parts of its class cover it (Rottmann et al. 2020). Small parts gain most."
     )
     counts = [sum(row) for row in made[0].report["confusion"]]
     columns: dict[str, list[Any]] = {"class": list(NAMES), "share of the truth": [100 * n / sum(counts) for n in counts]}

@@ -47,7 +47,7 @@ def draw(photo: cached.Photo, card: weights.Card, seen: inside.Seen) -> None:
     st.caption(
         f"Made anew from the kept scores in {1000 * took:.0f} ms, at the working resolution of {width} × {height} pixels. The "
         "encoder is not asked again: all that follows the scores is cheap. Turn both skips of FCN-8s to 0 and what is left is "
-        "the stride-32 scores, brought up: blocks of 32 pixels."
+        "the stride-32 scores, brought up: coarse shapes, and with “nearest” blocks of 32 pixels."
     )
 
 
