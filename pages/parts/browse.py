@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts import charts, pairs
 from pages.parts.frame import plain
 from pages.parts.photos import picture_grid
-from pages.parts.viewer import Pane, deflate, pack, viewer
+from pages.parts.viewer import Pane, deflate, pack, present, viewer
 from seg import dataset, labels, preprocess
 from seg.dataset import SIDE
 from seg.labels import NAMES, TRAIN_ID
@@ -148,9 +148,7 @@ def _shown(stamp: str, _file: Path) -> tuple[bytes, dict[str, dict[str, float]]]
             Pane("exact", "Exact label", "truth", shown=False, ids=deflate(exact)),
         ]
         shares = {"Label, decoded": shares["Label"], "Exact label": pairs.shares_of(exact)}
-    most = {name: max(one.get(name, 0) for one in shares.values()) for one in shares.values() for name in one}
-    present = {TRAIN_ID[name]: most[name] for name in sorted(most, key=lambda name: -most[name])}
-    return pack(pairs.jpeg(photo, size), size, size, panes, present, own=False), shares
+    return pack(pairs.jpeg(photo, size), size, size, panes, present(shares.values()), own=False), shares
 
 
 def _check(chosen: pairs.Chosen) -> None:

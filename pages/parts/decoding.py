@@ -1,7 +1,5 @@
 """How a pair's colours became classes: what the file says, what was made of it, and what was ignored and why."""
 
-import base64
-import io
 from html import escape
 from pathlib import Path
 
@@ -9,7 +7,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from pages.parts import browse, charts, pairs
+from pages.parts import browse, cached, charts, pairs
+from pages.parts.pictures import data_url
 from seg import dataset, labels
 from seg.dataset import Survey
 from seg.labels import NAMES, OFFICIAL_SHARES, Why
@@ -115,9 +114,7 @@ def _of_pair(stamp: str, _file: Path) -> tuple[str, Survey]:
 
 
 def _figure(title: str, words: str, pixels: np.ndarray) -> str:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG")  # st.image would make a JPEG of it: other colours
-    url = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    url = data_url(cached.png_of(Image.fromarray(pixels)), "png")  # st.image would make a JPEG of it: other colours
     caption = f"<figcaption><b>{escape(title)}</b>, {escape(words)}</figcaption>"
     return f'<figure><img src="{url}" alt="{escape(title)}">{caption}</figure>'
 

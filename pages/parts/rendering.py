@@ -8,10 +8,9 @@ from PIL import Image
 
 from pages.parts import cached, charts, pairs
 from pages.parts.get_data import options, render_set
-from pages.parts.viewer import Pane, deflate, pack, viewer
+from pages.parts.viewer import Pane, deflate, pack, present, viewer
 from pages.parts.wishes import allowed, why_not
 from seg import masks, scenes
-from seg.labels import TRAIN_ID
 from seg.scenes import Wishes
 
 SEED = "as the seed has it"
@@ -91,5 +90,5 @@ def _scene(seed: int, wished: tuple[str, ...], _wishes: Wishes) -> tuple[bytes, 
     picture = Image.fromarray(scene.photo)
     picture.save(out, "JPEG", quality=92)
     panes = [Pane("photo", "Photo", "photo", "rendered"), Pane("label", "Label", "mask", "exact", ids=deflate(scene.label))]
-    packed = pack(out.getvalue(), size, size, panes, {TRAIN_ID[name]: share for name, share in shares.items()}, own=False)
+    packed = pack(out.getvalue(), size, size, panes, present([shares]), own=False)
     return cached.png_of(picture), masks.png(scene.label), packed, shares, seconds

@@ -8,10 +8,10 @@ import streamlit as st
 
 from pages.parts import cached, charts, leaving
 from pages.parts.frame import plain
-from pages.parts.viewer import Pane, deflate, pack, viewer
+from pages.parts.viewer import Pane, deflate, pack, present, viewer
 from seg import masks
 from seg.batch import Batch, OwnFolder
-from seg.labels import NAMES, TRAIN_ID
+from seg.labels import NAMES
 from seg.networks import STRIDE_OF, TITLES
 from seg.photo import PhotoError
 
@@ -209,8 +209,7 @@ def large(batch: Batch, number: int) -> None:
     if photo.truth is not None:
         panes.append(Pane("truth", "Truth", "truth", ids=deflate(cached.shown_truth(photo, photo.truth))))
     shares = entry.found.shares
-    most = {name: max(of.get(name, 0) for of in shares.values()) for name in {name for of in shares.values() for name in of}}
-    present = {TRAIN_ID[name]: most[name] for name in sorted(most, key=lambda name: -most[name])}
-    viewer(pack(photo.jpeg, photo.shown_size, (photo.width, photo.height), panes, present, own=True), key="batch-viewer")
+    size = photo.width, photo.height
+    viewer(pack(photo.jpeg, photo.shown_size, size, panes, present(shares.values()), own=True), key="batch-viewer")
     if len(shares) > 1:
         st.html(charts.legend({TITLES[variant]: of for variant, of in shares.items()}))

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from pages.parts import cached
 from pages.parts.photos import short
-from pages.parts.viewer import Pane, deflate, pack
+from pages.parts.viewer import Pane, deflate, pack, present
 from seg import masks, weights
-from seg.labels import TRAIN_ID
 from seg.networks import STRIDE_OF, TITLES
 
 
@@ -69,9 +68,8 @@ def packed(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, judge
     if label is not None:
         panes.append(Pane("truth", "Truth", "truth", shown=not photo.rendered, ids=deflate(cached.shown_truth(photo, label))))
         found.append(masks.shares(masks.read_png(label)))
-    shares = {name: max(one.get(name, 0) for one in found) for name in dict.fromkeys(name for one in found for name in one)}
-    present = {TRAIN_ID[name]: shares[name] for name in sorted(shares, key=lambda name: -shares[name])}
-    return pack(photo.jpeg, photo.shown_size, (photo.width, photo.height), panes, present, own=not photo.rendered)
+    size = photo.width, photo.height
+    return pack(photo.jpeg, photo.shown_size, size, panes, present(found), own=not photo.rendered)
 
 
 def judge(photo: cached.Photo, made: Sequence[Mask], label: bytes | None) -> dict[str, cached.Judgement]:

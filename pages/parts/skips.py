@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from pages.parts import cached
-from pages.parts.viewer import Pane, deflate, pack, viewer
+from pages.parts.viewer import Pane, deflate, pack, present, viewer
 from seg import inside, labels, masks, metrics, weights
 from seg.fcn import Variant
 from seg.networks import STRIDE_OF, TITLES
@@ -40,10 +40,8 @@ def draw(photo: cached.Photo, card: weights.Card, seen: inside.Seen) -> None:
         Pane("changed", "What changed", "mask", f"{changed.mean():.1%} of the pixels", ids=deflate(only_changed)),
     ]
     shares = masks.shares(trained), masks.shares(made)
-    names = sorted({*shares[0], *shares[1]}, key=lambda name: -max(of.get(name, 0) for of in shares))
-    present = {labels.TRAIN_ID[name]: max(of.get(name, 0) for of in shares) for name in names}
     size, picture = (width, height), cached.working_jpeg(photo, (width, height))
-    viewer(pack(picture, size, size, panes, present, own=not photo.rendered), key="touched_viewer")
+    viewer(pack(picture, size, size, panes, present(shares), own=not photo.rendered), key="touched_viewer")
     st.caption(
         f"Made anew from the kept scores in {1000 * took:.0f} ms, at the working resolution of {width} × {height} pixels. The "
         "encoder is not asked again: all that follows the scores is cheap. Turn both skips of FCN-8s to 0 and what is left is "

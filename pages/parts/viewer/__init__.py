@@ -7,7 +7,7 @@ component takes bytes only when all its data is bytes.
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from pages.parts.component import component
-from seg.labels import CLASSES
+from seg.labels import CLASSES, TRAIN_ID
 
 _SCRIPTS = ("model.js", "paint.js", "view.js", "input.js", "link.js", "controls.js", "viewer.js", "main.js")
 
@@ -48,6 +48,15 @@ def deflate(array: np.ndarray) -> bytes:
     return zlib.compress(np.ascontiguousarray(array, np.uint8), 6)
 
 
+def present(shares: Iterable[Mapping[str, float]]) -> dict[int, float]:
+    """The class shares of some masks, by name -> train id and largest share in any of them, the largest first."""
+    most: dict[str, float] = {}
+    for of in shares:
+        for name, share in of.items():
+            most[name] = max(share, most.get(name, 0.0))
+    return {TRAIN_ID[name]: most[name] for name in sorted(most, key=lambda name: -most[name])}
+
+
 def pack(
     jpeg: bytes,
     size: tuple[int, int],
@@ -59,9 +68,9 @@ def pack(
 ) -> bytes:
     """What the viewer is sent.
 
-    `jpeg` is the photo as it is shown, of `size` (width, height), `photo_size` is its own; `shares` has the share of each class
-    present, the largest first; `own` says that it is a visitor's own photo, which no link can hold. Four bytes, little-endian,
-    say how long the JSON header is; the sections that it lists by offset and length follow it.
+    `jpeg` is the photo as it is shown, of `size` (width, height), `photo_size` is its own; `shares` is what `present` made;
+    `own` says that it is a visitor's own photo, which no link can hold. Four bytes, little-endian, say how long the JSON header
+    is; the sections that it lists by offset and length follow it.
     """
     sections: list[bytes] = []
 
