@@ -1,6 +1,6 @@
 """How fast prediction is beside its rivals, all measured in one run on this machine, in turns.
 
-Rivals are built by their libraries' documented calls: torchvision's ``fcn_resnet50``, segmentation-models-pytorch's ``Unet`` and
+Ours is what `seg.predict` does with an image, from image to masks. Rivals are built by their libraries' documented calls: torchvision's ``fcn_resnet50``, segmentation-models-pytorch's ``Unet`` and
 ``DeepLabV3Plus`` with ResNet-50. FCN on VGG-16 is this project's. Times do not depend on parameters: untrained networks serve.
 """
 
@@ -13,18 +13,19 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import plotly.graph_objects as go
 import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from seg import labels
+from seg import labels, preprocess
 from seg.fcn import FCN, VARIANTS, pad_to_multiple
 from seg.networks import TITLES
-from seg.predict import Device, bf16_is_fast, pick_device
+from seg.predict import Device, Predictor, bf16_is_fast, pick_device
 
 SIZES = ((256, 512), (512, 1024), (1024, 2048))
 """Height and width of the images."""
@@ -33,7 +34,8 @@ Precision = Literal["fp32", "bf16"]
 CLASSES = len(labels.CLASSES)
 ENCODER, ALL = "the bare encoder", "all three masks"
 TORCHVISION = "torchvision fcn_resnet50"
-RIVALS = (TORCHVISION, "SMP Unet, ResNet-50", "SMP DeepLabV3+, ResNet-50", "FCN-8s, VGG-16")
+UNET, DEEPLAB, VGG = "SMP Unet, ResNet-50", "SMP DeepLabV3+, ResNet-50", "FCN-8s, VGG-16"
+RIVALS = (TORCHVISION, UNET, DEEPLAB, VGG)
 OURS = (*(TITLES[v] for v in VARIANTS), ALL)
 
 Kind = tuple[str, Precision, tuple[int, int]]
@@ -66,18 +68,16 @@ def measure(
 ) -> list[Row]:
     """A row for each kind; times are taken in turns, so that other work on the machine slows all alike."""
     on, total = pick_device(device), (repeats + 2) * len(wanted)
-    networks = {
-        name: build(name).to(on, memory_format=torch.channels_last).eval() for name in dict.fromkeys(k[0] for k in wanted)
-    }
+    networks = {key: build(*key, on) for key in dict.fromkeys((name, precision) for name, precision, _ in wanted)}
     taken: dict[Kind, list[float]] = {kind: [] for kind in wanted}
     for turn in range(repeats + 1):
         for number, kind in enumerate(wanted):
-            seconds = _run(networks[kind[0]], kind, on)
+            seconds = _run(networks[kind[:2]], kind, on)
             if turn:  # the first one warms up
                 taken[kind].append(seconds)
             if told:
                 told(turn * len(wanted) + number + 1, total)
-    flops = {kind: _flops(networks[kind[0]], kind, on) for kind in wanted}
+    flops = {kind: _flops(networks[kind[:2]], kind, on) for kind in wanted}
     rates = {precision: matrix_rate(precision, on) for precision in dict.fromkeys(kind[1] for kind in wanted)}
     del networks
     gc.collect()
@@ -138,61 +138,57 @@ def matrix_rate(precision: Precision, device: torch.device, side: int = 2048) ->
     return 2 * side**3 / best
 
 
-class _Masks(nn.Module):
-    """Image -> the masks of some variants of an FCN."""
-
-    def __init__(self, model: nn.Module, variants: Sequence[str]) -> None:
-        super().__init__()
-        self.model, self.variants = model, variants
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        return [logits.argmax(1) for logits in self.model(image, self.variants).values()]
+Bench = Callable[[Tensor], Any]
+"""An image, in channels_last on the device -> masks, or the encoder's features."""
 
 
-class _Rival(nn.Module):
-    """Image -> the mask of a network whose answer is logits, or a mapping with them under "out"."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, image: Tensor) -> Tensor:
-        found = self.net(image)
-        return (found["out"] if isinstance(found, dict) else found).argmax(1)
-
-
-def build(name: str) -> nn.Module:
-    """A network by its name, untrained: image -> mask or masks; the encoder gives its features."""
+def build(name: str, precision: Precision, device: torch.device) -> Bench:
+    """A network by its name, untrained; in bf16 under autocast."""
     import segmentation_models_pytorch as smp  # slow to import
     from torchvision.models.segmentation import fcn_resnet50
 
-    if name == ENCODER:
-        return smp.encoders.get_encoder("resnet50", weights=None)
-    if name == TORCHVISION:
-        return _Rival(fcn_resnet50(weights=None, weights_backbone=None, num_classes=CLASSES))
-    if name.startswith("SMP Unet"):
-        return _Rival(smp.Unet("resnet50", encoder_weights=None, classes=CLASSES))
-    if name.startswith("SMP DeepLab"):
-        return _Rival(smp.DeepLabV3Plus("resnet50", encoder_weights=None, classes=CLASSES))
-    if name == "FCN-8s, VGG-16":
-        return _Masks(FCN(CLASSES, ("8s",), backbone="vgg16"), ("8s",))
-    variants = VARIANTS if name == ALL else [v for v in VARIANTS if TITLES[v] == name]
-    return _Masks(FCN(CLASSES, VARIANTS), variants)
+    bf16 = precision == "bf16"
+    if name in OURS or name == VGG:
+        variants = {ALL: VARIANTS, VGG: ("8s",)}.get(name) or [v for v in VARIANTS if TITLES[v] == name]
+        model = FCN(CLASSES, ("8s",), backbone="vgg16") if name == VGG else FCN(CLASSES)
+        for layer in (layer for name, layer in model.named_children() if name.startswith("score")):
+            nn.init.normal_(layer.weight, std=0.02)  # as they begin, all classes would win nowhere
+        predictor = Predictor.folded(model, 1, device, bf16)
+
+        def ours(image: Tensor) -> list[np.ndarray]:
+            found = predictor.look(image, variants).values()
+            return [preprocess.to_mask(logits, *image.shape[-2:])[0] for logits in found]
+
+        return ours
+    net = {
+        ENCODER: lambda: smp.encoders.get_encoder("resnet50", weights=None),
+        TORCHVISION: lambda: fcn_resnet50(weights=None, weights_backbone=None, num_classes=CLASSES),
+        UNET: lambda: smp.Unet("resnet50", encoder_weights=None, classes=CLASSES),
+        DEEPLAB: lambda: smp.DeepLabV3Plus("resnet50", encoder_weights=None, classes=CLASSES),
+    }[name]()
+    net = net.to(device, memory_format=torch.channels_last).eval()
+
+    @torch.inference_mode()
+    def theirs(image: Tensor) -> Tensor | list[Tensor]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            found = net(image)
+        if name == ENCODER:
+            return found
+        return (found["out"] if name == TORCHVISION else found).argmax(1).cpu()
+
+    return theirs
 
 
-@torch.inference_mode()
-def _run(network: nn.Module, kind: Kind, device: torch.device) -> float:
-    _, precision, size = kind
-    image = pad_to_multiple(torch.rand(1, 3, *size, device=device)).to(memory_format=torch.channels_last)
+def _run(network: Bench, kind: Kind, device: torch.device) -> float:
+    image = pad_to_multiple(torch.rand(1, 3, *kind[2], device=device)).to(memory_format=torch.channels_last)
     _wait(device)
     began = time.perf_counter()
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        network(image)
+    network(image)
     _wait(device)
     return time.perf_counter() - began
 
 
-def _flops(network: nn.Module, kind: Kind, device: torch.device) -> int:
+def _flops(network: Bench, kind: Kind, device: torch.device) -> int:
     with FlopCounterMode(display=False) as counted:
         _run(network, kind, device)
     return counted.get_total_flops()
@@ -211,7 +207,7 @@ def _peak(kind: Kind, device: torch.device) -> int | None:
 
 def _peak_here(kind: Kind, name: str) -> int | None:
     device = torch.device(name)
-    network = build(kind[0]).to(device, memory_format=torch.channels_last).eval()
+    network = build(*kind[:2], device)
     small = (kind[0], kind[1], (64, 64))
     _run(network, small, device)  # what libraries keep from their first use on is no part of it
     gc.collect()

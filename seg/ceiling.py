@@ -26,7 +26,7 @@ def through_grid(label: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
         shares.append(F.interpolate(of_class[None, None], size=grid, mode="area")[0, 0])
     scores = torch.stack(shares)
     scores /= scores.sum(0, keepdim=True).clamp(min=1e-6)  # of what is known in the cell
-    return preprocess.to_mask(scores, *label.shape)[0]
+    return preprocess.to_mask(preprocess.Logits.of(scores), *label.shape)[0]
 
 
 def over_split(

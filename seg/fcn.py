@@ -37,6 +37,19 @@ class Upsample(nn.Module):
             cut = self.factor // 2 + self.factor
             return F.conv_transpose2d(padded, self.weight, stride=self.factor, padding=cut, groups=len(self.weight))
 
+    def rows(self, scores: Tensor, top: int, bottom: int) -> Tensor:
+        """Rows `top` to `bottom` (excluded) of what `forward` gives, without the others."""
+        factor = self.factor
+        first, last = (top - factor // 2) // factor, (bottom - 1 + factor // 2) // factor  # rows of scores that reach them
+        near = torch.arange(first, last + 1, device=scores.device).clamp(0, scores.shape[-2] - 1)
+        with torch.autocast(scores.device.type, enabled=False):
+            padded = F.pad(scores.float().index_select(-2, near), (1, 1, 0, 0), mode="replicate")
+            # a row of scores reaches from half a stride above its cell to half a stride below
+            above = top - (first * factor - factor // 2)
+            brought = F.conv_transpose2d(padded, self.weight, stride=factor, groups=len(self.weight))
+            side = factor // 2 + factor
+            return brought[..., above : above + bottom - top, side : brought.shape[-1] - side]
+
 
 def bilinear_kernel(factor: int) -> Tensor:
     """The 2f x 2f kernel with which a transposed convolution of stride f (even) interpolates bilinearly."""
@@ -84,9 +97,15 @@ class FCN(nn.Module):
         return {v: s[..., :height, :width] for v, s in self.decode(self.encoder(pad_to_multiple(image)), variants).items()}
 
     def decode(self, features: dict[int, Tensor], variants: Sequence[Variant] | None = None) -> dict[Variant, Tensor]:
-        """Features at strides 8, 16, 32 -> ``{variant: N x K x 32h x 32w logits}``; only the taps asked for are computed.
+        """Features at strides 8, 16, 32 -> ``{variant: N x K x 32h x 32w logits}``. Raises as `fuse`."""
+        return {variant: upsample(scores) for variant, (scores, upsample) in self.fuse(features, variants).items()}
 
-        Raises ValueError for a variant that this network was not built with.
+    def fuse(
+        self, features: dict[int, Tensor], variants: Sequence[Variant] | None = None
+    ) -> dict[Variant, tuple[Tensor, Upsample]]:
+        """Features at strides 8, 16, 32 -> the scores of each variant on its own grid, skips added, and its last upsampling.
+
+        Only the taps asked for are computed. Raises ValueError for a variant that this network was not built with.
         """
         asked = self.variants if variants is None else variants
         for variant in asked:
@@ -94,18 +113,18 @@ class FCN(nn.Module):
                 raise ValueError(
                     f"FCN-{variant} is not in these weights; they have {', '.join('FCN-' + v for v in self.variants)}"
                 )
-        logits = {}
+        found = {}
         fused = self.score32(features[32]).float()
         if "32s" in asked:
-            logits["32s"] = self.upscore32(fused)
+            found["32s"] = fused, self.upscore32
         if "16s" in asked or "8s" in asked:
             fused = self.upscore2(fused) + self.score16(features[16]).float()
         if "16s" in asked:
-            logits["16s"] = self.upscore16(fused)
+            found["16s"] = fused, self.upscore16
         if "8s" in asked:
             fused = self.upscore4(fused) + self.score8(features[8]).float()
-            logits["8s"] = self.upscore8(fused)
-        return logits
+            found["8s"] = fused, self.upscore8
+        return found
 
 
 def pad_to_multiple(image: Tensor, multiple: int = 32) -> Tensor:

@@ -26,14 +26,29 @@ class Network(Protocol):
     def encoder(self, image: Tensor):
         """N x 3 x H x W image, H and W multiples of 32 -> whatever `decode` takes."""
 
+    def fuse(self, features, variants: Sequence[str] | None = None) -> dict[str, tuple[Tensor, "Upsampling"]]:
+        """-> ``{variant: (N x K x h x w scores, what makes N x K x H x W fp32 logits of them)}``"""
+
     def decode(self, features, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """-> ``{variant: N x K x H x W fp32 logits}``"""
+        """-> ``{variant: N x K x H x W fp32 logits}``: what `fuse` gives, brought up"""
+
+
+class Upsampling(Protocol):
+    """What makes logits of scores: all of them when called, or some rows."""
+
+    def __call__(self, scores: Tensor) -> Tensor: ...
+
+    def rows(self, scores: Tensor, top: int, bottom: int) -> Tensor:
+        """Rows `top` to `bottom` (excluded) of the logits."""
 
 
 class _Rival(nn.Module):
-    """A network with one answer."""
+    """A network with one answer; its scores are its logits."""
 
     variants: tuple[str, ...]
+
+    def decode(self, features, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return {variant: scores for variant, (scores, _) in self.fuse(features, variants).items()}
 
     def _check(self, variants: Sequence[str] | None) -> None:
         if variants is not None and tuple(variants) != self.variants:
@@ -63,9 +78,9 @@ class UNet(_Rival):
     def encoder(self, image: Tensor) -> list[Tensor]:
         return self.net.encoder(image)
 
-    def decode(self, features: list[Tensor], variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def fuse(self, features: list[Tensor], variants: Sequence[str] | None = None) -> dict[str, tuple[Tensor, Upsampling]]:
         self._check(variants)
-        return {"unet": self.net.segmentation_head(self.net.decoder(features)).float()}
+        return {"unet": (self.net.segmentation_head(self.net.decoder(features)).float(), _Done())}
 
 
 class DilatedFCN(_Rival):
@@ -87,10 +102,20 @@ class DilatedFCN(_Rival):
     def encoder(self, image: Tensor) -> Mapping[str, Tensor]:
         return self.net.backbone(image)
 
-    def decode(self, features: Mapping[str, Tensor], variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def fuse(self, features: Mapping[str, Tensor], variants: Sequence[str] | None = None) -> dict[str, tuple[Tensor, Upsampling]]:
         self._check(variants)
         scores = self.net.classifier(features["out"]).float()
-        return {"dilated": F.interpolate(scores, scale_factor=8, mode="bilinear", align_corners=False)}
+        return {"dilated": (F.interpolate(scores, scale_factor=8, mode="bilinear", align_corners=False), _Done())}
+
+
+class _Done:
+    """The upsampling of scores that are logits already."""
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        return scores
+
+    def rows(self, scores: Tensor, top: int, bottom: int) -> Tensor:
+        return scores[:, :, top:bottom]
 
 
 @dataclass(frozen=True)

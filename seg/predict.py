@@ -1,8 +1,12 @@
 """A photo through the network: masks, confidences and where the time went, for the variants asked for."""
 
+import contextlib
+import json
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +14,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Tensor, nn
 
-from seg import masks, preprocess, weights
+from seg import dataset, masks, preprocess, weights
 from seg.checkpoint import write_atomic, write_json
 from seg.fcn import pad_to_multiple
-from seg.networks import Network
+from seg.fold import fold
+from seg.networks import Network, Upsampling
 from seg.photo import read_photo
+from seg.preprocess import Logits
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -36,12 +42,37 @@ def pick_device(name: Device) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+@cache
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16: GPUs since Ampere, CPUs with AVX-512 BF16 or AMX."""
+    """Whether the device computes faster in bfloat16 than in fp32: GPUs since Ampere; a CPU is measured once and remembered."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     able = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    kind = ", ".join([platform.machine(), *sorted(k for k, v in able.items() if v is True), f"PyTorch {torch.__version__}"])
+    file, known = dataset.CACHE / "bf16.json", {}
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(file.read_text())
+    if kind not in known:
+        fp32, bf16 = convolution_seconds((torch.float32, torch.bfloat16))
+        known[kind] = bf16 < 0.9 * fp32  # it has to be worth its rounding
+        with contextlib.suppress(OSError):  # a folder that cannot be written to: measured again next time
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, known)
+    return known[kind]
+
+
+@torch.inference_mode()
+def convolution_seconds(precisions: Sequence[torch.dtype], repeats: int = 5) -> list[float]:
+    """The least time of one convolution as ResNet-50 has in its middle, on the CPU, in each precision; measured in turns."""
+    least = [float("inf")] * len(precisions)
+    for _ in range(repeats):
+        for number, precision in enumerate(precisions):
+            conv = nn.Conv2d(256, 256, 3, padding=1, dtype=precision).to(memory_format=torch.channels_last)
+            given = torch.ones(1, 256, 32, 64, dtype=precision).to(memory_format=torch.channels_last)
+            began = time.perf_counter()
+            conv(given)
+            least[number] = min(least[number], time.perf_counter() - began)
+    return least
 
 
 @dataclass(frozen=True)
@@ -68,15 +99,29 @@ class Predictor:
         rule: preprocess.Rule = "cover",
     ) -> None:
         self.model = model.to(device, memory_format=torch.channels_last).eval()
-        self.working_height, self.rule = working_height, rule
         self.device = device
+        self.working_height, self.rule = working_height, rule
         self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
 
     @classmethod
     def of(cls, name: str, device: Device = "auto", folder: Path = weights.FOLDER) -> "Predictor":
         """The published weights `name`. Raises `weights.WeightsError` where they are missing or damaged, and `DeviceError`."""
         model, card = weights.load(name, folder)
-        return cls(model, card.working_height, pick_device(device), rule=card.working_rule)
+        return cls.folded(model, card.working_height, pick_device(device), rule=card.working_rule)
+
+    @classmethod
+    def folded(
+        cls,
+        model: Network,
+        working_height: int,
+        device: torch.device,
+        bf16: bool | None = None,
+        rule: preprocess.Rule = "cover",
+    ) -> "Predictor":
+        """Of a network that nobody trains on: it is changed as `fold` does, and is faster for it."""
+        bf16 = bf16_is_fast(device) if bf16 is None else bf16
+        fold(model.eval(), torch.bfloat16 if bf16 else torch.float32)
+        return cls(model, working_height, device, bf16, rule)
 
     def at(self, working_height: int, rule: preprocess.Rule) -> "Predictor":
         """The same network at another working resolution."""
@@ -94,8 +139,8 @@ class Predictor:
         working_height: int | None = None,
         seconds: dict[str, float] | None = None,
         best: bool = False,
-    ) -> dict[str, Tensor]:
-        """RGB photo -> ``{variant: K x h x w fp32 logits}`` at working resolution; adds to `seconds` what each part took.
+    ) -> dict[str, Logits]:
+        """RGB photo -> ``{variant: logits}`` at working resolution; adds to `seconds` what each part took.
 
         `best` averages the probabilities over `BEST` sizes, each also mirrored, and gives their logarithms: slower, and better.
         """
@@ -110,24 +155,31 @@ class Predictor:
                 found = self._once(view, variants, at, seconds)
                 clock = _Clock(seconds, self.device)
                 for variant, logits in found.items():
-                    logits = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0].softmax(0)
-                    total[variant] = total.get(variant, 0) + (logits.flip(-1) if turn else logits)
+                    brought = F.interpolate(logits.whole()[None], size=size, mode="bilinear", align_corners=False)[0]
+                    chance = brought.softmax(0)
+                    total[variant] = total.get(variant, 0) + (chance.flip(-1) if turn else chance)
                 clock.lap("averaging")
-        return {variant: (chance / (2 * len(BEST))).clamp_(min=1e-9).log_() for variant, chance in total.items()}
+        return {v: Logits.of((chance / (2 * len(BEST))).clamp_(min=1e-9).log_()) for v, chance in total.items()}
 
     def _once(
         self, photo: Image.Image, variants: Sequence[str], size: tuple[int, int], seconds: dict[str, float]
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Logits]:
         clock = _Clock(seconds, self.device)
-        height, width = size
-        image = preprocess.to_image(photo, (height, width)).to(self.device, memory_format=torch.channels_last)
+        image = preprocess.to_image(photo, size).to(self.device, memory_format=torch.channels_last)
         clock.lap("preprocess")
+        return self.look(image, variants, seconds)
+
+    @torch.inference_mode()
+    def look(self, image: Tensor, variants: Sequence[str], seconds: dict[str, float] | None = None) -> dict[str, Logits]:
+        """1 x 3 x H x W image, in channels_last on the predictor's device -> ``{variant: logits}``."""
+        clock = _Clock({} if seconds is None else seconds, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             features = self.model.encoder(pad_to_multiple(image))
             clock.lap("encoder")
-            logits = self.model.decode(features, variants)
+            fused = self.model.fuse(features, variants)
         clock.lap("heads")
-        return {variant: scores[0, :, :height, :width] for variant, scores in logits.items()}
+        size = tuple(image.shape[-2:])
+        return {variant: _logits(scores, upsampling, size) for variant, (scores, upsampling) in fused.items()}
 
     def predict(
         self,
@@ -177,6 +229,16 @@ class Predictor:
             size,
             str(self.device),
         )
+
+
+def _logits(scores: Tensor, upsampling: Upsampling, size: tuple[int, int]) -> Logits:
+    """The logits of a working image of `size` (height, width) by its 1 x K x h x w scores."""
+
+    @torch.inference_mode()
+    def rows(top: int, bottom: int) -> Tensor:
+        return upsampling.rows(scores, top, bottom)[0, :, :, : size[1]]
+
+    return Logits((scores.shape[1], *size), rows)
 
 
 class PhotosError(ValueError):

@@ -4,6 +4,8 @@ Knows nothing of files, labels or networks.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -29,7 +31,9 @@ MAX_BOXES = 4
 WIDEST = 65_536
 """Masks wider than this are decided at this width, and their pixels repeated."""
 
-_STRIP = 4_000_000  # output pixels x classes held at once while logits are brought up to the photo's size
+_STRIP = 2_000_000  # logits held at once: 8 MB; fewer are brought up in too many parts, more leave the processor's cache
+_MIXED = 128  # a bit that no class uses
+_GATHERED = 65_536  # pixels decided at once where winners differ
 
 
 Rule = Literal["height", "cover"]
@@ -79,41 +83,100 @@ def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
         return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
 
 
-def to_mask(logits: Tensor, height: int, width: int, with_confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """K x h x w logits at working resolution -> (mask, confidence) at height x width: uint8 train ids, and float16 in 0-1.
+@dataclass(frozen=True)
+class Logits:
+    """K x H x W fp32 logits of a working image, made in strips of rows, so that they are never all held."""
 
-    Confidence costs about as much again as the mask, so it is None unless asked for.
+    shape: tuple[int, int, int]
+    rows: Callable[[int, int], Tensor]
+    """Top and bottom (excluded) -> K x (bottom - top) x W."""
 
-    The logits are brought up bilinearly and then decided, in strips of rows, so that no K x height x width tensor is held.
+    @classmethod
+    def of(cls, whole: Tensor) -> "Logits":
+        """Of a K x H x W tensor that is held anyway."""
+        return cls(tuple(whole.shape), lambda top, bottom: whole[:, top:bottom].float())
+
+    def whole(self) -> Tensor:
+        """K x H x W, all at once."""
+        return self.rows(0, self.shape[1])
+
+
+def to_mask(logits: Logits, height: int, width: int, with_confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """Logits at working resolution -> (mask, confidence) at height x width: uint8 train ids, and float16 in 0-1.
+
+    The logits are brought up bilinearly and then decided, in strips of rows. Between four pixels whose winner is the same no
+    other class can win, since bilinear weights are none below 0: only where winners differ are logits brought up at all.
+    Confidence needs them everywhere and costs several times as much, so it is None unless asked for.
     """
     if width > WIDEST:  # a strip is at least a row, and a row may be millions of pixels
         mask, confidence = to_mask(logits, height, WIDEST, with_confidence)
         columns = np.arange(width) * WIDEST // width
         return mask[:, columns], None if confidence is None else confidence[:, columns]
-    logits = logits.float()
-    classes, low, _ = logits.shape
-    rows = max(1, _STRIP // (classes * width))
+    classes, high, wide = logits.shape
+    above, share = _neighbours(height, high)
+    left, across = _neighbours(width, wide)
     mask = np.empty((height, width), np.uint8)
     confidence = np.empty((height, width), np.float16) if with_confidence else None
-    # the centre of an output row, in input rows (align_corners=False)
-    centres = ((torch.arange(height, device=logits.device) + 0.5) * low / height - 0.5).clamp(0, low - 1)
-    above = centres.floor().long()
-    below = (above + 1).clamp(max=low - 1)
-    share = (centres - above)[None, :, None]
-    for top in range(0, height, rows):
-        part = slice(top, top + rows)
-        strip = torch.lerp(logits[:, above[part]], logits[:, below[part]], share[:, part])
-        strip = F.interpolate(strip[None], size=(strip.shape[1], width), mode="bilinear", align_corners=False)[0]
-        highest, winner = strip.max(0)
-        mask[part] = winner.to(torch.uint8).cpu().numpy()
-        if confidence is not None:
+    row = max(classes * wide * high / height, (classes if with_confidence else 1) * width)  # what a row of the mask takes
+    rows = max(1, int(_STRIP / row))
+    for part in (slice(top, min(top + rows, height)) for top in range(0, height, rows)):
+        top, bottom = int(above[part.start]), int(min(above[part.stop - 1] + 2, high))
+        low = logits.rows(top, bottom)
+        on = low.device
+        first, down, column, right = above[part].to(on) - top, share[part].to(on), left.to(on), across.to(on)
+        if confidence is None:
+            mask[part] = _decide(low, first, down, column, right).cpu().numpy()
+        else:
+            below = (first + 1).clamp(max=low.shape[1] - 1)
+            strip = torch.lerp(low[:, first], low[:, below], down[None, :, None])
+            strip = F.interpolate(strip[None], size=(strip.shape[1], width), mode="bilinear", align_corners=False)[0]
+            highest, winner = strip.max(0)
+            mask[part] = winner.to(torch.uint8).cpu().numpy()
             confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
     return mask, confidence
 
 
-def certainty(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """K x h x w logits -> (how sure, runner-up) at their own size: h x w uint8, 255 times the confidence, and train ids."""
-    logits = logits.float()
-    highest, order = logits.topk(2, dim=0)
-    sure = torch.exp(highest[0] - logits.logsumexp(0))
-    return (255 * sure).round().byte().cpu().numpy(), order[1].byte().cpu().numpy()
+def _neighbours(size: int, low: int) -> tuple[Tensor, Tensor]:
+    """For each of `size` pixels the pixel before it, of `low`, and the share of the one after (align_corners=False)."""
+    centres = ((torch.arange(size) + 0.5) * low / size - 0.5).clamp(0, low - 1)
+    before = centres.floor().long()
+    return before, centres - before
+
+
+def _decide(low: Tensor, above: Tensor, down: Tensor, left: Tensor, across: Tensor) -> Tensor:
+    """K x h x w logits -> the winners of pixels below rows `above` by `down`, and right of columns `left` by `across`."""
+    classes, high, wide = low.shape
+    winner = low.max(0).indices.byte()
+    # where a pixel, the next, the one below and the one diagonally below do not all say the same
+    mixed = torch.zeros_like(winner, dtype=torch.bool)
+    mixed[:, :-1] = winner[:, 1:] != winner[:, :-1]
+    mixed[:-1] |= mixed[1:] | (winner[1:] != winner[:-1])
+    marked = (winner | mixed.byte() * _MIXED).index_select(1, left).index_select(0, above)
+    mask = marked & (_MIXED - 1)
+    corners = mixed.clone()  # the pixels whose logits are asked for
+    corners[1:] |= mixed[:-1]
+    corners[:, 1:] |= corners[:, :-1].clone()
+    number = corners.flatten().cumsum(0) - 1
+    of = low.flatten(1)[:, corners.flatten()].t().contiguous()
+    for y, x in (some.unbind(1) for some in (marked >= _MIXED).nonzero().split(_GATHERED)):
+        at = above[y] * wide + left[x]
+        next, under = (left[x] + 1 < wide).long(), (above[y] + 1 < high).long() * wide
+        before = torch.lerp(of[number[at]], of[number[at + under]], down[y, None])
+        after = torch.lerp(of[number[at + next]], of[number[at + next + under]], down[y, None])
+        mask[y, x] = torch.lerp(before, after, across[x, None]).max(1).indices.byte()
+    return mask
+
+
+def certainty(logits: Logits) -> tuple[np.ndarray, np.ndarray]:
+    """Logits -> (how sure, runner-up) at their own size: H x W uint8, 255 times the confidence, and train ids."""
+    classes, height, width = logits.shape
+    sure, second = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
+    rows = max(1, _STRIP // (classes * width))
+    for top in range(0, height, rows):
+        part = slice(top, min(top + rows, height))
+        strip = logits.rows(part.start, part.stop)
+        highest, winner = strip.max(0)
+        sure[part] = (255 / (strip - highest).exp_().sum(0)).round_().byte().cpu().numpy()
+        others = strip.clone().scatter_(0, winner[None], float("-inf"))  # twice as fast as the two highest at once
+        second[part] = others.max(0).indices.byte().cpu().numpy()
+    return sure, second

@@ -67,7 +67,7 @@ def publish(
     def predictor(state: dict[str, Tensor]) -> Predictor:
         model = build(config.arch, len(labels.CLASSES), config.variants, stored["start"]["strides"])
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        return Predictor(model, config.height, pick_device("auto"))
+        return Predictor.folded(model, config.height, pick_device("auto"))
 
     def telling(what: str) -> evaluate.Progress | None:
         return None if progress is None else lambda done, total: progress(what, done, total)

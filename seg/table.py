@@ -135,15 +135,16 @@ def measure(kinds: Sequence[Kind], device: Device = "auto", told: Callable[[int,
     It does not depend on the parameters: untrained networks serve.
     """
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8))
-    networks = {
-        (architecture, strides): build(architecture, len(labels.CLASSES), ARCHITECTURES[architecture].variants, strides)
-        for architecture, strides, *_ in kinds
-    }
+    on = pick_device(device)
+    networks = {}
+    for architecture, strides, *_ in kinds:
+        model = build(architecture, len(labels.CLASSES), ARCHITECTURES[architecture].variants, strides)
+        networks[architecture, strides] = Predictor.folded(model, 1, on).model
     least: dict[Kind, float] = {}
     for turn in range(REPEATS):
         for number, kind in enumerate(kinds):
             architecture, strides, variant, best, height = kind
-            predictor = Predictor(networks[architecture, strides], height, pick_device(device))
+            predictor = Predictor(networks[architecture, strides], height, on)
             began = time.perf_counter()
             preprocess.to_mask(predictor.logits(photo, [variant], best=best)[variant], photo.height, photo.width)
             least[kind] = min(least.get(kind, float("inf")), time.perf_counter() - began)

@@ -42,6 +42,18 @@ def test_upsampling_begins_as_bilinear_interpolation(factor):
     torch.testing.assert_close(Upsample(3, factor)(scores), wanted)
 
 
+@pytest.mark.parametrize("factor", [2, 8, 16, 32])
+def test_some_rows_are_those_of_all_of_them(factor):
+    upsample = Upsample(3, factor)
+    torch.nn.init.normal_(upsample.weight)
+    for height in (1, 2, 5):
+        scores = torch.randn(2, 3, height, 4)
+        whole = upsample(scores)
+        for top in range(0, factor * height, max(1, factor // 3)):
+            for bottom in {top + 1, min(top + factor + 3, factor * height), factor * height}:
+                torch.testing.assert_close(upsample.rows(scores, top, bottom), whole[:, :, top:bottom])
+
+
 def test_upsampling_is_fp32_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert Upsample(3, 8)(torch.rand(1, 3, 2, 2).bfloat16()).dtype == torch.float32

@@ -54,7 +54,7 @@ def test_what_is_seen_has_the_shapes_that_it_says(predictor, seen):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_untouched_it_comes_to_the_networks_own_logits(predictor, photo, seen, variant):
     found = inside.climb(predictor.model, seen.scores, variant)
-    own = predictor.logits(photo, [variant])[variant]
+    own = predictor.logits(photo, [variant])[variant].whole()
     assert list(found)[-1] == LAST[variant]
     assert torch.equal(found[LAST[variant]][:, : seen.size[0], : seen.size[1]], own)
     assert np.array_equal(inside.mask_of(found[LAST[variant]], seen.size), own.argmax(0).numpy())

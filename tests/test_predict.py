@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from seg import predict, scenes
+from seg import dataset, predict, scenes
+from seg.fcn import VARIANTS
 from seg.predict import DeviceError, PhotosError, Predictor, pick_device, plan
 from seg.weights import DEFAULT
 
@@ -60,7 +61,7 @@ def test_memory_that_runs_out_is_told(predictor, photo, monkeypatch):
     def hungry(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(predictor.model, "decode", hungry)
+    monkeypatch.setattr(predictor.model, "fuse", hungry)
     with pytest.raises(MemoryError, match="choose a lower working height"):
         predictor.predict(photo)
 
@@ -93,10 +94,32 @@ def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path):
         plan([tmp_path / "empty"], out)
 
 
-def test_bf16_is_used_where_the_device_computes_in_it(monkeypatch):
-    for able, wanted in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False), ({}, False)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
-        assert predict.bf16_is_fast(torch.device("cpu")) is wanted
+def test_bf16_is_used_where_it_was_measured_to_be_faster_and_that_is_remembered(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "CACHE", tmp_path / "cache")
+    cpu, ask, measured = torch.device("cpu"), predict.bf16_is_fast.__wrapped__, []
+    times = [0.010, 0.005]
+    monkeypatch.setattr(predict, "convolution_seconds", lambda precisions: measured.append(precisions) or times)
+    assert ask(cpu) and ask(cpu) and len(measured) == 1
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)  # another machine, the same folder
+    times = [0.010, 0.030]
+    assert not ask(cpu) and not ask(cpu) and len(measured) == 2
+    (tmp_path / "cache" / "bf16.json").write_text("{")
+    assert not ask(cpu) and len(measured) == 3
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(dataset, "CACHE", tmp_path / "file" / "cache")  # it cannot be written to
+    assert not ask(cpu) and len(measured) == 4
+
+
+def test_a_convolution_takes_time_in_either_precision():
+    assert all(0 < took < 60 for took in predict.convolution_seconds((torch.float32, torch.bfloat16), 1))
+
+
+def test_logits_in_strips_are_those_of_the_whole(predictor, photo):
+    for logits in predictor.logits(photo, VARIANTS).values():
+        classes, height, _ = logits.shape
+        assert (classes, logits.shape[1:]) == (19, predictor.working_size(photo))
+        parts = [logits.rows(top, min(top + 7, height)) for top in range(0, height, 7)]
+        torch.testing.assert_close(torch.cat(parts, 1), logits.whole())
 
 
 def test_the_best_quality_is_the_mean_of_sizes_and_mirrors(predictor, photo):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from seg.preprocess import MAX_SIDE, MEAN, STD, certainty, normalize, to_image, to_mask, unsquash, working_size
+from seg.preprocess import MAX_SIDE, MEAN, STD, Logits, certainty, normalize, to_image, to_mask, unsquash, working_size
 
 
 @pytest.mark.parametrize(
@@ -46,25 +46,38 @@ def test_a_pair_is_unsquashed_to_two_to_one():
 
 
 def test_an_endless_row_is_decided_at_a_bounded_width():
-    mask, confidence = to_mask(torch.randn(19, 1, 40), 1, 200_000, with_confidence=True)
+    mask, confidence = to_mask(Logits.of(torch.randn(19, 1, 40)), 1, 200_000, with_confidence=True)
     assert mask.shape == confidence.shape == (1, 200_000)
-    assert (mask[:, ::4] == to_mask(torch.randn(19, 1, 40) * 0, 1, 50_000)[0]).mean() < 1
+    assert (mask[:, ::4] == to_mask(Logits.of(torch.zeros(19, 1, 40)), 1, 50_000)[0]).mean() < 1
 
 
 @pytest.mark.parametrize("size", [(7, 5), (64, 96), (300, 1000), (31, 1)])
 def test_strips_give_what_bringing_all_up_at_once_gives(size, monkeypatch):
     monkeypatch.setattr("seg.preprocess._STRIP", 19 * 1000 * 7)
     logits = torch.randn(19, 20, 31, generator=torch.Generator().manual_seed(0)) * 5
-    mask, confidence = to_mask(logits, *size, with_confidence=True)
+    mask, confidence = to_mask(Logits.of(logits), *size, with_confidence=True)
     whole = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
     assert mask.dtype == np.uint8
     assert (mask == whole.argmax(0).numpy()).mean() > 0.999  # ties may fall either way in the last bit
     np.testing.assert_allclose(confidence, whole.softmax(0).amax(0).numpy(), atol=2e-3)
+    assert (to_mask(Logits.of(logits), *size)[0] == mask).mean() > 0.999
+
+
+@pytest.mark.parametrize("size", [(20, 31), (1, 1), (7, 300), (97, 61), (400, 641), (5, 70_000)])
+def test_deciding_only_where_winners_differ_leaves_no_class_out(size):
+    """Smooth scores as networks give them, with classes that win between pixels of others only."""
+    dice = torch.Generator().manual_seed(3)
+    smooth = F.interpolate(torch.randn(1, 19, 5, 8, generator=dice), size=(20, 31), mode="bicubic")[0] * 4
+    smooth[7] = smooth.sort(0).values[-2] - 0.01  # second everywhere, so first where two others change places
+    fast, slow = to_mask(Logits.of(smooth), *size)[0], to_mask(Logits.of(smooth), *size, with_confidence=True)[0]
+    assert (fast == slow).mean() > 0.9999
+    if size[0] > 40:
+        assert (fast == 7).any() and not (smooth.argmax(0) == 7).any()
 
 
 def test_certainty_is_the_winners_probability_and_the_runner_up():
     logits = torch.randn(19, 7, 11, generator=torch.Generator().manual_seed(0)) * 3
-    sure, second = certainty(logits)
+    sure, second = certainty(Logits.of(logits))
     probability = logits.softmax(0)
     np.testing.assert_allclose(sure, 255 * probability.max(0).values, atol=0.51)
     order = logits.argsort(0, descending=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint", "team", "norm", "archive"),
+    ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint", "team", "norm", "archive", "fold"),
     ("fcn", "masks", "scenes", "dataset", "augment"),
     ("networks", "truth", "ceiling", "runs", "turn", "feed"),
     ("weights",),
