@@ -1,7 +1,8 @@
 """How fast prediction is beside its rivals, all measured in one run on this machine, in turns.
 
-Ours is what `seg.predict` does with an image, from image to masks. Rivals are built by their libraries' documented calls: torchvision's ``fcn_resnet50``, segmentation-models-pytorch's ``Unet`` and
-``DeepLabV3Plus`` with ResNet-50. FCN on VGG-16 is this project's. Times do not depend on parameters: untrained networks serve.
+Ours is what `seg.predict` does with an image, from image to masks. Rivals are built by their libraries' documented calls:
+torchvision's ``fcn_resnet50``, segmentation-models-pytorch's ``Unet`` and ``DeepLabV3Plus`` with ResNet-50; FCN on VGG-16 is this
+project's. Times hardly depend on parameters: untrained networks serve.
 """
 
 import gc
