@@ -1,18 +1,23 @@
 """What takes longer than a test should: `make prove` prints the summary that docs/prove.md keeps.
 
-Takes some ten minutes on two cores. What needs the real pairs is left out where data/cityscapes-image-pairs is not there.
+Takes some ten minutes on two cores; sections can be named, as in ``python tests/prove.py folder ray``.
+What needs the real pairs is left out where data/cityscapes-image-pairs is not there.
 """
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +25,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from test_labels import as_pair_label  # noqa: E402
 
-from seg import dataset, evaluate, labels, scenes, weights  # noqa: E402
+from seg import dataset, evaluate, labels, results, scenes, weights  # noqa: E402
+from seg.folder import Pipeline, Settings, facts, plan  # noqa: E402
 from seg.networks import TITLES  # noqa: E402
 from seg.predict import Predictor  # noqa: E402
 
@@ -94,18 +100,92 @@ def runs_killed_at_random(folder: Path, kills: int = 10) -> None:
     print(f"Killed {killed} times and resumed: {len(differing)} of {len(one)} tensors differ from the unbroken run's.")
 
 
+def photos_of_scenes(folder: Path, count: int, width: int) -> list[Path]:
+    folder.mkdir()
+    for seed in range(count):
+        Image.fromarray(scenes.render(seed, width, width // 2).photo).save(folder / f"{seed}.jpg", quality=92)
+    return [folder]
+
+
+def folder_beside_its_parts(at: Path, count: int = 16, rounds: int = 3) -> None:
+    """Photos a second of the pipeline, against decode, model and write one after the other, in turns."""
+    settings, predictor = settings_of(None), Predictor.of(weights.DEFAULT)
+    apart, piped = [], []
+    with Pipeline(os.cpu_count()) as pipeline:
+        jobs = plan(photos_of_scenes(at / "photos", count, 2048), at / "masks")
+        for _ in range(rounds):
+            took = np.zeros(3)
+            for job in jobs:
+                photo, _, decode = results.read(job.source)
+                began = time.perf_counter()
+                found = predictor.predict(photo, settings.variants, settings.working_height)
+                model = time.perf_counter() - began
+                said = facts(found, settings.digest, "", False)
+                took += decode, model, results.write(job.target, found.masks, said)
+            apart.append(took / count)
+            began = time.perf_counter()
+            assert not any(outcome.error for outcome in pipeline.run(jobs, predictor, settings))
+            piped.append(count / (time.perf_counter() - began))
+    decode, model, write = np.median(apart, 0)
+    alone, together = np.median([1 / took.sum() for took in apart]), np.median(piped)
+    print(f"\n## A folder of {count} photos of 2048x1024\n")
+    print(f"Measured apart, medians of {rounds}: decode {decode:.3f} s, model {model:.3f}, write {write:.3f};")
+    print(f"one after the other {alone:.2f} photos a second. The pipeline: {together:.2f}, {together / alone:.2f} times as many.")
+
+
+def settings_of(height: int | None) -> Settings:
+    card = weights.read_card(weights.DEFAULT)
+    return Settings(card.name, card.sha256, tuple(card.variants), height or card.working_height, card.working_rule)
+
+
+def ray_with_one_killed(at: Path, count: int = 40) -> None:
+    """The same photos by the local engine, and by two networks on a Ray of which one is killed midway."""
+    photos_of_scenes(at / "photos", count, 1024)
+    begin = [sys.executable, "-m", "seg", "predict", str(at / "photos"), "--height", "192", "--out"]
+    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL}
+    subprocess.run([*begin, str(at / "local")], check=True, **quiet)
+    process = subprocess.Popen([*begin, str(at / "ray"), "--engine", "ray", "--networks", "2"], **quiet)
+    networks: list[psutil.Process] = []
+    while len(networks) < 2 or len(list((at / "ray").glob("*.json"))) < count // 4:
+        assert process.poll() is None, "it ended before a worker could be killed; its message is above"
+        below = psutil.Process(process.pid).children(recursive=True)
+        networks = [one for one in below if "_Network" in " ".join(one.cmdline())]
+        time.sleep(0.1)
+    networks[0].kill()
+    finished = len(list((at / "ray").glob("*.json")))
+    code = process.wait()
+    local, ray = ({p.name: p for p in (at / engine).iterdir()} for engine in ("local", "ray"))
+    shown = [name for name in local if name.endswith(".png")]
+    same = sum(local[name].read_bytes() == ray[name].read_bytes() for name in shown if name in ray)
+    print(f"\n## {count} photos on a local Ray, one of {len(networks)} workers killed after {finished}\n")
+    print("| engine | exit code | JSON files | masks | equal to the local engine's | other files |\n|---|---|---|---|---|---|")
+    for engine, ended, found, equal in (("local", 0, local, "–"), ("ray", code, ray, same)):
+        facts = sum(name.endswith(".json") for name in found)
+        pictures = sum(name.endswith(".png") for name in found)
+        print(f"| {engine} | {ended} | {facts} | {pictures} | {equal} | {len(found) - facts - pictures} |")
+
+
+def weights_on_scenes(at: Path) -> None:
+    scenes.write_pairs(at / "scenes", 1, 50, seed=0)
+    weights_on(at / "scenes", "rendered scenes, not trained on")
+
+
+SECTIONS: dict[str, tuple[Callable, ...]] = {
+    "decoder": (lambda _: decoder_on_scenes(), lambda _: REAL.exists() and decoder_on_pairs()),
+    "weights": (weights_on_scenes, lambda _: REAL.exists() and weights_on(REAL, "real pairs of val")),
+    "kills": (runs_killed_at_random,),
+    "folder": (folder_beside_its_parts,),
+    "ray": (ray_with_one_killed,),
+}
+
+
 def main() -> None:
     began = time.monotonic()
     print("# What `make prove` printed\n")
-    decoder_on_scenes()
-    if REAL.exists():
-        decoder_on_pairs()
-    with tempfile.TemporaryDirectory() as folder:
-        scenes.write_pairs(Path(folder) / "scenes", 1, 50, seed=0)
-        weights_on(Path(folder) / "scenes", "rendered scenes, not trained on")
-        if REAL.exists():
-            weights_on(REAL, "real pairs of val")
-        runs_killed_at_random(Path(folder))
+    for name in sys.argv[1:] or SECTIONS:
+        for section in SECTIONS[name]:
+            with tempfile.TemporaryDirectory() as folder:
+                section(Path(folder))
     print(f"\nTook {(time.monotonic() - began) / 60:.0f} minutes.")
 
 

@@ -55,7 +55,7 @@ def test_predict_writes_masks_and_facts_and_reports_what_it_cannot_read(tmp_path
     assert "Traceback" not in said
     written = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
     endings = ("32s.png", "16s.png", "8s.png", "json")
-    assert written == {f"{stem}.{end}" for stem in ("one", "deep/turned") for end in endings}
+    assert written == {f"{stem}.{end}" for stem in ("one", "deep/turned") for end in endings} | {"failed.csv"}
     picture = Image.open(out / "deep" / "turned.8s.png")
     assert (picture.mode, picture.size) == ("P", (96, 160))  # upright
     assert picture.getpalette()[: 19 * 3] == [int(v) for c in labels.PALETTE for v in c]
