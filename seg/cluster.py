@@ -6,6 +6,7 @@ and only when it is used.
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -50,7 +51,7 @@ def run(
             batch_size=BLOCK,
             compute=ray.data.ActorPoolStrategy(size=networks),
             fn_constructor_args=(settings, registry, device, workers, share["num_cpus"]),
-            ray_remote_args_fn=lambda: {"max_task_retries": RETRIES},
+            max_task_retries=RETRIES,
             **share,
         )
         for row in answers.iter_rows():
@@ -81,6 +82,7 @@ def _ray() -> ModuleType:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ClusterError(f"Ray cannot be reached or started: {str(error).splitlines()[0]}") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # this release has no other way to say how many retries
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # `run` says which photos got no answer
