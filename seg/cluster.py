@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import torch
 
+from seg import weights
 from seg.folder import Job, Outcome, Pipeline, Settings, is_finished
 from seg.predict import Device, Predictor
 
@@ -34,12 +35,15 @@ def run(
     """Does the jobs, in no order, and yields what became of each, once for each job, whatever dies meanwhile.
 
     `registry` is the folder of the weights, `workers` those of each network's `Pipeline`. Goes to the cluster of ``RAY_ADDRESS``;
-    without it, starts one on this machine and ends it again. Raises `ClusterError`.
+    without it, starts one on this machine and ends it again. Raises `ClusterError` and `weights.WeightsError`.
     """
+    weights.verify(settings.weights, registry)  # before every network finds out by itself
     ray = _ray()
     try:
         gpus, cpus = (int(ray.cluster_resources().get(name, 0)) for name in ("GPU", "CPU"))
         gpus = 0 if device == "cpu" else gpus
+        if device == "cuda" and not gpus:
+            raise ClusterError("This cluster has no GPU. Choose --device cpu, or auto.")
         networks = networks or gpus or max(1, cpus)
         share = {"num_gpus": min(1, gpus / networks), "num_cpus": 1} if gpus else {"num_cpus": max(1, cpus // networks)}
         if networks * share["num_cpus"] > cpus:
@@ -59,6 +63,8 @@ def run(
             yield Outcome(job, row["error"], {name: row[name] for name in ("decode", "model", "write") if row[name]})
         for job in left.values():
             yield Outcome(job, f"The processes that worked on it, or on photos beside it, died, {RETRIES + 1} times.")
+    except ray.exceptions.RayError as error:
+        raise ClusterError(f"Ray gave up: {str(error).strip().splitlines()[-1]}") from error
     finally:
         ray.shutdown()
 
