@@ -373,7 +373,11 @@ class Predict:
             if self.again:
                 folder.forget(jobs)
             left = folder.unfinished(jobs, settings, lambda seen: bar.update(task, completed=seen))
-        failed = self._follow(len(left), self._outcomes(left, settings)) if left else 0
+        if left:
+            failed = self._follow(len(left), self._outcomes(left, settings))
+        else:
+            failed = 0
+            folder.report([], self.out)  # what failed once may be gone
         before = f", {len(jobs) - len(left)} of them before" if len(left) < len(jobs) else ""
         console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done{before}, in {self.out}", soft_wrap=True)
         if failed:
@@ -389,8 +393,8 @@ class Predict:
     def _follow(self, total: int, outcomes: Iterator[folder.Outcome]) -> int:
         """Shows how the work goes on and sums it up -> how many photos failed."""
         failed: list[folder.Outcome] = []
-        seconds, began, told, number = Counter(), 0.0, time.monotonic(), 0
-        rate = ""
+        seconds, rate = Counter(), ""
+        began = told = time.monotonic()
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[rate]}", TimeRemainingColumn())
         try:
             with closing(outcomes), Progress(*columns, console=console) as bar:
@@ -401,11 +405,10 @@ class Predict:
                         self._lament(bar.console, outcome, len(failed))
                     seconds.update(outcome.seconds)
                     now = time.monotonic()
-                    began = began or now  # what came before the first includes loading the network
-                    rate = f"{(number - 1) / (now - began):.2f} photos a second" if now > began else ""
+                    rate = f"{number / (now - began):.2f} photos a second"
                     bar.update(task, completed=number, rate=rate)
                     if not console.is_terminal and now > told + LOG:
-                        left = timedelta(seconds=round((now - began) / max(1, number - 1) * (total - number)))
+                        left = timedelta(seconds=round((now - began) / number * (total - number)))
                         console.print(f"{number} of {total}, {rate}, {left} left", highlight=False)
                         told = now
         except KeyboardInterrupt:
@@ -413,7 +416,7 @@ class Predict:
             raise
         finally:
             folder.report(failed, self.out)
-            if rate:
+            if seconds:
                 parts = ", ".join(f"{part} {took / seconds.total():.0%}" for part, took in seconds.items())
                 console.print(f"{rate}; time of a photo: {parts}", highlight=False)
         return len(failed)

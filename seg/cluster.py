@@ -44,13 +44,13 @@ def run(
         gpus = 0 if device == "cpu" else gpus
         if device == "cuda" and not gpus:
             raise ClusterError("This cluster has no GPU. Choose --device cpu, or auto.")
-        networks = networks or gpus or max(1, cpus)
+        networks = min(networks or gpus or max(1, cpus), len(jobs))
         share = {"num_gpus": min(1, gpus / networks), "num_cpus": 1} if gpus else {"num_cpus": max(1, cpus // networks)}
         if networks * share["num_cpus"] > cpus:
             raise ClusterError(f"{networks} networks are too many for the {cpus} cores of this cluster; ask for fewer.")
         left = {os.path.abspath(job.target): job for job in jobs}
         items = [{"source": os.path.abspath(job.source), "target": target} for target, job in left.items()]
-        answers = ray.data.from_items(items, override_num_blocks=-(-len(items) // BLOCK)).map_batches(
+        answers = ray.data.from_items(items, override_num_blocks=max(networks, -(-len(items) // BLOCK))).map_batches(
             _Network,
             batch_size=BLOCK,
             compute=ray.data.ActorPoolStrategy(size=networks),
