@@ -12,7 +12,7 @@ test: .venv/installed-dev  ## all tests, browser tests included
 	sh tests/browser.sh
 	$(BIN)/pytest
 
-prove: .venv/installed-dev  ## what takes longer than a test should; prints what docs/prove.md keeps
+prove: .venv/installed-dev .venv/installed-ray  ## what takes longer than a test should; prints what docs/prove.md keeps
 	$(BIN)/python tests/prove.py
 
 .venv/installed: requirements.txt
@@ -24,6 +24,10 @@ prove: .venv/installed-dev  ## what takes longer than a test should; prints what
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+.venv/installed-ray: .venv/installed requirements-ray.txt
+	$(BIN)/pip install --quiet --requirement requirements-ray.txt
 	touch $@
 
 clean:  ## forget decoded data and the environment; runs and weights stay

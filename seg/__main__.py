@@ -1,6 +1,6 @@
 """python -m seg"""
 
-from seg.cli import main
+if __name__ == "__main__":  # the import too: processes that this one starts look in here as well
+    from seg.cli import main
 
-if __name__ == "__main__":
     main()

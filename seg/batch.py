@@ -28,10 +28,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from seg import archive, masks, predict, truth
-from seg.checkpoint import write_atomic
+from seg import archive, masks, results, truth
+from seg.files import write_atomic
+from seg.folder import facts
 from seg.labels import NAMES
 from seg.photo import PhotoError, read_photo
+from seg.predict import Prediction
 
 PHOTOS = 2000
 """So many files make a batch."""
@@ -199,7 +201,7 @@ class Batch:
             self.bytes += len(data)
         self.entries.append(Entry(name, unique(harmless(name), self._stems), error, taken=not error))
 
-    def step(self, look: Callable[[Image.Image], predict.Prediction]) -> None:
+    def step(self, look: Callable[[Image.Image], Prediction]) -> None:
         """Looks at the next photo that waits.
 
         A MemoryError or RuntimeError of `look` becomes the photo's error. Whatever else it raises is passed on, as is OSError
@@ -222,7 +224,8 @@ class Batch:
             entry.error = f"The network could not look at this photo ({why})."
         else:
             self._write_small(number, photo, prediction)
-            predict.keep(prediction, self.settings.digest, entry.name, self._target(number, ""), self.settings.best)
+            said = facts(prediction, self.settings.digest, entry.name, self.settings.best)
+            results.write(str(self._target(number, "")), prediction.masks, said)
             shares = {variant: masks.shares(mask) for variant, mask in prediction.masks.items()}
             entry.found = Found(photo.width, photo.height, shares)
         self.seconds += time.perf_counter() - began
@@ -291,7 +294,7 @@ class Batch:
     def _target(self, number: int, ending: str) -> Path:
         return self.path / "masks" / f"{self.entries[number].stem}{ending}"
 
-    def _write_small(self, number: int, photo: Image.Image, prediction: predict.Prediction) -> None:
+    def _write_small(self, number: int, photo: Image.Image, prediction: Prediction) -> None:
         scale = min(1, SMALL / max(photo.size))
         size = tuple(max(1, round(side * scale)) for side in photo.size)
         small = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

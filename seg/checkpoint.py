@@ -21,6 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from seg.files import write_atomic, write_json
+
 KEEP = 2
 """How many checkpoints a run keeps: the newest, and one to fall back on."""
 
@@ -30,27 +32,6 @@ FRESH = 600
 
 class RunError(ValueError):
     """A run's folder that cannot be used; the message says why and what to do."""
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file so that a reader, or a crash, sees all of it or what was there before."""
-    handle, holding = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(holding, 0o644)
-        os.replace(holding, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(holding)
-        raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_atomic` of JSON."""
-    write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -1,8 +1,13 @@
 """The command line: python -m seg COMMAND. Each command is a dataclass whose fields are its options."""
 
+import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
 from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +15,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Column, Table
 from tyro.conf import Positional, arg, subcommand
 
@@ -18,11 +23,13 @@ from seg import (
     bench,
     ceiling,
     checkpoint,
+    cluster,
     cost,
     dataset,
     encoder,
     evaluate,
     export,
+    folder,
     labels,
     photo,
     predict,
@@ -48,6 +55,12 @@ ALREADY = {
     "finished": "This recipe is trained already in {name}. Publish it: python -m seg publish {name} --name NAME.",
     "unfinished": "This recipe was begun in {name}. Go on with it: python -m seg train --resume {name}.",
 }
+
+LOG = 60
+"""Seconds between two lines of progress where the output is no terminal."""
+
+SENTENCES = 20
+"""So many photos that failed are told singly."""
 
 
 class CommandError(ValueError):
@@ -215,7 +228,7 @@ class Evaluate:
         predictor = predict.Predictor.of(self.name, self.device)
         split = _load(self.data, self.split)
         variants = self.variants or predictor.model.variants
-        _check_variants(predictor, variants)
+        _check_variants(predictor.model.variants, variants)
         indices = range(len(split))[: self.limit]
         sha256 = weights.read_card(self.name).sha256
         folder = scoring.place(sha256, split.digest)
@@ -310,7 +323,10 @@ class Publish:
 
 @dataclass(frozen=True)
 class Predict:
-    """Photos or folders of photos -> DIR/<stem>.<variant>.png, an indexed mask of the photo's size, and DIR/<stem>.json."""
+    """Photos or folders of photos -> DIR/<stem>.<variant>.png, an indexed mask of the photo's size, and DIR/<stem>.json.
+
+    Photos that are finished are not done again: the same command goes on where it was stopped.
+    """
 
     photos: Positional[tuple[Path, ...]]
     """Picture files, or folders, whose structure is kept."""
@@ -326,6 +342,14 @@ class Predict:
     """Best quality: the mean of three sizes, each also mirrored; several times slower."""
     device: predict.Device = "auto"
     """auto: the GPU where there is one."""
+    again: bool = False
+    """Do finished photos once more."""
+    workers: int | None = None
+    """Processes that read photos and write masks beside a network; if not given, one for each core, eight at most; with Ray 1."""
+    engine: Literal["local", "ray"] = "local"
+    """local: one network in this process. ray: several on a Ray cluster, that of RAY_ADDRESS, or else one started here."""
+    networks: int | None = None
+    """With ray: how many networks; if not given, one for each GPU, where there are none one for each core."""
 
     def run(self) -> None:
         _check_height(self.height)
@@ -333,22 +357,75 @@ class Predict:
             raise CommandError("Name at least one photo or folder.")
         if self.out.exists() and not self.out.is_dir():
             raise CommandError(f"{self.out} is a file; --out names a folder.")
-        jobs = predict.plan(self.photos, self.out)
+        if min(self.workers or 1, self.networks or 1) < 1 or self.workers == 0 or self.networks == 0:
+            raise CommandError("--workers and --networks must be at least 1.")
+        if self.networks and self.engine != "ray":
+            raise CommandError("--networks goes with --engine ray.")
         card = weights.read_card(self.weights)
-        predictor = predict.Predictor.of(self.weights, self.device)
-        variants = self.variants or predictor.model.variants
-        _check_variants(predictor, variants)
-        failed = 0
-        with Progress(console=console) as bar:
-            for target, source in bar.track(jobs.items(), description="predicting"):
-                try:
-                    predict.write(predictor, card.sha256, source, target, variants, self.height, self.best)
-                except (photo.PhotoError, MemoryError) as error:
-                    failed += 1
-                    bar.console.print(f"[red]skipped[/] {escape(str(source))}: {escape(str(error))}", soft_wrap=True)
-        console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done, in {self.out}", soft_wrap=True)
+        variants = self.variants or tuple(card.variants)
+        _check_variants(card.variants, variants)
+        height = self.height or card.working_height
+        settings = folder.Settings(self.weights, card.sha256, variants, height, card.working_rule, self.best)
+        with Progress(*Progress.get_default_columns()[:1], MofNCompleteColumn(), console=console, transient=True) as bar:
+            task = bar.add_task("listing", total=None)
+            jobs = folder.plan(self.photos, self.out, lambda found: bar.update(task, completed=found))
+            bar.reset(task, description="looking for finished ones", total=len(jobs))
+            if self.again:
+                folder.forget(jobs)
+            left = folder.unfinished(jobs, settings, lambda seen: bar.update(task, completed=seen))
+        if left:
+            failed = self._follow(len(left), self._outcomes(left, settings))
+        else:
+            failed = 0
+            folder.report([], self.out)  # what failed once may be gone
+        before = f", {len(jobs) - len(left)} of them before" if len(left) < len(jobs) else ""
+        console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done{before}, in {self.out}", soft_wrap=True)
         if failed:
             raise CommandError(f"{failed} of {len(jobs)} files could not be predicted.")
+
+    def _outcomes(self, jobs: list[folder.Job], settings: folder.Settings) -> Iterator[folder.Outcome]:
+        if self.engine == "ray":
+            yield from cluster.run(jobs, settings, weights.FOLDER, self.device, self.workers or 1, self.networks)
+            return
+        with folder.Pipeline(self.workers or min(8, os.cpu_count() or 1)) as pipeline:
+            yield from pipeline.run(jobs, predict.Predictor.of(self.weights, self.device), settings)
+
+    def _follow(self, total: int, outcomes: Iterator[folder.Outcome]) -> int:
+        """Shows how the work goes on and sums it up -> how many photos failed."""
+        failed: list[folder.Outcome] = []
+        seconds, rate = Counter(), ""
+        began = told = time.monotonic()
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[rate]}", TimeRemainingColumn())
+        try:
+            with closing(outcomes), Progress(*columns, console=console) as bar:
+                task = bar.add_task("predicting", total=total, rate="")
+                for number, outcome in enumerate(outcomes, 1):
+                    if outcome.error:
+                        failed.append(outcome)
+                        self._lament(bar.console, outcome, len(failed))
+                    seconds.update(outcome.seconds)
+                    now = time.monotonic()
+                    rate = f"{number / (now - began):.2f} photos a second"
+                    bar.update(task, completed=number, rate=rate)
+                    if not console.is_terminal and now > told + LOG:
+                        left = timedelta(seconds=round((now - began) / number * (total - number)))
+                        console.print(f"{number} of {total}, {rate}, {left} left", highlight=False)
+                        told = now
+        except KeyboardInterrupt:
+            console.print("Finished photos are kept; the same command goes on with the others.")
+            raise
+        finally:
+            folder.report(failed, self.out)
+            if seconds:
+                parts = ", ".join(f"{part} {took / seconds.total():.0%}" for part, took in seconds.items())
+                console.print(f"{rate}; time of a photo: {parts}", highlight=False)
+        return len(failed)
+
+    def _lament(self, to: Console, outcome: folder.Outcome, number: int) -> None:
+        if number <= SENTENCES:
+            to.print(f"[red]skipped[/] {escape(outcome.job.source)}: {escape(outcome.error)}", soft_wrap=True)
+        elif number == SENTENCES + 1:
+            to.print(f"[red]skipped[/] more than {SENTENCES}; {self.out / folder.FAILED} will have them all", soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -659,8 +736,8 @@ Command = (
 
 EXPECTED = (
     CommandError, photo.PhotoError, dataset.DatasetError, encoder.StartError, checkpoint.RunError, weights.WeightsError,
-    predict.DeviceError, predict.PhotosError, recipe.TrainError, publish.PublishError, export.ExportError, team.TeamError,
-    OSError,
+    predict.DeviceError, folder.PhotosError, cluster.ClusterError, recipe.TrainError, publish.PublishError, export.ExportError,
+    team.TeamError, OSError,
 )  # fmt: skip
 """What is told to the user in a sentence; anything else is a fault of the program and keeps its traceback."""
 
@@ -690,10 +767,10 @@ def _load(data: Path, split: str) -> dataset.Split:
         return dataset.load(data, split, lambda done, total: bar.update(task, completed=done, total=total, visible=True))
 
 
-def _check_variants(predictor: predict.Predictor, variants: tuple[str, ...]) -> None:
-    missing = [v for v in variants if v not in predictor.model.variants]
+def _check_variants(known: Sequence[str], variants: Sequence[str]) -> None:
+    missing = [v for v in variants if v not in known]
     if missing:
-        raise CommandError(f"These weights have no {missing[0]}; they have {', '.join(predictor.model.variants)}.")
+        raise CommandError(f"These weights have no {missing[0]}; they have {', '.join(known)}.")
 
 
 def _check_height(height: int | None) -> None:

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from seg import dataset, masks, preprocess, weights
-from seg.checkpoint import write_atomic, write_json
+from seg import dataset, preprocess, weights
 from seg.fcn import pad_to_multiple
+from seg.files import write_json
 from seg.fold import fold
 from seg.networks import Network, Upsampling
 from seg.photo import read_photo
@@ -239,73 +239,6 @@ def _logits(scores: Tensor, upsampling: Upsampling, size: tuple[int, int]) -> Lo
         return upsampling.rows(scores, top, bottom)[0, :, :, : size[1]]
 
     return Logits((scores.shape[1], *size), rows)
-
-
-class PhotosError(ValueError):
-    """Photos that cannot be predicted together; the message says why."""
-
-
-def plan(photos: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Picture files and folders -> ``{what to write, without its ending: picture}``; a folder's structure is kept below `out`.
-
-    Raises `PhotosError` for what does not exist, for folders without files, and where two photos would write the same files.
-    """
-    found: dict[Path, Path] = {}
-    seen: dict[str, Path] = {}
-    for given in photos:
-        if given.is_dir():
-            if given.resolve().is_relative_to(out.resolve()):
-                raise PhotosError(f"The masks of {given} would lie among its photos. Name another folder with --out.")
-            named = [(p, p.relative_to(given)) for p in sorted(given.rglob("*")) if p.is_file()]
-            pairs = [
-                (p, name)
-                for p, name in named
-                if not any(part.startswith(".") for part in name.parts) and not p.resolve().is_relative_to(out.resolve())
-            ]
-        elif given.exists():
-            pairs = [(given, Path(given.name))]
-        else:
-            raise PhotosError(f"There is no file or folder {given}.")
-        if not pairs:
-            raise PhotosError(f"The folder {given} has no files.")
-        for source, name in pairs:
-            target = out / name.with_name(name.stem)
-            other = seen.setdefault(str(target).casefold(), source)  # not every file system tells A from a
-            if other is not source:
-                raise PhotosError(f"{other} and {source} would both be written as {target}. Rename one of them.")
-            found[target] = source
-    return found
-
-
-def write(
-    predictor: Predictor, digest: str, source: Path, target: Path, variants: Sequence[str], height: int | None, best: bool
-) -> None:
-    """Predicts one picture and writes ``target.VARIANT.png``, indexed masks, and ``target.json``. Raises `photo.PhotoError`."""
-    keep(predictor.predict(source, variants, height, best=best), digest, source.name, target, best)
-
-
-def keep(prediction: Prediction, digest: str, name: str, target: Path, best: bool) -> None:
-    """Writes a prediction as `write` does, the JSON last; `name` is the photo's, `digest` that of the weights' file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for variant, mask in prediction.masks.items():
-        write_atomic(_named(target, f".{variant}.png"), masks.png(mask))
-    first = next(iter(prediction.masks.values()))
-    facts = {
-        "photo": name,
-        "width": first.shape[1],
-        "height": first.shape[0],
-        "working_size": {"width": prediction.working_size[1], "height": prediction.working_size[0]},
-        "shares": {variant: masks.shares(mask) for variant, mask in prediction.masks.items()},
-        "best_quality": best,
-        "seconds": prediction.seconds,
-        "device": prediction.device,
-        "weights_sha256": digest,
-    }
-    write_json(_named(target, ".json"), facts)
-
-
-def _named(target: Path, ending: str) -> Path:
-    return target.with_name(target.name + ending)
 
 
 class _Clock:

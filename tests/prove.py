@@ -1,18 +1,25 @@
 """What takes longer than a test should: `make prove` prints the summary that docs/prove.md keeps.
 
-Takes some ten minutes on two cores. What needs the real pairs is left out where data/cityscapes-image-pairs is not there.
+Takes some ten minutes on two cores; sections can be named, as in ``python tests/prove.py folder ray``.
+What needs the real pairs is left out where data/cityscapes-image-pairs is not there.
 """
 
+import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +27,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from test_labels import as_pair_label  # noqa: E402
 
-from seg import dataset, evaluate, labels, scenes, weights  # noqa: E402
+from seg import dataset, evaluate, labels, preprocess, results, scenes, weights  # noqa: E402
+from seg.folder import Pipeline, Settings, facts, plan, unfinished  # noqa: E402
 from seg.networks import TITLES  # noqa: E402
 from seg.predict import Predictor  # noqa: E402
 
@@ -94,18 +102,120 @@ def runs_killed_at_random(folder: Path, kills: int = 10) -> None:
     print(f"Killed {killed} times and resumed: {len(differing)} of {len(one)} tensors differ from the unbroken run's.")
 
 
+def photos_of_scenes(folder: Path, count: int, width: int) -> list[Path]:
+    folder.mkdir()
+    for seed in range(count):
+        Image.fromarray(scenes.render(seed, width, width // 2).photo).save(folder / f"{seed}.jpg", quality=92)
+    return [folder]
+
+
+def folder_beside_its_parts(at: Path, count: int = 16, rounds: int = 5) -> None:
+    """Photos a second of the pipeline, against decode, model and write one after the other, in turns."""
+    settings, predictor = settings_of(None), Predictor.of(weights.DEFAULT)
+    apart, piped = [], []
+    with Pipeline(os.cpu_count()) as pipeline:
+        jobs = plan(photos_of_scenes(at / "photos", count, 2048), at / "masks")
+        predictor.predict(Path(jobs[0].source))  # the first is slower
+        for _ in range(rounds):
+            took = np.zeros(3)
+            for job in jobs:
+                photo, _, decode = results.read(job.source)
+                began = time.perf_counter()
+                found = predictor.predict(photo, settings.variants, settings.working_height)
+                model = time.perf_counter() - began
+                took += decode, model, results.write(job.target, found.masks, facts(found, settings.digest, "", False))
+            apart.append(took / count)
+            began = time.perf_counter()
+            assert not any(outcome.error for outcome in pipeline.run(jobs, predictor, settings))
+            piped.append((time.perf_counter() - began) / count)
+    ratios = sorted(took.sum() / together for took, together in zip(apart, piped, strict=True))
+    print(f"\n## A folder of {count} photos of 2048x1024 on {predictor.device}, {rounds} rounds\n")
+    print("| seconds a photo, median | decode | model | write | one after the other | pipeline |\n|---|---|---|---|---|---|")
+    cells = [*np.median(apart, 0), np.median(np.sum(apart, 1)), np.median(piped)]
+    print(f"| | {' | '.join(f'{cell:.3f}' for cell in cells)} |\n")
+    print(f"Throughput of the pipeline by that of the parts in the same round: {np.median(ratios):.2f}, ", end="")
+    print(f"from {ratios[0]:.2f} to {ratios[-1]:.2f}.")
+
+
+def many_names(at: Path, count: int = 100_000) -> None:
+    """What listing, and looking for finished photos, take where there are very many."""
+    settings = settings_of(None)
+    height, width = preprocess.working_size(2, 1, settings.working_height, settings.rule)
+    said = {"weights_sha256": settings.digest, "best_quality": False, "width": 2, "height": 1}
+    said |= {"working_size": {"width": width, "height": height}, "shares": dict.fromkeys(settings.variants, {})}
+    for name in ("photos", "masks"):
+        (at / name).mkdir()
+    for number in range(count):
+        (at / "photos" / f"{number}.jpg").touch()
+        if number % 2:  # as if it had been done
+            file = {"file": results.stamp(str(at / "photos" / f"{number}.jpg"))}
+            (at / "masks" / f"{number}.json").write_text(json.dumps(said | file))
+            for variant in settings.variants:
+                (at / "masks" / f"{number}.{variant}.png").touch()
+    before, began = psutil.Process().memory_info().rss, time.perf_counter()
+    jobs = plan([at / "photos"], at / "masks")
+    listed = time.perf_counter()
+    left = unfinished(jobs, settings)
+    looked = time.perf_counter()
+    print(f"\n## A folder of {count:,} names, every other finished\n")
+    print(f"Listed in {listed - began:.1f} s; the {len(left):,} that are left found in {looked - listed:.1f} s; ", end="")
+    print(f"memory grew by {(psutil.Process().memory_info().rss - before) / 1e6:.0f} MB.")
+
+
+def settings_of(height: int | None) -> Settings:
+    card = weights.read_card(weights.DEFAULT)
+    return Settings(card.name, card.sha256, tuple(card.variants), height or card.working_height, card.working_rule)
+
+
+def ray_with_one_killed(at: Path, count: int = 40) -> None:
+    """The same photos by the local engine, and by two networks on a Ray of which one is killed midway."""
+    photos_of_scenes(at / "photos", count, 1024)
+    begin = [sys.executable, "-m", "seg", "predict", str(at / "photos"), "--height", "192", "--out"]
+    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL}
+    subprocess.run([*begin, str(at / "local")], check=True, **quiet)
+    process = subprocess.Popen([*begin, str(at / "ray"), "--engine", "ray", "--networks", "2"], **quiet)
+    networks: list[psutil.Process] = []
+    while len(networks) < 2 or len(list((at / "ray").glob("*.json"))) < count // 4:
+        assert process.poll() is None, "it ended before a worker could be killed; its message is above"
+        with suppress(psutil.NoSuchProcess):
+            below = psutil.Process(process.pid).children(recursive=True)
+            networks = [one for one in below if "_Network" in " ".join(one.cmdline())]
+        time.sleep(0.1)
+    networks[0].kill()
+    finished = len(list((at / "ray").glob("*.json")))
+    code = process.wait()
+    local, ray = ({p.name: p for p in (at / engine).iterdir()} for engine in ("local", "ray"))
+    shown = [name for name in local if name.endswith(".png")]
+    same = sum(local[name].read_bytes() == ray[name].read_bytes() for name in shown if name in ray)
+    print(f"\n## {count} photos on a local Ray, one of {len(networks)} workers killed after {finished}\n")
+    print("| engine | exit code | JSON files | masks | equal to the local engine's | other files |\n|---|---|---|---|---|---|")
+    for engine, ended, found, equal in (("local", 0, local, "–"), ("ray", code, ray, same)):
+        facts = sum(name.endswith(".json") for name in found)
+        pictures = sum(name.endswith(".png") for name in found)
+        print(f"| {engine} | {ended} | {facts} | {pictures} | {equal} | {len(found) - facts - pictures} |")
+
+
+def weights_on_scenes(at: Path) -> None:
+    scenes.write_pairs(at / "scenes", 1, 50, seed=0)
+    weights_on(at / "scenes", "rendered scenes, not trained on")
+
+
+SECTIONS: dict[str, tuple[Callable, ...]] = {
+    "decoder": (lambda _: decoder_on_scenes(), lambda _: REAL.exists() and decoder_on_pairs()),
+    "weights": (weights_on_scenes, lambda _: REAL.exists() and weights_on(REAL, "real pairs of val")),
+    "kills": (runs_killed_at_random,),
+    "folder": (folder_beside_its_parts, many_names),
+    "ray": (ray_with_one_killed,),
+}
+
+
 def main() -> None:
     began = time.monotonic()
     print("# What `make prove` printed\n")
-    decoder_on_scenes()
-    if REAL.exists():
-        decoder_on_pairs()
-    with tempfile.TemporaryDirectory() as folder:
-        scenes.write_pairs(Path(folder) / "scenes", 1, 50, seed=0)
-        weights_on(Path(folder) / "scenes", "rendered scenes, not trained on")
-        if REAL.exists():
-            weights_on(REAL, "real pairs of val")
-        runs_killed_at_random(Path(folder))
+    for name in sys.argv[1:] or SECTIONS:
+        for section in SECTIONS[name]:
+            with tempfile.TemporaryDirectory() as folder:
+                section(Path(folder))
     print(f"\nTook {(time.monotonic() - began) / 60:.0f} minutes.")
 
 

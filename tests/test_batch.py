@@ -20,9 +20,11 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+import seg.results
 from pages.parts import leaving, results
-from seg import archive, batch, labels, masks, predict, scenes, weights
+from seg import archive, batch, labels, masks, scenes, weights
 from seg.batch import Batch, OwnFolder, Settings, harmless, sweep, unique
+from seg.folder import facts
 from seg.predict import Prediction, Predictor
 
 ROOT = Path(__file__).parent.parent
@@ -180,7 +182,9 @@ def test_what_is_written_is_what_predict_writes(settings, predictor, tmp_path):
         made.step(lambda photo: predictor.predict(photo, ("32s", "8s")))
     assert made.done == [0, 1] and made.failed == [2] and "not a picture" in made.entries[2].error
     (tmp_path / "street.png").write_bytes(png(2))
-    predict.write(predictor, "0" * 64, tmp_path / "street.png", tmp_path / "out" / "street", ("32s", "8s"), None, False)
+    found = predictor.predict(tmp_path / "street.png", ("32s", "8s"))
+    said = facts(found, "0" * 64, "street.png", False)
+    seg.results.write(str(tmp_path / "out" / "street"), found.masks, said)
     for variant in ("32s", "8s"):
         assert made.mask_file(1, variant).read_bytes() == (tmp_path / "out" / f"street.{variant}.png").read_bytes()
     ours, theirs = (json.loads(f.read_text()) for f in (made.path / "masks/in/street.json", tmp_path / "out" / "street.json"))
@@ -236,7 +240,7 @@ def test_a_photo_that_is_too_much_is_told_and_a_full_disk_loses_nothing(settings
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "write_atomic", full)
+        patch.setattr(seg.results, "write_atomic", full)
         with pytest.raises(OSError):
             made.step(look)
     assert made.waiting == [2]

@@ -55,7 +55,7 @@ def test_predict_writes_masks_and_facts_and_reports_what_it_cannot_read(tmp_path
     assert "Traceback" not in said
     written = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
     endings = ("32s.png", "16s.png", "8s.png", "json")
-    assert written == {f"{stem}.{end}" for stem in ("one", "deep/turned") for end in endings}
+    assert written == {f"{stem}.{end}" for stem in ("one", "deep/turned") for end in endings} | {"failed.csv"}
     picture = Image.open(out / "deep" / "turned.8s.png")
     assert (picture.mode, picture.size) == ("P", (96, 160))  # upright
     assert picture.getpalette()[: 19 * 3] == [int(v) for c in labels.PALETTE for v in c]
@@ -67,10 +67,14 @@ def test_predict_writes_masks_and_facts_and_reports_what_it_cannot_read(tmp_path
     assert facts["device"] and facts["seconds"]["encoder"] > 0
 
 
-def test_predict_of_good_photos_ends_with_zero_and_takes_variants(tmp_path):
+def test_predict_of_good_photos_ends_with_zero_and_takes_variants(tmp_path, capsys):
     photos(tmp_path / "in")
     assert run("predict", tmp_path / "in" / "one.png", "--variants", "16s", "--out", tmp_path / "out") == 0
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"one.16s.png", "one.json"}
+    made = (tmp_path / "out" / "one.json").stat().st_mtime_ns
+    for more, same in (((), True), (("--again",), False)):
+        assert run("predict", tmp_path / "in" / "one.png", "--variants", "16s", "--out", tmp_path / "out", *more) == 0
+        assert ("1 of them before" in capsys.readouterr().out) == same == ((tmp_path / "out/one.json").stat().st_mtime_ns == made)
 
 
 def test_evaluate_prints_and_writes_the_matrix(pairs, tmp_path, registry, capsys):

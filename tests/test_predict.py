@@ -1,4 +1,4 @@
-"""Photos to masks, alone and in folders."""
+"""Photos to masks."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from seg import dataset, predict, scenes
 from seg.fcn import VARIANTS
-from seg.predict import DeviceError, PhotosError, Predictor, pick_device, plan
+from seg.predict import DeviceError, Predictor, pick_device
 from seg.weights import DEFAULT
 
 
@@ -71,27 +71,6 @@ def test_a_device_that_is_not_there_is_told(monkeypatch):
     assert pick_device("auto").type == "cpu"
     with pytest.raises(DeviceError, match="no CUDA device"):
         pick_device("cuda")
-
-
-def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path):
-    folder, out = tmp_path / "photos", tmp_path / "photos" / "masks"
-    for name in ("a.jpg", "deep/a.png", "b.c.jpg", ".hidden", "deep/.DS_Store"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"x")
-    out.mkdir()
-    (out / "old.png").write_bytes(b"x")
-    jobs = {str(target.relative_to(out)): source.name for target, source in plan([folder], out).items()}
-    assert jobs == {"a": "a.jpg", "b.c": "b.c.jpg", "deep/a": "a.png"}
-    (folder / "A.png").write_bytes(b"x")
-    with pytest.raises(PhotosError, match="A.png and .*a.jpg would both be written as"):
-        plan([folder], out)
-    with pytest.raises(PhotosError, match="There is no file or folder"):
-        plan([tmp_path / "none.jpg"], out)
-    with pytest.raises(PhotosError, match="would lie among its photos"):
-        plan([folder], tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(PhotosError, match="has no files"):
-        plan([tmp_path / "empty"], out)
 
 
 def test_bf16_is_used_where_it_was_measured_to_be_faster_and_that_is_remembered(tmp_path, monkeypatch):

@@ -5,13 +5,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    ("labels", "photo", "preprocess", "encoder", "metrics", "checkpoint", "team", "norm", "archive", "fold"),
-    ("fcn", "masks", "scenes", "dataset", "augment"),
+    ("files", "crew", "labels", "photo", "preprocess", "encoder", "metrics", "team", "norm", "archive", "fold"),
+    ("checkpoint", "fcn", "masks", "scenes", "augment"),
+    ("dataset", "results"),
     ("networks", "truth", "ceiling", "runs", "turn", "feed"),
     ("weights",),
     ("predict",),
-    ("evaluate", "inside", "resolution", "recipe", "strip", "batch"),
-    ("train", "table", "scoring"),
+    ("evaluate", "inside", "resolution", "recipe", "strip", "folder"),
+    ("train", "table", "scoring", "batch", "cluster"),
     ("publish", "cost", "launch", "export", "bench"),
     ("cli",),
     ("__main__",),

@@ -1,0 +1,40 @@
+"""Processes that work beside this one. Knows nothing of their work."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+
+def crew(workers: int) -> ProcessPoolExecutor:
+    """Processes that are started at once, leave ctrl-C to this one, and end when it does, however it ends."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_with_parent)
+    # they inherit it, in all of their threads, from their first moment
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        for _ in range(workers):
+            pool.submit(int)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pool
+
+
+def to_the_end(call: Callable, *words: Any) -> Any:
+    """Calls; where the process is told to end meanwhile, it does so afterwards. All are told when one of a crew has died."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        return call(*words)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_with_parent() -> None:
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os.kill(os.getpid(), signal.SIGTERM)  # waiting for work that nobody sends, it would stay for ever
+
+    threading.Thread(target=watch, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # in this thread only: see `to_the_end`
