@@ -124,7 +124,9 @@ def to_mask(logits: Logits, height: int, width: int, with_confidence: bool = Fal
         low = logits.rows(top, bottom)
         on = low.device
         first, down, column, right = above[part].to(on) - top, share[part].to(on), left.to(on), across.to(on)
-        if confidence is None:
+        if (height, width) == (high, wide) and confidence is None:
+            mask[part] = low[:, : part.stop - part.start].max(0).indices.byte().cpu().numpy()
+        elif confidence is None:
             mask[part] = _decide(low, first, down, column, right).cpu().numpy()
         else:
             below = (first + 1).clamp(max=low.shape[1] - 1)
