@@ -8,10 +8,12 @@ import hashlib
 import io
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -24,6 +26,8 @@ from seg.predict import Predictor
 
 SHOWN_SIDE = 2048
 """Photos and masks are shown with no longer side than this; the masks to keep are always of the photo's own size."""
+
+THUMBNAIL_SIDE = 320
 
 _TURN = threading.Lock()  # one prediction at a time: two at once take as long, and twice the memory
 
@@ -164,12 +168,23 @@ def _answer_to_upload(
 def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool) -> Answer:
     with network(card) as predictor:
         prediction = predictor.predict(seen.data, working_height=working_height, with_certainty=True, best=best)
+    with ThreadPoolExecutor() as pool:  # deflating leaves Python to the others
+
+        def each(make: Callable, of: Iterable) -> dict[str, Any]:
+            return dict(zip(prediction.masks, pool.map(make, of), strict=True))
+
+        of, certainties = prediction.masks.values(), prediction.certainties.values()
+        pngs = each(masks.png, of)
+        shown = each(lambda mask: deflate(resized(mask, seen.shown_size)), of)
+        sure = each(lambda pair: deflate(pair[0]), certainties)
+        second = each(lambda pair: deflate(pair[1]), certainties)
+        shares = each(masks.shares, of)
     return Answer(
-        pngs={v: masks.png(m) for v, m in prediction.masks.items()},
-        shown={v: deflate(resized(m, seen.shown_size)) for v, m in prediction.masks.items()},
-        sure={v: deflate(sure) for v, (sure, _) in prediction.certainties.items()},
-        second={v: deflate(second) for v, (_, second) in prediction.certainties.items()},
-        shares={v: masks.shares(m) for v, m in prediction.masks.items()},
+        pngs=pngs,
+        shown=shown,
+        sure=sure,
+        second=second,
+        shares=shares,
         differ=_differ(prediction.masks),
         seconds=prediction.seconds,
         working_size=prediction.working_size,
@@ -259,13 +274,15 @@ def _differ(found: Mapping[str, np.ndarray]) -> dict[tuple[str, ...], float]:
 
 def _seen(picture: Image.Image, data: bytes) -> dict:
     """All of a `Photo` but its name, from the picture and its file."""
+    # as sharp as Lanczos to the eye, in half the time
+    shown = picture.resize(_fit(*picture.size, SHOWN_SIDE), Image.Resampling.HAMMING, reducing_gap=3.0)
     return {
         "data": data,
         "digest": key(data),
         "width": picture.width,
         "height": picture.height,
-        "jpeg": _jpeg(picture, SHOWN_SIDE),
-        "thumbnail": _jpeg(picture, 320),
+        "jpeg": _jpeg(shown),
+        "thumbnail": _jpeg(shown.resize(_fit(*shown.size, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)),
     }
 
 
@@ -279,10 +296,9 @@ def _fit(width: int, height: int, side: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _jpeg(picture: Image.Image, side: int) -> bytes:
+def _jpeg(picture: Image.Image) -> bytes:
     out = io.BytesIO()
-    small = picture.resize(_fit(*picture.size, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    small.save(out, "JPEG", quality=90, subsampling=0)
+    picture.save(out, "JPEG", quality=90, subsampling=0)
     return out.getvalue()
 
 
