@@ -211,17 +211,26 @@ def _peak_here(kind: Kind, name: str) -> int | None:
     network = build(*kind[:2], device)
     small = (kind[0], kind[1], (64, 64))
     _run(network, small, device)  # what libraries keep from their first use on is no part of it
+    return peak(lambda: _run(network, kind, device), device)
+
+
+def peak(run: Callable[[], object], device: torch.device) -> int | None:
+    """The most memory that `run` takes over what is held before it, in bytes; None where that cannot be told.
+
+    Ask in a process of its own: what one run has freed may be kept for the next.
+    """
     gc.collect()
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-        _run(network, kind, device)
+        run()
         return torch.cuda.max_memory_allocated(device) - before
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     if not reset.exists():
+        run()
         return None
     before = psutil.Process().memory_info().rss
     reset.write_text("5")  # the high-water mark begins anew: proc(5)
-    _run(network, kind, device)
+    run()
     high = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return int(high.split()[1]) * 1024 - before

@@ -30,6 +30,7 @@ from seg import (
     evaluate,
     export,
     folder,
+    growth,
     labels,
     photo,
     predict,
@@ -582,6 +583,46 @@ class Bench:
 
 
 @dataclass(frozen=True)
+class Growth:
+    """Time and memory of a photo, from its file to all masks at its own size, against its megapixels."""
+
+    name: Positional[str] = weights.DEFAULT
+    """The weights' name."""
+    megapixels: tuple[float, ...] = growth.MEGAPIXELS
+    """Of the photos, 3:2."""
+    repeats: int = 3
+    """Of which the median is taken."""
+    device: predict.Device = "auto"
+    """auto: the GPU where there is one."""
+    plot: Path | None = None
+    """File to draw to, ending in .html."""
+
+    def run(self) -> None:
+        most = photo.MAX_MEGAPIXELS
+        if self.repeats < 1 or not self.megapixels or not all(0.01 <= size <= most for size in self.megapixels):
+            raise CommandError(f"--repeats must be at least 1, and --megapixels from 0.01 to {most}: larger photos are refused.")
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("measuring")
+            rows = growth.measure(
+                self.name, self.megapixels, self.repeats, self.device,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        parts = list(rows[0].seconds)
+        device = predict.pick_device(self.device)
+        table = Table("megapixels", "photo", "working image", *(f"{part}, ms" for part in parts), "all, ms", "peak MB")
+        for row in rows:
+            shown = [f"{1000 * seconds:.0f}" for seconds in (*row.seconds.values(), sum(row.seconds.values()))]
+            memory = "–" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}"
+            sizes = ("x".join(map(str, size)) for size in (row.size, row.working_size))
+            table.add_row(f"{row.megapixels:g}", *sizes, *shown, memory)
+        table.title = bench.machine(device)
+        wide.print(table)
+        if self.plot:
+            self.plot.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_atomic(self.plot, growth.draw(rows).to_html().encode())
+
+
+@dataclass(frozen=True)
 class Export:
     """Write published weights as one file that other programs run, with a report of how far its answers are PyTorch's."""
 
@@ -731,6 +772,7 @@ Command = (
     | Annotated[Comparison, subcommand("table")]
     | Annotated[Resolution, subcommand("resolution")]
     | Annotated[Bench, subcommand("bench")]
+    | Annotated[Growth, subcommand("growth")]
     | Annotated[Export, subcommand("export")]
 )
 

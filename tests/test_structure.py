@@ -14,6 +14,7 @@ ROWS = (
     ("evaluate", "inside", "resolution", "recipe", "strip", "folder"),
     ("train", "table", "scoring", "batch", "cluster"),
     ("publish", "cost", "launch", "export", "bench"),
+    ("growth",),
     ("cli",),
     ("__main__",),
 )
