@@ -49,8 +49,8 @@ def measure(
 
 def _row(name: str, megapixels: float, repeats: int, device: Device) -> Row:
     predictor, street = Predictor.of(name, device), Image.fromarray(scenes.render(1).photo)
-    height = round((megapixels * 1e6 / ASPECT) ** 0.5)
-    width = round(megapixels * 1e6 / height)
+    height = int((megapixels * 1e6 / ASPECT) ** 0.5)
+    width = int(megapixels * 1e6 / height)  # never more megapixels than asked for: there is a limit
     file = io.BytesIO()
     street.resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
     predictor.predict(street)  # what is done at first use only is no part of it
