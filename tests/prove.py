@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from test_labels import as_pair_label  # noqa: E402
 
-from seg import dataset, evaluate, labels, preprocess, results, scenes, weights  # noqa: E402
+from seg import dataset, evaluate, labels, metrics, preprocess, results, scenes, weights  # noqa: E402
 from seg.folder import Pipeline, Settings, facts, plan, unfinished  # noqa: E402
 from seg.networks import TITLES  # noqa: E402
 from seg.predict import Predictor  # noqa: E402
@@ -200,9 +200,35 @@ def weights_on_scenes(at: Path) -> None:
     weights_on(at / "scenes", "rendered scenes, not trained on")
 
 
+def bf16_beside_fp32(at: Path, count: int | None = None) -> None:
+    """The same photos of val with batch-norm folded, in both precisions, beside fp32 with batch-norm as it was trained."""
+    if not REAL.exists():
+        return
+    model, card = weights.load(weights.DEFAULT)
+    cpu, split = torch.device("cpu"), dataset.load(REAL, "val")
+    variants, classes = model.variants, len(labels.CLASSES)
+    ways = {"trained, fp32": Predictor(model, card.working_height, cpu, False, card.working_rule)}
+    for name, bf16 in (("folded, fp32", False), ("folded, bf16", True)):
+        ways[name] = Predictor.folded(weights.load(weights.DEFAULT)[0], card.working_height, cpu, bf16, card.working_rule)
+    totals = {(way, v): np.zeros((classes, classes), np.int64) for way in ways for v in variants}
+    same, photos = dict.fromkeys(totals, 0), split.photos[:count]
+    for photo, label in zip(photos, split.labels[:count], strict=True):
+        street, exact = preprocess.unsquash(Image.fromarray(photo)), {}
+        for way, predictor in ways.items():
+            for v, logits in predictor.logits(street, variants).items():
+                mask, _ = preprocess.to_mask(logits, *label.shape)
+                totals[way, v] += metrics.confusion(np.array(label), mask, classes, labels.IGNORE)
+                same[way, v] += (mask == exact.setdefault(v, mask)).mean()
+    print(f"\n## {weights.DEFAULT} on {len(photos)} pairs of val, by precision\n")
+    print("| | | mean IoU | pixels as trained, in fp32 |\n|---|---|---|---|")
+    for way, v in totals:
+        print(f"| {way} | {TITLES[v]} | {metrics.scores(totals[way, v]).mean_iou:.4f} | {same[way, v] / len(photos):.3%} |")
+
+
 SECTIONS: dict[str, tuple[Callable, ...]] = {
     "decoder": (lambda _: decoder_on_scenes(), lambda _: REAL.exists() and decoder_on_pairs()),
     "weights": (weights_on_scenes, lambda _: REAL.exists() and weights_on(REAL, "real pairs of val")),
+    "precision": (bf16_beside_fp32,),
     "kills": (runs_killed_at_random,),
     "folder": (folder_beside_its_parts, many_names),
     "ray": (ray_with_one_killed,),
