@@ -6,7 +6,6 @@ are no part of it. What is a visitor's own is kept in the visitor's session only
 
 import hashlib
 import io
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from PIL import Image
 
 from pages.parts.viewer import deflate
 from seg import ceiling, inside, labels, masks, metrics, scenes, truth, weights
+from seg.line import Line
 from seg.photo import PhotoError, read_photo
 from seg.predict import Predictor
 
@@ -29,7 +29,7 @@ SHOWN_SIDE = 2048
 
 THUMBNAIL_SIDE = 320
 
-_TURN = threading.Lock()  # one prediction at a time: two at once take as long, and twice the memory
+_LINE = Line()  # one prediction at a time: two at once take as long, and twice the memory
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def network(card: weights.Card) -> Iterator[Predictor]:
     Raises `weights.WeightsError` and `predict.DeviceError`.
     """
     found = _predictor(card.name, digest(card))
-    with _TURN:
+    with _LINE.turn():
         yield found
 
 

@@ -1,0 +1,85 @@
+"""Turns are taken in the order in which they were asked for."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from seg import line
+from seg.line import Line
+
+
+def until(true) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def test_first_come_first_served_one_at_a_time_and_whoever_asks_again_is_last():
+    shop, order, inside, waiting = Line(), [], [], []
+
+    def visit(who: str, times: int) -> None:
+        for _ in range(times):
+            with shop.turn(lambda before: waiting.append(who)):
+                inside.append(who)
+                assert len(inside) == 1
+                time.sleep(0.01)
+                order.append(who)
+                inside.remove(who)
+
+    with shop.turn():
+        threads = []
+        for who, times in (("batch", 3), ("ann", 1), ("bob", 1)):
+            threads.append(threading.Thread(target=visit, args=(who, times)))
+            threads[-1].start()
+            until(lambda who=who: who in waiting)
+    for thread in threads:
+        thread.join()
+    assert order == ["batch", "ann", "bob", "batch", "batch"]
+
+
+def test_everyone_is_told_its_place_again_and_again_and_may_give_up(monkeypatch):
+    monkeypatch.setattr(line, "POLL", 0.01)
+    shop, places, gone = Line(), [], []
+
+    class Left(BaseException):
+        """As Streamlit ends a script whose visitor has left."""
+
+    def last(before: int) -> None:
+        places.append(before)
+        if gone:
+            raise Left
+
+    def wait() -> None:
+        with pytest.raises(Left), shop.turn(last):
+            raise AssertionError("it had given up")
+
+    def stay(came: Callable[[int], None], leave: threading.Event) -> None:
+        with shop.turn(came):
+            leave.wait(30)
+
+    coming, leave = threading.Event(), threading.Event()
+    with shop.turn():
+        second = threading.Thread(target=stay, args=(lambda before: coming.set(), leave))
+        second.start()
+        assert coming.wait(30)
+        third = threading.Thread(target=wait)
+        third.start()
+        until(lambda: places.count(2) > 2)
+    until(lambda: places.count(1) > 2)
+    gone.append(True)
+    third.join(30)
+    assert not third.is_alive() and set(places) == {1, 2}
+    leave.set()
+    second.join(30)
+
+
+def test_the_turn_ends_with_an_error_too():
+    shop = Line()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), shop.turn():
+            raise ZeroDivisionError
+    with shop.turn():
+        pass
