@@ -87,8 +87,16 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
     if waiting:
         card = waiting[0]
         words = f"{plain(card.name)} looks at {plain(short(photo.name))}"
-        with below, st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True):
-            cached.answer(photo, card, round(card.working_height * factor), best=best)
+        with (
+            below.container(),
+            st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True),
+        ):
+            place = st.empty()
+
+            def told(before: int) -> None:
+                place.caption({0: "", 1: "Another photo comes first."}.get(before, f"{before} other photos come first."))
+
+            cached.answer(photo, card, round(card.working_height * factor), best=best, told=told)
         answered.add(asked[card.name])
         st.rerun()
     with below.container():

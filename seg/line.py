@@ -1,11 +1,13 @@
-"""Who is next: first come, first served, between the threads of one process; each can be told its place.
+"""Who is next: first come, first served, between the threads of one process; and the same work for two of them done once.
 
 A plain lock may go to whoever asks again at once, a batch of photos say, and leave the others waiting.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from typing import Any
 
 POLL = 1.0
 """Seconds after which who waits is told its place again, even if it is the same."""
@@ -38,3 +40,39 @@ class Line:
     def _before(self, ticket: object) -> int:
         with self._moved:
             return self._tickets.index(ticket)
+
+
+class Once:
+    """Work that is asked for again while it is being done is not done again. Nothing is kept afterwards."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._underway: dict[Hashable, Future] = {}
+
+    def do(self, key: Hashable, work: Callable[[], Any], waiting: Callable[[], None] = lambda: None) -> Any:
+        """What `work` gives or raises, here or where it is being done already; `waiting` is called meanwhile and may raise."""
+        while True:
+            with self._lock:
+                other = self._underway.get(key)
+                if other is None:
+                    mine = self._underway[key] = Future()
+                    break
+            while not other.done():
+                waiting()
+                wait([other], POLL)
+            if not other.cancelled():  # else whoever did it has given up
+                return other.result()
+        try:
+            result = work()
+        except Exception as error:
+            mine.set_exception(error)
+            raise
+        except BaseException:
+            mine.cancel()
+            raise
+        else:
+            mine.set_result(result)
+            return result
+        finally:
+            with self._lock:
+                del self._underway[key]

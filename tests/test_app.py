@@ -5,7 +5,9 @@ import io
 import json
 import shutil
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from test_viewer import unpacked
 from pages.parts import cached, charts, downloads
 from pages.parts.frame import PAGES, plain
 from seg import dataset, labels, masks, scenes, weights
+from seg.predict import Predictor
 
 ROOT = Path(__file__).parent.parent
 
@@ -233,3 +236,25 @@ def test_legend_and_bars_name_every_class_present():
     bars = charts.share_bars(shares)
     assert [bar.name for bar in bars.data] == ["road", "car", "pole"]
     assert bars.data[1].x == (9.99, 0.0)
+
+
+def test_who_waits_is_told_its_place_and_a_photo_asked_for_by_many_is_looked_at_once(monkeypatch, registry):
+    monkeypatch.setattr(weights, "FOLDER", registry)
+    card, photo = weights.read_card(weights.DEFAULT), cached.sample(4242, "a street")
+    looked, places = [], []
+    predict = Predictor.predict
+    monkeypatch.setattr(Predictor, "predict", lambda self, *a, **k: looked.append(1) or predict(self, *a, **k))
+
+    def ask(who: int) -> cached.Answer:
+        return cached.answer(photo, card, 96, best=False, told=lambda before: places.append((who, before)))
+
+    with ThreadPoolExecutor(3) as pool:
+        with cached._LINE.turn():
+            asked = [pool.submit(ask, who) for who in range(3)]
+            end = time.monotonic() + 60
+            while len({who for who, _ in places}) < 3 and time.monotonic() < end:
+                time.sleep(0.01)
+        first, *others = [each.result(60) for each in asked]
+    assert {before for _, before in places} == {0, 1}  # one stands in the line, two wait for what it gets
+    assert len(looked) == 1 and all(other is first for other in others)
+    assert ask(0) is first and len(looked) == 1

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from pages.parts.results import A_PAGE
 from seg import masks, weights
 from seg.predict import Predictor
 
@@ -108,13 +109,13 @@ def test_photos_and_a_zip_go_in_and_masks_come_out(arrive, address, registry):
 
 def test_cancelled_left_and_gone_on_with_while_another_visitor_works(arrive, temporary):
     page, other = arrive(), arrive()
-    give(page, {f"{i}.png": png(i) for i in range(12)})
-    expect(page.get_by_text(re.compile(r"\d+ of 12 · about"))).to_be_visible()
+    give(page, {f"{i}.png": png(i) for i in range(48)})
+    expect(page.get_by_text(re.compile(r"\d+ of 48 · about"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     done(page)
     expect(page.get_by_text(re.compile("wait"))).to_be_visible()
-    count = int(re.search(r"(\d+) of 12", page.inner_text("body"))[1])
-    assert 0 < count < 12
+    count = int(re.search(r"(\d+) of 48", page.inner_text("body"))[1])
+    assert 0 < count < 48
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("button", name="Cancel").wait_for()
     page.get_by_role("link", name="Train").click()
@@ -124,10 +125,10 @@ def test_cancelled_left_and_gone_on_with_while_another_visitor_works(arrive, tem
     expect(other.get_by_text("1 of 1 looked at")).to_be_visible()
     page.get_by_role("link", name="Batch").click()
     done(page)
-    expect(page.get_by_text("12 of 12 looked at")).to_be_visible()
-    expect(page.locator(".st-key-grid button")).to_have_count(12)
+    expect(page.get_by_text("48 of 48 looked at")).to_be_visible()
+    expect(page.locator(".st-key-grid button")).to_have_count(A_PAGE)
     assert "theirs" not in page.inner_text("body")
-    assert 12 in [len(list(folder.glob("masks/*.png"))) for folder in temporary.glob("street-fcn-*")]
+    assert 48 in [len(list(folder.glob("masks/*.png"))) for folder in temporary.glob("street-fcn-*")]
 
 
 def test_a_folder_goes_in_and_nothing_scrolls_sideways_on_a_phone(arrive, tmp_path):

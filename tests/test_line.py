@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from seg import line
-from seg.line import Line
+from seg.line import Line, Once
 
 
 def until(true) -> None:
@@ -83,3 +83,62 @@ def test_the_turn_ends_with_an_error_too():
             raise ZeroDivisionError
     with shop.turn():
         pass
+
+
+def test_the_same_work_asked_for_meanwhile_is_done_once_and_its_error_is_everybodys():
+    once, done, got, meanwhile = Once(), [], [], threading.Semaphore(0)
+    go = threading.Event()
+
+    def work() -> int:
+        done.append(1)
+        assert go.wait(30)
+        if len(done) == 2:
+            raise ZeroDivisionError
+        return 7
+
+    def ask() -> None:
+        try:
+            got.append(once.do("key", work, meanwhile.release))
+        except ZeroDivisionError:
+            got.append("error")
+
+    for number, wanted in ((1, 7), (2, "error")):
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(2):
+            assert meanwhile.acquire(timeout=30)
+        assert once.do("other key", lambda: 8) == 8
+        go.set()
+        for thread in threads:
+            thread.join(30)
+        assert got == [wanted] * 3 and len(done) == number
+        got.clear()
+        go.clear()
+        while meanwhile.acquire(blocking=False):
+            pass
+
+
+def test_if_who_does_it_gives_up_another_who_waits_does_it():
+    once, began, leave, got = Once(), threading.Event(), threading.Event(), []
+
+    class Left(BaseException):
+        pass
+
+    def give_up() -> None:
+        began.set()
+        leave.wait(30)
+        raise Left
+
+    def leaver() -> None:
+        with pytest.raises(Left):
+            once.do("key", give_up)
+
+    first = threading.Thread(target=leaver)
+    first.start()
+    assert began.wait(30)
+    second = threading.Thread(target=lambda: got.append(once.do("key", lambda: 7, leave.set)))
+    second.start()
+    first.join(30)
+    second.join(30)
+    assert got == [7]

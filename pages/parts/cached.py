@@ -6,6 +6,7 @@ are no part of it. What is a visitor's own is kept in the visitor's session only
 
 import hashlib
 import io
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from PIL import Image
 
 from pages.parts.viewer import deflate
 from seg import ceiling, inside, labels, masks, metrics, scenes, truth, weights
-from seg.line import Line
+from seg.line import Line, Once
 from seg.photo import PhotoError, read_photo
 from seg.predict import Predictor
 
@@ -30,6 +31,7 @@ SHOWN_SIDE = 2048
 THUMBNAIL_SIDE = 320
 
 _LINE = Line()  # one prediction at a time: two at once take as long, and twice the memory
+_ONCE = Once()
 
 
 @dataclass(frozen=True)
@@ -132,41 +134,61 @@ def _predictor(name: str, card_digest: str) -> Predictor:
 
 
 @contextmanager
-def network(card: weights.Card) -> Iterator[Predictor]:
-    """The network of published weights, for whoever's turn it is: one at a time.
+def network(card: weights.Card, told: Callable[[int], None] = lambda before: None) -> Iterator[Predictor]:
+    """The network of published weights, for whoever's turn it is: one at a time; `told` hears how many come before.
 
     Raises `weights.WeightsError` and `predict.DeviceError`.
     """
     found = _predictor(card.name, digest(card))
-    with _LINE.turn():
+    with _LINE.turn(told):
         yield found
 
 
-def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> Answer:
+Told = Callable[[int], None]
+"""Hears how many photos come before one's own; it may end the script."""
+
+
+def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool, told: Told = lambda before: None) -> Answer:
     """All of the card's variants on one photo, from one pass through the encoder, or from several where `best` is asked for.
 
     Raises `weights.WeightsError`, `predict.DeviceError`, MemoryError, and PyTorch's RuntimeError where memory runs out.
     """
-    kept = _answer_to_sample if seen.rendered else _answer_to_upload
-    return kept(seen.digest, digest(card), working_height, best, seen, card)
+    asked = (seen.digest, digest(card), working_height, best)
+    kept = _of_samples() if seen.rendered else st.session_state.setdefault("answers", _Kept(12))
+    found = kept.get(asked)
+    if found is None:
+        found = _ONCE.do(asked, lambda: _answer(seen, card, working_height, best, told), lambda: told(0))
+        kept.put(asked, found)
+    return found
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def _answer_to_sample(
-    file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _card: weights.Card
-) -> Answer:
-    return _answer(_photo, _card, working_height, best)
+class _Kept:
+    """The last answers; those to a visitor's photos lie in the visitor's session and go with it."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._answers, self._lock = most, {}, threading.Lock()
+
+    def get(self, asked: tuple) -> Answer | None:
+        with self._lock:
+            found = self._answers.pop(asked, None)
+            if found is not None:
+                self._answers[asked] = found  # now the last to go
+            return found
+
+    def put(self, asked: tuple, found: Answer) -> None:
+        with self._lock:
+            self._answers[asked] = found
+            while len(self._answers) > self._most:
+                del self._answers[next(iter(self._answers))]
 
 
-@st.cache_data(max_entries=12, scope="session", show_spinner=False)
-def _answer_to_upload(
-    file_digest: str, card_digest: str, working_height: int, best: bool, _photo: Photo, _card: weights.Card
-) -> Answer:
-    return _answer(_photo, _card, working_height, best)
+@st.cache_resource(show_spinner=False)
+def _of_samples() -> _Kept:
+    return _Kept(32)
 
 
-def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool) -> Answer:
-    with network(card) as predictor:
+def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool, told: Told) -> Answer:
+    with network(card, told) as predictor:
         prediction = predictor.predict(seen.data, working_height=working_height, with_certainty=True, best=best)
     with ThreadPoolExecutor() as pool:  # deflating leaves Python to the others
 
