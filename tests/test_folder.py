@@ -180,7 +180,7 @@ def finished(process: subprocess.Popen, out: Path, count: int) -> None:
 
 def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tmp_path, begin, predictor, settings):
     photos(tmp_path / "in", 24)
-    process = begin("--height", "160")
+    process = begin("--height", "448")
     finished(process, tmp_path / "out", 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     said, complained = process.communicate(timeout=60)
@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tmp_path, begin,
         facts = json.loads((tmp_path / "out" / name).read_text())
         assert facts["shares"].keys() == {"32s", "8s"}
         Image.open(tmp_path / "out" / name.replace("json", "8s.png")).load()
-    wanted = dataclasses.replace(settings, working_height=160)
+    wanted = dataclasses.replace(settings, working_height=448)
     jobs = plan([tmp_path / "in"], tmp_path / "out")
     left = unfinished(jobs, wanted)
     assert len(left) == 24 - len(before)
@@ -202,7 +202,7 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tmp_path, begin,
 
 def test_workers_leave_when_their_owner_is_killed(tmp_path, begin):
     photos(tmp_path / "in", 24)
-    process = begin("--height", "160")
+    process = begin("--height", "448")
     finished(process, tmp_path / "out", 1)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
