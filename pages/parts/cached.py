@@ -133,8 +133,12 @@ def _predictor(name: str, card_digest: str) -> Predictor:
     return Predictor.of(name, folder=weights.FOLDER)
 
 
+Told = Callable[[int], None]
+"""Hears how many photos come before one's own; it may end the script."""
+
+
 @contextmanager
-def network(card: weights.Card, told: Callable[[int], None] = lambda before: None) -> Iterator[Predictor]:
+def network(card: weights.Card, told: Told = lambda before: None) -> Iterator[Predictor]:
     """The network of published weights, for whoever's turn it is: one at a time; `told` hears how many come before.
 
     Raises `weights.WeightsError` and `predict.DeviceError`.
@@ -142,10 +146,6 @@ def network(card: weights.Card, told: Callable[[int], None] = lambda before: Non
     found = _predictor(card.name, digest(card))
     with _LINE.turn(told):
         yield found
-
-
-Told = Callable[[int], None]
-"""Hears how many photos come before one's own; it may end the script."""
 
 
 def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool, told: Told = lambda before: None) -> Answer:
