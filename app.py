@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from pages.parts import cached, charts, downloads
@@ -220,10 +222,75 @@ def against_truth(photo: cached.Photo, made: Sequence[Mask], label: bytes, judge
 
 
 def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) -> None:
-    """The downloads."""
+    """The downloads: of the photo's own size, and made when they are asked for."""
     st.subheader("Downloads", anchor=False)
     by_id = {mask.id: mask for mask in made}
-    record = {
+
+    def whole(ids: Sequence[str], with_confidence: bool = False) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+        """Masks and confidences by id, from one pass for all that some weights made."""
+        found = {}
+        for card in {by_id[id].card.name: by_id[id].card for id in ids}.values():
+            mine = {by_id[id].variant: id for id in ids if by_id[id].card is card}
+            height = round(card.working_height * factor)
+            of = cached.whole(photo, card, height, list(mine), best=best, with_confidence=with_confidence)
+            found |= {id: (of.masks[variant], of.confidences.get(variant)) for variant, id in mine.items()}
+        return found
+
+    def one(kind: str, id: str) -> bytes:
+        return downloads.make(kind, photo.name, photo.data, *whole([id], with_confidence=kind == "confidence")[id])
+
+    def shares() -> str:
+        return downloads.shares_csv({id: masks.shares(mask) for id, (mask, _) in whole(list(by_id)).items()})
+
+    def everything() -> bytes:
+        found = whole(list(by_id), with_confidence=True)
+        return downloads.bundle(photo.name, photo.data, found, record(photo, made, found, best))
+
+    stem = downloads.safe_stem(photo.name)
+    with st.container(horizontal=True, gap="small", key="files", vertical_alignment="bottom"):
+        ids = list(by_id)
+        last = [mask.id for mask in made if mask.card is made[0].card][-1]
+        chosen = st.selectbox(
+            "Of", ids, index=ids.index(last), format_func=lambda id: by_id[id].title, key=f"of-{' '.join(ids)}", width=220
+        )
+        for kind, what in downloads.KINDS.items():
+            st.download_button(
+                what.label,
+                partial(one, kind, chosen),
+                f"{stem}.{chosen}.{what.ending}",
+                what.mime,
+                key=f"file-{kind}",
+                on_click="ignore",
+                icon=":material/download:",
+                help=what.help,
+            )
+        st.download_button(
+            "Class shares",
+            shares,
+            f"{stem}.shares.csv",
+            "text/csv",
+            key="shares",
+            on_click="ignore",
+            icon=":material/download:",
+            help="A CSV of the share of the image that each class takes in each mask.",
+        )
+        st.download_button(
+            "Everything as a zip",
+            everything,
+            f"{stem}.zip",
+            "application/zip",
+            key="zip",
+            on_click="ignore",
+            icon=":material/folder_zip:",
+            help="Every mask in every kind, class shares as CSV, and what is known of this prediction as JSON.",
+        )
+
+
+def record(
+    photo: cached.Photo, made: Sequence[Mask], found: Mapping[str, tuple[np.ndarray, np.ndarray | None]], best: bool
+) -> dict[str, Any]:
+    """What is known of a prediction, for JSON."""
+    return {
         "photo": photo.name,
         "width": photo.width,
         "height": photo.height,
@@ -234,64 +301,13 @@ def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) 
                 "weights_sha256": mask.card.sha256,
                 "variant": mask.variant,
                 "working_size": dict(zip(("height", "width"), mask.answer.working_size, strict=True)),
-                "shares": mask.shares,
+                "shares": masks.shares(found[mask.id][0]),
                 "seconds": mask.answer.seconds,
                 "device": mask.answer.device,
             }
             for mask in made
         },
     }
-    kept: dict[str, dict[str, bytes]] = {}
-
-    def confidence(mask: Mask) -> bytes:
-        """Of all variants of some weights at once, since one pass answers all."""
-        name = mask.card.name
-        if name not in kept:
-            kept[name] = cached.confidence_pngs(photo, mask.card, round(mask.card.working_height * factor), best=best)
-        return kept[name][mask.variant]
-
-    shares = {mask.id: mask.shares for mask in made}
-    confidences = {mask.id: partial(confidence, mask) for mask in made}
-    stem = downloads.safe_stem(photo.name)
-    with st.container(horizontal=True, gap="small", key="files", vertical_alignment="bottom"):
-        ids = list(by_id)
-        last = [mask.id for mask in made if mask.card is made[0].card][-1]
-        chosen = by_id[
-            st.selectbox(
-                "Of", ids, index=ids.index(last), format_func=lambda id: by_id[id].title, key=f"of-{' '.join(ids)}", width=220
-            )
-        ]
-        for kind, what in downloads.KINDS.items():
-            st.download_button(
-                what.label,
-                partial(downloads.make, kind, photo.name, photo.data, chosen.png, confidences[chosen.id]),
-                f"{stem}.{chosen.id}.{what.ending}",
-                what.mime,
-                key=f"file-{kind}",
-                on_click="ignore",
-                icon=":material/download:",
-                help=what.help,
-            )
-        st.download_button(
-            "Class shares",
-            downloads.shares_csv(shares),
-            f"{stem}.shares.csv",
-            "text/csv",
-            key="shares",
-            on_click="ignore",
-            icon=":material/download:",
-            help="A CSV of the share of the image that each class takes in each mask.",
-        )
-        st.download_button(
-            "Everything as a zip",
-            partial(downloads.bundle, photo.name, photo.data, {m.id: m.png for m in made}, confidences, shares, record),
-            f"{stem}.zip",
-            "application/zip",
-            key="zip",
-            on_click="ignore",
-            icon=":material/folder_zip:",
-            help="Every mask in every kind, class shares as CSV, and what is known of this prediction as JSON.",
-        )
 
 
 def _scaled(point: tuple[int, int], size: tuple[int, int], to: tuple[int, int]) -> tuple[int, ...]:

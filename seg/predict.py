@@ -77,7 +77,7 @@ def convolution_seconds(precisions: Sequence[torch.dtype], repeats: int = 5) -> 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of one photo, at the photo's own size."""
+    """What the network says of one photo, at the photo's own size unless another was asked for."""
 
     masks: dict[str, np.ndarray]  # H x W uint8 train ids
     confidences: dict[str, np.ndarray]  # H x W float16, 0-1; empty if they were not asked for
@@ -189,13 +189,16 @@ class Predictor:
         with_confidence: bool = False,
         with_certainty: bool = False,
         best: bool = False,
+        seen_at: tuple[int, int] | None = None,
     ) -> Prediction:
         """A photo, or a picture file -> `Prediction`.
 
+        With `seen_at`, the height and width of a smaller picture of it, masks have only the pixels that this would show.
         Raises `photo.PhotoError` for what is no readable picture, and MemoryError, with a sentence, where memory runs out.
         """
         try:
-            return self._predict(photo, variants or self.model.variants, working_height, with_confidence, with_certainty, best)
+            variants = variants or self.model.variants
+            return self._predict(photo, variants, working_height, with_confidence, with_certainty, best, seen_at)
         except (MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when a CPU's memory runs out
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
@@ -209,6 +212,7 @@ class Predictor:
         with_confidence: bool,
         with_certainty: bool,
         best: bool,
+        seen_at: tuple[int, int] | None,
     ) -> Prediction:
         seconds: dict[str, float] = {}
         clock = _Clock(seconds, self.device)
@@ -217,8 +221,13 @@ class Predictor:
         clock.lap("decode")
         logits = self.logits(photo, variants, working_height, seconds, best)
         clock = _Clock(seconds, self.device)
-        decided = {v: preprocess.to_mask(scores, photo.height, photo.width, with_confidence) for v, scores in logits.items()}
-        certainties = {v: preprocess.certainty(scores) for v, scores in logits.items()} if with_certainty else {}
+        whole = photo.height, photo.width
+        decided, certainties = {}, {}
+        for variant, scores in logits.items():
+            if with_certainty:
+                scores = Logits.of(scores.whole())  # asked for twice: held for one variant at a time
+                certainties[variant] = preprocess.certainty(scores)
+            decided[variant] = preprocess.to_mask(scores, *whole, with_confidence, seen_at)
         clock.lap("post")
         size = self.working_size(photo, working_height)
         return Prediction(

@@ -101,41 +101,53 @@ class Logits:
         return self.rows(0, self.shape[1])
 
 
-def to_mask(logits: Logits, height: int, width: int, with_confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+def to_mask(
+    logits: Logits, height: int, width: int, with_confidence: bool = False, seen_at: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Logits at working resolution -> (mask, confidence) at height x width: uint8 train ids, and float16 in 0-1.
+
+    With `seen_at`, height and width of a picture of the same, only those pixels are made that it shows: the nearest to its own.
 
     The logits are brought up bilinearly and then decided, in strips of rows. Between four pixels whose winner is the same no
     other class can win, since bilinear weights are none below 0: only where winners differ are logits brought up at all.
     Confidence needs them everywhere and costs several times as much, so it is None unless asked for.
     """
     if width > WIDEST:  # a strip is at least a row, and a row may be millions of pixels
-        mask, confidence = to_mask(logits, height, WIDEST, with_confidence)
-        columns = np.arange(width) * WIDEST // width
+        mask, confidence = to_mask(logits, height, WIDEST, with_confidence, seen_at and (seen_at[0], min(seen_at[1], WIDEST)))
+        wide = seen_at[1] if seen_at else width
+        columns = np.arange(wide) * mask.shape[1] // wide
         return mask[:, columns], None if confidence is None else confidence[:, columns]
     classes, high, wide = logits.shape
-    above, share = _neighbours(height, high)
-    left, across = _neighbours(width, wide)
-    mask = np.empty((height, width), np.uint8)
-    confidence = np.empty((height, width), np.float16) if with_confidence else None
-    row = max(classes * wide * high / height, (classes if with_confidence else 1) * width)  # what a row of the mask takes
+    tall, broad = seen_at or (height, width)
+    columns = nearest(broad, width)
+    above, down = (values[nearest(tall, height)] for values in _neighbours(height, high))
+    left, across = (values[columns] for values in _neighbours(width, wide))
+    mask = np.empty((tall, broad), np.uint8)
+    confidence = np.empty((tall, broad), np.float16) if with_confidence else None
+    row = max(classes * wide * high / tall, classes * width if with_confidence else broad)  # what a row of the mask takes
     rows = max(1, int(_STRIP / row))
-    for part in (slice(top, min(top + rows, height)) for top in range(0, height, rows)):
+    for part in (slice(top, min(top + rows, tall)) for top in range(0, tall, rows)):
         top, bottom = int(above[part.start]), int(min(above[part.stop - 1] + 2, high))
         low = logits.rows(top, bottom)
         on = low.device
-        first, down, column, right = above[part].to(on) - top, share[part].to(on), left.to(on), across.to(on)
-        if (height, width) == (high, wide) and confidence is None:
+        first, lower = above[part].to(on) - top, down[part].to(on)
+        if (height, width) == (tall, broad) == (high, wide) and confidence is None:
             mask[part] = low[:, : part.stop - part.start].max(0).indices.byte().cpu().numpy()
         elif confidence is None:
-            mask[part] = _decide(low, first, down, column, right).cpu().numpy()
+            mask[part] = _decide(low, first, lower, left.to(on), across.to(on)).cpu().numpy()
         else:
-            below = (first + 1).clamp(max=low.shape[1] - 1)
-            strip = torch.lerp(low[:, first], low[:, below], down[None, :, None])
+            strip = torch.lerp(low[:, first], low[:, (first + 1).clamp(max=low.shape[1] - 1)], lower[None, :, None])
             strip = F.interpolate(strip[None], size=(strip.shape[1], width), mode="bilinear", align_corners=False)[0]
+            strip = strip if broad == width else strip[:, :, columns.to(on)]
             highest, winner = strip.max(0)
             mask[part] = winner.to(torch.uint8).cpu().numpy()
             confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
     return mask, confidence
+
+
+def nearest(count: int, size: int) -> Tensor:
+    """For each of `count` pixels in a row the one of `size` that its middle lies on."""
+    return (2 * torch.arange(count) + 1) * size // (2 * count)
 
 
 def _neighbours(size: int, low: int) -> tuple[Tensor, Tensor]:

@@ -199,14 +199,7 @@ def test_every_file_holds_exactly_what_it_says(tmp_path):
     mask = scene.label
     confidence = np.random.default_rng(0).uniform(1 / 19, 1, mask.shape).astype(np.float16)
     record = {"photo": "a.png"}
-    data = downloads.bundle(
-        "a.png",
-        picture_file(96, 64, seed=2),
-        {"8s": masks.png(mask)},
-        {"8s": lambda: masks.confidence_png(confidence)},
-        {"8s": masks.shares(mask)},
-        record,
-    )
+    data = downloads.bundle("a.png", picture_file(96, 64, seed=2), {"8s": (mask, confidence)}, record)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = ["a.8s.png", "a.8s.colours.png", "a.8s.overlay.png", "a.8s.confidence.png", "a.8s.coco.json"]
         assert archive.namelist() == [*names, "a.shares.csv", "a.json"]

@@ -6,7 +6,20 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from seg.preprocess import MAX_SIDE, MEAN, STD, Logits, certainty, normalize, to_image, to_mask, unsquash, working_size
+from seg.preprocess import (
+    MAX_SIDE,
+    MEAN,
+    STD,
+    WIDEST,
+    Logits,
+    certainty,
+    nearest,
+    normalize,
+    to_image,
+    to_mask,
+    unsquash,
+    working_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +86,27 @@ def test_deciding_only_where_winners_differ_leaves_no_class_out(size):
     assert (fast == slow).mean() > 0.9999
     if size[0] > 40:
         assert (fast == 7).any() and not (smooth.argmax(0) == 7).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "seen_at"), [((400, 641), (97, 155)), ((20, 31), (7, 9)), ((97, 61), (97, 61)), ((5, 70_000), (1, 2048))]
+)
+def test_of_what_is_shown_smaller_only_the_pixels_shown_are_made(size, seen_at):
+    logits = Logits.of(F.interpolate(torch.randn(1, 19, 5, 8, generator=torch.Generator().manual_seed(3)), size=(20, 31))[0])
+    for with_confidence in (False, True):
+        whole, shown = (to_mask(logits, *size, with_confidence, at) for at in (None, seen_at))
+        if size[1] <= WIDEST:
+            rows, columns = (nearest(to, of).numpy() for to, of in zip(seen_at, size, strict=True))
+            assert (shown[0] == whole[0][rows][:, columns]).all()
+            assert not with_confidence or (shown[1] == whole[1][rows][:, columns]).all()
+        assert shown[0].shape == seen_at and (shown[1] is not None) == with_confidence
+
+
+def test_the_nearest_pixel_is_the_one_that_a_middle_lies_on():
+    assert nearest(3, 9).tolist() == [1, 4, 7] and nearest(4, 2).tolist() == [0, 0, 1, 1]
+    wide = np.arange(4000, dtype=np.int32)[None]
+    pillows = np.array(Image.fromarray(wide).resize((2048, 1), Image.Resampling.NEAREST))[0]
+    assert (nearest(2048, 4000).numpy() == pillows).all()
 
 
 def test_certainty_is_the_winners_probability_and_the_runner_up():

@@ -7,8 +7,9 @@ are no part of it. What is a visitor's own is kept in the visitor's session only
 import hashlib
 import io
 import threading
+import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,11 @@ from pages.parts.viewer import deflate
 from seg import ceiling, inside, labels, masks, metrics, scenes, truth, weights
 from seg.line import Line, Once
 from seg.photo import PhotoError, read_photo
-from seg.predict import Predictor
+from seg.predict import Prediction, Predictor
+from seg.preprocess import nearest
 
 SHOWN_SIDE = 2048
-"""Photos and masks are shown with no longer side than this; the masks to keep are always of the photo's own size."""
+"""Photos and masks are shown with no longer side than this; the masks to keep are of the photo's own size."""
 
 THUMBNAIL_SIDE = 320
 
@@ -56,10 +58,9 @@ class Photo:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the pages show of one prediction; `pngs` are the very files that ``python -m seg predict`` writes."""
+    """What the pages show of one prediction, counted at the size at which the photo is shown; `whole` gives the masks to keep."""
 
-    pngs: dict[str, bytes]  # of the photo's size
-    shown: dict[str, bytes]  # the same masks at the size at which the photo is shown, nearest pixel taken; deflated
+    shown: dict[str, bytes]  # the pixels of the masks that are shown, deflated
     sure: dict[str, bytes]  # `preprocess.certainty`, deflated
     second: dict[str, bytes]
     shares: dict[str, dict[str, float]]
@@ -103,10 +104,14 @@ def photo(name: str, data: bytes) -> Photo:
 @st.cache_data(max_entries=40, scope="session", show_spinner="Reading the photo …")
 def _uploaded(file_digest: str, _data: bytes) -> dict | str:
     """All of a `Photo` but its name, or the sentence that says why there is none: that is kept too."""
+    began = time.perf_counter()
     try:
         picture = read_photo(_data)
     except PhotoError as error:
         return str(error)
+    st.session_state.setdefault(
+        "decoded", (file_digest, picture, time.perf_counter() - began)
+    )  # of several the first is looked at
     pair = truth.split_pair(picture)
     if pair is None:
         return _seen(picture, _data)
@@ -154,10 +159,11 @@ def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool, 
     Raises `weights.WeightsError`, `predict.DeviceError`, MemoryError, and PyTorch's RuntimeError where memory runs out.
     """
     asked = (seen.digest, digest(card), working_height, best)
+    decoded = st.session_state.pop("decoded", None)
     kept = _of_samples() if seen.rendered else st.session_state.setdefault("answers", _Kept(12))
     found = kept.get(asked)
     if found is None:
-        found = _ONCE.do(asked, lambda: _answer(seen, card, working_height, best, told), lambda: told(0))
+        found = _ONCE.do(asked, lambda: _answer(seen, card, working_height, best, told, decoded), lambda: told(0))
         kept.put(asked, found)
     return found
 
@@ -187,22 +193,33 @@ def _of_samples() -> _Kept:
     return _Kept(32)
 
 
-def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool, told: Told) -> Answer:
+def _answer(
+    seen: Photo,
+    card: weights.Card,
+    working_height: int,
+    best: bool,
+    told: Told,
+    decoded: tuple[str, Image.Image, float] | None,
+) -> Answer:
+    file_digest, picture, seconds = decoded or ("", None, 0.0)
+    if file_digest != seen.digest:
+        picture, seconds = seen.data, 0.0
     with network(card, told) as predictor:
-        prediction = predictor.predict(seen.data, working_height=working_height, with_certainty=True, best=best)
+        prediction = predictor.predict(
+            picture, working_height=working_height, with_certainty=True, best=best, seen_at=seen.shown_size[::-1]
+        )
+    prediction.seconds["decode"] += seconds
     with ThreadPoolExecutor() as pool:  # deflating leaves Python to the others
 
         def each(make: Callable, of: Iterable) -> dict[str, Any]:
             return dict(zip(prediction.masks, pool.map(make, of), strict=True))
 
         of, certainties = prediction.masks.values(), prediction.certainties.values()
-        pngs = each(masks.png, of)
-        shown = each(lambda mask: deflate(resized(mask, seen.shown_size)), of)
+        shown = each(deflate, of)
         sure = each(lambda pair: deflate(pair[0]), certainties)
         second = each(lambda pair: deflate(pair[1]), certainties)
         shares = each(masks.shares, of)
     return Answer(
-        pngs=pngs,
         shown=shown,
         sure=sure,
         second=second,
@@ -262,11 +279,12 @@ def working_jpeg(seen: Photo, size: tuple[int, int]) -> bytes:
     return out.getvalue()
 
 
-def confidence_pngs(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> dict[str, bytes]:
-    """`masks.confidence_png` of each variant at the photo's size: predicted anew, since nobody may ask for it."""
+def whole(
+    seen: Photo, card: weights.Card, working_height: int, variants: Sequence[str], *, best: bool, with_confidence: bool
+) -> Prediction:
+    """The masks that ``python -m seg predict`` writes, of the photo's own size: predicted anew, since nobody may ask for them."""
     with network(card) as predictor:
-        found = predictor.predict(seen.data, working_height=working_height, with_confidence=True, best=best).confidences
-    return {variant: masks.confidence_png(confidence) for variant, confidence in found.items()}
+        return predictor.predict(seen.data, variants, working_height, with_confidence, best=best)
 
 
 def shown_truth(seen: Photo, png: bytes) -> np.ndarray:
@@ -310,7 +328,8 @@ def _seen(picture: Image.Image, data: bytes) -> dict:
 
 def resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A mask at another size (width, height), nearest pixel taken."""
-    return mask if mask.shape == size[::-1] else np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    rows, columns = (nearest(to, of).numpy() for to, of in zip(size[::-1], mask.shape, strict=True))
+    return mask if mask.shape == size[::-1] else mask[rows].take(columns, 1)
 
 
 def _fit(width: int, height: int, side: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +44,12 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^\w .-]", "_", stem).strip(" .")[:80] or "photo"
 
 
-def make(kind: str, name: str, data: bytes, png: bytes, confidence: Callable[[], bytes]) -> bytes:
-    """One of `KINDS` of a mask, given as its indexed PNG, of the photo whose name and file are given."""
+def make(kind: str, name: str, data: bytes, mask: np.ndarray, confidence: np.ndarray | None) -> bytes:
+    """One of `KINDS` of a mask of the photo whose name and file are given; a confidence is asked of ``confidence`` only."""
     if kind == "mask":
-        return png
+        return masks.png(mask)
     if kind == "confidence":
-        return confidence()
-    mask = masks.read_png(png)
+        return masks.confidence_png(confidence)
     if kind == "colours":
         return masks.color_png(mask)
     if kind == "coco":
@@ -73,20 +72,18 @@ def shares_csv(shares: Mapping[str, Mapping[str, float]]) -> str:
 def bundle(
     name: str,
     data: bytes,
-    pngs: Mapping[str, bytes],
-    confidences: Mapping[str, Callable[[], bytes]],
-    shares: Mapping[str, Mapping[str, float]],
+    found: Mapping[str, tuple[np.ndarray, np.ndarray]],
     record: Mapping[str, Any],
 ) -> bytes:
-    """A zip of every mask in every kind, the class shares as CSV, and `record` as JSON; the mappings have the masks' names."""
+    """A zip of every mask in every kind, the class shares as CSV, and `record` as JSON; `found` is name -> mask, confidence."""
     stem = safe_stem(name)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for mask, png in pngs.items():
+        for id, (mask, confidence) in found.items():
             for kind, what in KINDS.items():
                 packed = zipfile.ZIP_DEFLATED if kind == "coco" else zipfile.ZIP_STORED  # PNGs are deflated
-                content = make(kind, name, data, png, confidences[mask])
-                archive.writestr(f"{stem}.{mask}.{what.ending}", content, compress_type=packed)
-        archive.writestr(f"{stem}.shares.csv", shares_csv(shares))
+                content = make(kind, name, data, mask, confidence)
+                archive.writestr(f"{stem}.{id}.{what.ending}", content, compress_type=packed)
+        archive.writestr(f"{stem}.shares.csv", shares_csv({id: masks.shares(mask) for id, (mask, _) in found.items()}))
         archive.writestr(f"{stem}.json", json.dumps(record, indent=1) + "\n")
     return out.getvalue()

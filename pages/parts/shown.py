@@ -22,10 +22,6 @@ class Mask:
     first: bool  # of the chosen weights, or the finest of others: on the screen until a person chooses
 
     @property
-    def png(self) -> bytes:
-        return self.answer.pngs[self.variant]
-
-    @property
     def shares(self) -> dict[str, float]:
         return self.answer.shares[self.variant]
 
@@ -77,8 +73,8 @@ def judge(photo: cached.Photo, made: Sequence[Mask], label: bytes | None) -> dic
     if label is None:
         return {}
     digest, exact = cached.key(label), cached.shown_truth(photo, label)
-    size = photo.shown_size
-    return {
-        mask.id: cached.judge(digest, cached.key(mask.png), exact, cached.inflate(mask.answer.shown[mask.variant], size))
-        for mask in made
-    }
+
+    def one(shown: bytes) -> cached.Judgement:
+        return cached.judge(digest, cached.key(shown), exact, cached.inflate(shown, photo.shown_size))
+
+    return {mask.id: one(mask.answer.shown[mask.variant]) for mask in made}

@@ -13,7 +13,7 @@ export default function ({ parentElement, data, setStateValue }) {
   const key = `${bytes.length} ${bytes.subarray(4, 84).join()}`; // the header begins with the digest of all
   if (key !== viewer.key) {
     viewer.key = key;
-    unpack(bytes).then((model) => viewer.key === key && viewer.show(model));
+    unpack(bytes, viewer.model).then((model) => viewer.key === key && viewer.show(model));
   }
   return () => {
     if (root.isConnected) return;
