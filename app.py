@@ -16,7 +16,6 @@ from seg import masks, preprocess, truth, weights
 from seg.labels import CLASSES
 from seg.networks import STRIDE_OF, TITLES
 from seg.photo import PhotoError
-from seg.predict import DeviceError
 
 DETAIL = {"Fast": 0.75, "Default": 1.0, "Fine": 1.5, "Best": 1.0}  # times the card's working height
 
@@ -43,8 +42,9 @@ def main() -> None:
     try:
         chosen = choose_photo("compare")
         show(chosen, cards, factor, best)
-    except (weights.WeightsError, DeviceError, PhotoError) as error:
+    except (*cached.UNABLE, PhotoError) as error:
         st.error(plain(str(error)))
+        st.button("Try again", icon=":material/refresh:")
     except MemoryError:
         st.error("There is not enough memory for this photo at this detail. Choose a lower detail or a smaller photo.")
     with st.expander("What am I looking at?", icon=":material/help:"):
@@ -93,12 +93,7 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
             below.container(),
             st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True),
         ):
-            place = st.empty()
-
-            def told(before: int) -> None:
-                place.caption({0: "", 1: "Another photo comes first."}.get(before, f"{before} other photos come first."))
-
-            cached.answer(photo, card, round(card.working_height * factor), best=best, told=told)
+            cached.answer(photo, card, round(card.working_height * factor), best=best, told=cached.place())
         answered.add(asked[card.name])
         st.rerun()
     with below.container():

@@ -17,7 +17,7 @@ from seg import batch as batches
 from seg import weights
 from seg.batch import Batch, Settings
 from seg.networks import TITLES
-from seg.predict import DeviceError, Prediction
+from seg.predict import Prediction
 
 ZIP_MB = 1024
 """The largest file that is taken: a zip; the photos within it have limits of their own."""
@@ -138,11 +138,12 @@ def work(batch: Batch) -> None:
     st.button("Cancel", icon=":material/stop:", key="batch_cancel", on_click=state.update, args=({"batch_going": False},),
               help="Keeps what is done; you can go on later.")  # fmt: skip
     st.caption("On another page it waits, and goes on when you come back.")
+    told = cached.place()
     try:
         while batch.waiting:
-            batch.step(looker(batch.settings))
+            batch.step(looker(batch.settings, told))
             bar.progress(*progress(batch, count))
-    except (weights.WeightsError, DeviceError) as error:
+    except cached.UNABLE as error:
         state.batch_halted = str(error)
     except OSError as error:
         state.batch_halted = no_room(error)
@@ -150,14 +151,14 @@ def work(batch: Batch) -> None:
     st.rerun()
 
 
-def looker(settings: Settings) -> Callable[[Image.Image], Prediction]:
+def looker(settings: Settings, told: cached.Told) -> Callable[[Image.Image], Prediction]:
     """What looks at one photo with these settings, when it is its turn."""
 
     def look(photo: Image.Image) -> Prediction:
         card = weights.read_card(settings.weights, weights.FOLDER)
         if card.sha256 != settings.digest:
             raise weights.WeightsError(f"{settings.weights} are other weights than before. Look at the photos again.")
-        with cached.network(card) as predictor:
+        with cached.network(card, told) as predictor:
             return predictor.predict(photo, settings.variants, best=settings.best)
 
     return look

@@ -8,7 +8,6 @@ from pages.parts.photos import choose_photo, render_thumbnails
 from seg import inside, weights
 from seg.fcn import VARIANTS
 from seg.networks import ARCHITECTURES, TITLES
-from seg.predict import DeviceError
 
 PATH, SKIPS, KERNELS, FIELD, REASONS = (
     "The path",
@@ -51,8 +50,9 @@ def main() -> None:
     )  # fmt: skip
     try:
         show(view, photo, card)
-    except (weights.WeightsError, DeviceError, inside.InsideError) as error:
+    except (*cached.UNABLE, inside.InsideError) as error:
         st.error(plain(str(error)))
+        st.button("Try again", icon=":material/refresh:")
     except MemoryError:
         st.error("There is not enough memory for this photo. Choose a smaller one.")
     with st.expander("Sources", icon=":material/menu_book:"):
@@ -66,7 +66,7 @@ def show(view: str, photo: cached.Photo, card: weights.Card) -> None:
         upsampling.draw(card)
         return
     with st.spinner("Looking at the photo …", show_time=True):
-        seen = cached.inside_of(photo, card, card.working_height)
+        seen = cached.inside_of(photo, card, card.working_height, cached.place())
     if view == SKIPS:
         skips.draw(photo, card, seen)
         return

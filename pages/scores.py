@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import evaluations, mistakes, overview, reliance
+from pages.parts import cached, evaluations, mistakes, overview, reliance
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.wishes import REFUSALS
 from seg.photo import PhotoError
@@ -39,7 +39,7 @@ def main() -> None:
             overview.by_class(card)
         else:
             mistakes.confusion(card, pairs, found)
-    except (*REFUSALS, PhotoError) as error:
+    except (*REFUSALS, *cached.UNABLE, PhotoError) as error:
         st.error(plain(str(error)), icon=":material/error:")
 
 

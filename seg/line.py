@@ -13,24 +13,35 @@ POLL = 1.0
 """Seconds after which who waits is told its place again, even if it is the same."""
 
 
-class Line:
-    """What one at a time may have."""
+class FullError(RuntimeError):
+    """So many wait already that one more would wait too long."""
 
-    def __init__(self) -> None:
+
+class Line:
+    """What one at a time may have, and no more than `most` may wait for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._moved = threading.Condition()
         self._tickets: list[object] = []
 
     @contextmanager
     def turn(self, told: Callable[[int], None] = lambda before: None) -> Iterator[None]:
-        """Waits for the turn and keeps it to the end of the block; `told` hears how many are before, and may raise to give up."""
+        """Waits for the turn and keeps it to the end of the block.
+
+        `told` hears how many are before, down to none, and may raise to give up. Raises `FullError` at once where too many wait.
+        """
         mine = object()
         with self._moved:
+            if len(self._tickets) > self._most:
+                raise FullError(f"{self._most} photos wait for the network already. Try again in a moment.")
             self._tickets.append(mine)
         try:
             while before := self._before(mine):
                 told(before)
                 with self._moved:
                     self._moved.wait_for(lambda seen=before: self._tickets.index(mine) != seen, POLL)
+            told(0)
             yield
         finally:
             with self._moved:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from seg import line
-from seg.line import Line, Once
+from seg.line import FullError, Line, Once
 
 
 def until(true) -> None:
@@ -18,7 +18,7 @@ def until(true) -> None:
 
 
 def test_first_come_first_served_one_at_a_time_and_whoever_asks_again_is_last():
-    shop, order, inside, waiting = Line(), [], [], []
+    shop, order, inside, waiting = Line(9), [], [], []
 
     def visit(who: str, times: int) -> None:
         for _ in range(times):
@@ -42,7 +42,7 @@ def test_first_come_first_served_one_at_a_time_and_whoever_asks_again_is_last():
 
 def test_everyone_is_told_its_place_again_and_again_and_may_give_up(monkeypatch):
     monkeypatch.setattr(line, "POLL", 0.01)
-    shop, places, gone = Line(), [], []
+    shop, places, gone = Line(9), [], []
 
     class Left(BaseException):
         """As Streamlit ends a script whose visitor has left."""
@@ -76,8 +76,26 @@ def test_everyone_is_told_its_place_again_and_again_and_may_give_up(monkeypatch)
     second.join(30)
 
 
+def test_where_too_many_wait_one_more_is_told_so_at_once_and_may_ask_again_later():
+    shop, waiting = Line(1), threading.Event()
+
+    def wait() -> None:
+        with shop.turn(lambda before: waiting.set()):
+            pass
+
+    second = threading.Thread(target=wait)
+    with shop.turn():
+        second.start()
+        assert waiting.wait(30)
+        with pytest.raises(FullError, match="1 photos wait for the network already"), shop.turn():
+            raise AssertionError("it was let in")
+    second.join(30)
+    with shop.turn():
+        pass
+
+
 def test_the_turn_ends_with_an_error_too():
-    shop = Line()
+    shop = Line(9)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), shop.turn():
             raise ZeroDivisionError

@@ -1,31 +1,13 @@
 """What the viewer is sent."""
 
-import json
-import zlib
-
 import numpy as np
 import pytest
+from visitor import unpacked
 
 from pages.parts.viewer import SAFE, Pane, deflate, pack
 from seg.labels import CLASSES
 
 RNG = np.random.default_rng(0)
-
-
-def unpacked(blob: bytes) -> dict:
-    """The header, with the sections that it lists put in their places; arrays as flat uint8."""
-    start = 4 + int.from_bytes(blob[:4], "little")
-    header = json.loads(blob[4:start])
-
-    def section(place: list[int]) -> bytes:
-        return blob[start + place[0] : start + sum(place)]
-
-    header["photo"] = section(header["photo"])
-    for pane in header["panes"]:
-        for name in ("ids", "sure", "second"):
-            if pane[name]:
-                pane[name] = np.frombuffer(zlib.decompress(section(pane[name])), np.uint8)
-    return header
 
 
 def test_all_that_is_packed_is_found_again():

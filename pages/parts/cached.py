@@ -22,9 +22,9 @@ from PIL import Image
 
 from pages.parts.viewer import deflate
 from seg import ceiling, inside, labels, masks, metrics, scenes, truth, weights
-from seg.line import Line, Once
+from seg.line import FullError, Line, Once
 from seg.photo import PhotoError, read_photo
-from seg.predict import Prediction, Predictor
+from seg.predict import DeviceError, Prediction, Predictor
 from seg.preprocess import nearest
 
 SHOWN_SIDE = 2048
@@ -32,7 +32,13 @@ SHOWN_SIDE = 2048
 
 THUMBNAIL_SIDE = 320
 
-_LINE = Line()  # one prediction at a time: two at once take as long, and twice the memory
+WAITING = 40
+"""So many photos may wait for the network; who comes then is asked to try again."""
+
+UNABLE = (weights.WeightsError, DeviceError, FullError)
+"""Why a network may not be had, each with a sentence."""
+
+_LINE = Line(WAITING)  # one prediction at a time: two at once take as long, and twice the memory
 _ONCE = Once()
 
 
@@ -109,9 +115,8 @@ def _uploaded(file_digest: str, _data: bytes) -> dict | str:
         picture = read_photo(_data)
     except PhotoError as error:
         return str(error)
-    st.session_state.setdefault(
-        "decoded", (file_digest, picture, time.perf_counter() - began)
-    )  # of several the first is looked at
+    # of several photos the first is looked at, at once: it need not be decoded again
+    st.session_state.setdefault("decoded", {file_digest: (picture, time.perf_counter() - began)})
     pair = truth.split_pair(picture)
     if pair is None:
         return _seen(picture, _data)
@@ -142,11 +147,17 @@ Told = Callable[[int], None]
 """Hears how many photos come before one's own; it may end the script."""
 
 
+def place() -> Told:
+    """A line on the page, here, that tells who waits how many come first."""
+    line = st.empty()
+    return lambda before: line.caption({0: "", 1: "Another photo comes first."}.get(before, f"{before} other photos come first."))
+
+
 @contextmanager
 def network(card: weights.Card, told: Told = lambda before: None) -> Iterator[Predictor]:
     """The network of published weights, for whoever's turn it is: one at a time; `told` hears how many come before.
 
-    Raises `weights.WeightsError` and `predict.DeviceError`.
+    Raises `UNABLE`.
     """
     found = _predictor(card.name, digest(card))
     with _LINE.turn(told):
@@ -156,32 +167,28 @@ def network(card: weights.Card, told: Told = lambda before: None) -> Iterator[Pr
 def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool, told: Told = lambda before: None) -> Answer:
     """All of the card's variants on one photo, from one pass through the encoder, or from several where `best` is asked for.
 
-    Raises `weights.WeightsError`, `predict.DeviceError`, MemoryError, and PyTorch's RuntimeError where memory runs out.
+    Raises `UNABLE`, and MemoryError with a sentence.
     """
-    asked = (seen.digest, digest(card), working_height, best)
-    decoded = st.session_state.pop("decoded", None)
-    kept = _of_samples() if seen.rendered else st.session_state.setdefault("answers", _Kept(12))
-    found = kept.get(asked)
-    if found is None:
-        found = _ONCE.do(asked, lambda: _answer(seen, card, working_height, best, told, decoded), lambda: told(0))
-        kept.put(asked, found)
-    return found
+    decoded = st.session_state.pop("decoded", {})
+    kept = _answers_of_samples() if seen.rendered else _own("answers", 12)
+    asked = ("answer", seen.digest, digest(card), working_height, best)
+    return _once(kept, asked, lambda: _answer(seen, card, working_height, best, told, decoded), told)
 
 
 class _Kept:
-    """The last answers; those to a visitor's photos lie in the visitor's session and go with it."""
+    """The last answers to what was asked."""
 
     def __init__(self, most: int) -> None:
         self._most, self._answers, self._lock = most, {}, threading.Lock()
 
-    def get(self, asked: tuple) -> Answer | None:
+    def get(self, asked: tuple) -> Any:
         with self._lock:
             found = self._answers.pop(asked, None)
             if found is not None:
                 self._answers[asked] = found  # now the last to go
             return found
 
-    def put(self, asked: tuple, found: Answer) -> None:
+    def put(self, asked: tuple, found: Any) -> None:
         with self._lock:
             self._answers[asked] = found
             while len(self._answers) > self._most:
@@ -189,22 +196,37 @@ class _Kept:
 
 
 @st.cache_resource(show_spinner=False)
-def _of_samples() -> _Kept:
+def _answers_of_samples() -> _Kept:
     return _Kept(32)
 
 
-def _answer(
-    seen: Photo,
-    card: weights.Card,
-    working_height: int,
-    best: bool,
-    told: Told,
-    decoded: tuple[str, Image.Image, float] | None,
-) -> Answer:
-    file_digest, picture, seconds = decoded or ("", None, 0.0)
-    if file_digest != seen.digest:
-        picture, seconds = seen.data, 0.0
-    with network(card, told) as predictor:
+@st.cache_resource(show_spinner=False)
+def _inside_of_samples() -> _Kept:
+    return _Kept(8)
+
+
+def _own(what: str, most: int) -> _Kept:
+    """Those to a visitor's own photos: they lie in the visitor's session, and go with it."""
+    return st.session_state.setdefault(what, _Kept(most))
+
+
+def _once(kept: _Kept, asked: tuple, work: Callable[[], Any], told: Told) -> Any:
+    """What is kept; else what `work` gives, for all that ask for the same meanwhile."""
+    found = kept.get(asked)
+    if found is None:
+        found = _ONCE.do(asked, work, lambda: told(0))
+        kept.put(asked, found)
+    return found
+
+
+def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool, told: Told, decoded: dict) -> Answer:
+    def waiting(before: int) -> None:
+        if before:
+            decoded.clear()  # the pixels of all who wait would fill the memory
+        told(before)
+
+    with network(card, waiting) as predictor:
+        picture, seconds = decoded.get(seen.digest, (seen.data, 0.0))
         prediction = predictor.predict(
             picture, working_height=working_height, with_certainty=True, best=best, seen_at=seen.shown_size[::-1]
         )
@@ -231,22 +253,16 @@ def _answer(
     )
 
 
-def inside_of(seen: Photo, card: weights.Card, working_height: int) -> inside.Seen:
+def inside_of(seen: Photo, card: weights.Card, working_height: int, told: Told) -> inside.Seen:
     """What the card's encoder makes of a photo. Raises as `answer` does, and `inside.InsideError`."""
-    kept = _inside_sample if seen.rendered else _inside_upload
-    return kept(seen.digest, digest(card), working_height, seen, card)
+    st.session_state.pop("decoded", None)
 
+    def look() -> inside.Seen:
+        with network(card, told) as predictor:
+            return inside.look(predictor, read_photo(seen.data), working_height)
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _inside_sample(file_digest: str, card_digest: str, working_height: int, _photo: Photo, _card: weights.Card) -> inside.Seen:
-    with network(_card) as predictor:
-        return inside.look(predictor, read_photo(_photo.data), working_height)
-
-
-@st.cache_data(max_entries=4, scope="session", show_spinner=False)
-def _inside_upload(file_digest: str, card_digest: str, working_height: int, _photo: Photo, _card: weights.Card) -> inside.Seen:
-    with network(_card) as predictor:
-        return inside.look(predictor, read_photo(_photo.data), working_height)
+    kept = _inside_of_samples() if seen.rendered else _own("insides", 4)
+    return _once(kept, ("inside", seen.digest, digest(card), working_height), look, told)
 
 
 def fields(

@@ -1,0 +1,180 @@
+"""A visitor without a browser: speaks to a running server as Streamlit's own page does, so that many fit on one machine.
+
+What Streamlit sends and expects is that of its `proto` folder and of `frontend` (ConnectionManager, FileUploadClient).
+"""
+
+import json
+import threading
+import time
+import urllib.request
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import numpy as np
+from google.protobuf.message import Message
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import FileUploaderState
+from streamlit.proto.Element_pb2 import Element
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import connect
+
+PATIENCE = 180.0
+"""Seconds."""
+
+
+class Visitor:
+    """One session; use as a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.page = ""
+        self.session = ""
+        self.chosen: dict[str, dict] = {}  # widget's id -> fields of its WidgetState
+        self.elements: dict[tuple[int, ...], Element] = {}  # by place on the page
+
+    def __enter__(self) -> "Visitor":
+        with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=PATIENCE) as answer:
+            cookie = answer.headers["Set-Cookie"].split(";")[0]
+        self.headers = {"Cookie": cookie, "X-Xsrftoken": cookie.partition("=")[2]}
+        address = f"ws://{urlsplit(self.url).netloc}/_stcore/stream"
+        sent = {"Cookie": cookie}
+        self._connection = connect(
+            address, subprotocols=["streamlit"], additional_headers=sent, origin=self.url, max_size=None, open_timeout=PATIENCE
+        )
+        self.socket = self._connection.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._connection.__exit__(*error)
+
+    def open(self, page: str = "") -> None:
+        """Goes to a page and waits until it has run to its end."""
+        self.page, self.elements = page, {}
+        self.rerun()
+        self.settle()
+
+    def rerun(self) -> None:
+        """Has the page run with what was chosen so far."""
+        message = BackMsg()
+        state = message.rerun_script
+        state.page_name = self.page
+        for id, chosen in self.chosen.items():
+            widget = state.widget_states.widgets.add(id=id)
+            for field, value in chosen.items():
+                if isinstance(value, Message):
+                    getattr(widget, field).CopyFrom(value)
+                else:
+                    setattr(widget, field, value)
+        self.socket.send(message.SerializeToString())
+
+    def messages(self) -> Iterator[ForwardMsg]:
+        """What the server sends, as it comes; the page's elements are kept by their place. Raises TimeoutError."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            message = ForwardMsg.FromString(self.socket.recv(max(0.0, end - time.monotonic())))
+            if message.HasField("new_session"):
+                self.session = message.new_session.initialize.session_id
+            if message.HasField("delta") and message.delta.HasField("new_element"):
+                self.elements[tuple(message.metadata.delta_path)] = message.delta.new_element
+            yield message
+
+    def settle(self) -> None:
+        """Waits until the page has run to its end."""
+        for message in self.messages():
+            if message.HasField("script_finished") and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+                return
+
+    def of(self, kind: str) -> list:
+        """All that is on the page of a kind, by the name that it has in Streamlit's Element."""
+        return [getattr(one, kind) for one in self.elements.values() if one.WhichOneof("type") == kind]
+
+    def press(self, label: str) -> None:
+        """Presses a button."""
+        id = next(button.id for button in self.of("button") if button.label == label)
+        self.chosen[id] = {"trigger_value": True}
+        self.rerun()
+        del self.chosen[id]
+
+    def upload(self, files: Mapping[str, bytes]) -> None:
+        """Gives files to the page's first uploader, in place of those before."""
+        message = BackMsg()
+        asked = message.file_urls_request
+        asked.request_id, asked.session_id = uuid.uuid4().hex, self.session
+        asked.file_names.extend(files)
+        self.socket.send(message.SerializeToString())
+        urls = next(m.file_urls_response.file_urls for m in self.messages() if m.HasField("file_urls_response"))
+        given = FileUploaderState()
+        for where, (name, data) in zip(urls, files.items(), strict=True):
+            self._put(where.upload_url, name, data)
+            one = given.uploaded_file_info.add(file_id=where.file_id, name=name, size=len(data))
+            one.file_urls.CopyFrom(where)
+        self.chosen[self.of("file_uploader")[0].id] = {"file_uploader_state_value": given}
+        self.rerun()
+
+    def _put(self, path: str, name: str, data: bytes) -> None:
+        mark = uuid.uuid4().hex
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n\r\n'
+        body = head.encode() + data + f"\r\n--{mark}--\r\n".encode()
+        headers = self.headers | {"Content-Type": f"multipart/form-data; boundary={mark}"}
+        request = urllib.request.Request(self.url + path, body, headers, method="PUT")
+        urllib.request.urlopen(request, timeout=PATIENCE).close()
+
+    def masks(self, name: str) -> dict[str, np.ndarray]:
+        """Waits until the viewer has the masks of the photo of this name, H x W uint8 as they are shown, by id."""
+        for message in self.messages():
+            if message.HasField("delta") and message.delta.new_element.HasField("bidi_component"):
+                shown = unpacked(message.delta.new_element.bidi_component.bytes)
+                if shown["panes"][0]["note"] == name and len(shown["panes"]) > 1:
+                    shape = shown["height"], shown["width"]
+                    return {pane["id"]: pane["ids"].reshape(shape) for pane in shown["panes"] if pane["kind"] == "mask"}
+
+
+def unpacked(blob: bytes) -> dict:
+    """What `viewer.pack` made: the header, with the sections that it lists put in their places; arrays as flat uint8."""
+    start = 4 + int.from_bytes(blob[:4], "little")
+    header = json.loads(blob[4:start])
+
+    def section(place: list[int]) -> bytes:
+        return blob[start + place[0] : start + sum(place)]
+
+    header["photo"] = section(header["photo"])
+    for pane in header["panes"]:
+        for name in ("ids", "sure", "second"):
+            if pane[name]:
+                pane[name] = np.frombuffer(zlib.decompress(section(pane[name])), np.uint8)
+    return header
+
+
+@dataclass(frozen=True)
+class Served:
+    """A photo that a visitor gave: how long its masks took from the upload's beginning, in seconds, and what they were."""
+
+    visitor: int
+    name: str
+    seconds: float
+    masks: dict[str, np.ndarray]
+
+
+def crowd(url: str, given: Sequence[Mapping[str, bytes]]) -> list[Served]:
+    """As many visitors as `given` has, at once; each uploads its photos one after another, as soon as it has seen the last."""
+    all_here = threading.Barrier(len(given))
+
+    def visit(number: int) -> list[Served]:
+        found = []
+        with Visitor(url) as visitor:
+            visitor.open()
+            all_here.wait(PATIENCE)
+            for name, data in given[number].items():
+                began = time.monotonic()
+                visitor.upload({name: data})
+                masks = visitor.masks(name)
+                found.append(Served(number, name, time.monotonic() - began, masks))
+                visitor.settle()
+        return found
+
+    with ThreadPoolExecutor(len(given)) as pool:
+        return [served for visits in pool.map(visit, range(len(given))) for served in visits]
