@@ -3,11 +3,7 @@
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,11 +11,11 @@ import pytest
 import torch
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from safetensors.torch import save
+from visitor import start_server
 
 from seg import dataset, labels, preprocess, scenes, weights
 from seg.fcn import FCN, VARIANTS
 
-ROOT = Path(__file__).parent.parent
 PATIENCE = 180_000
 """Milliseconds: a busy machine is no failure."""
 BROWSERS = (
@@ -132,22 +128,9 @@ def serve() -> Iterator[Callable[..., str]]:
     running: list[subprocess.Popen] = []
 
     def start(folder: Path, **more: str) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-        environment = os.environ | {"SEG_WEIGHTS": str(folder), **more}
-        running.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL))
-        address = f"http://localhost:{port}"
-        for _ in range(240):
-            assert running[-1].poll() is None, "the server ended at once; its message is above"
-            try:
-                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
-                    if answer.status == 200:
-                        return address
-            except OSError:
-                time.sleep(0.25)
-        raise AssertionError("the server did not start within a minute")
+        process, address = start_server({"SEG_WEIGHTS": str(folder), **more})
+        running.append(process)
+        return address
 
     yield start
     for process in running:

@@ -4,6 +4,7 @@ Takes some ten minutes on two cores; sections can be named, as in ``python tests
 What needs the real pairs is left out where data/cityscapes-image-pairs is not there.
 """
 
+import io
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from test_labels import as_pair_label  # noqa: E402
+from visitor import crowd, start_server  # noqa: E402
 
 from seg import dataset, evaluate, labels, metrics, preprocess, results, scenes, weights  # noqa: E402
 from seg.folder import Pipeline, Settings, facts, plan, unfinished  # noqa: E402
@@ -225,6 +228,53 @@ def bf16_beside_fp32(at: Path, count: int | None = None) -> None:
         print(f"| {way} | {TITLES[v]} | {metrics.scores(totals[way, v]).mean_iou:.4f} | {same[way, v] / len(photos):.3%} |")
 
 
+def street(seed: int, size: tuple[int, int]) -> bytes:
+    """A JPEG."""
+    out = io.BytesIO()
+    Image.fromarray(scenes.render(seed, 512, 256).photo).resize(size).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def visitors_at_once(_: Path, visitors: int = 20) -> None:
+    """Each uploads one photo of each size, with no pause between them; every mask is compared with the one predicted here."""
+    sizes = {"12 megapixels": (4000, 3000), "2 megapixels": (2048, 1024), "1 megapixel": (1280, 960)}
+    given = [{f"{n}.jpg": street(100 + 3 * v + n, size) for n, size in enumerate(sizes.values())} for v in range(visitors)]
+    server, url = start_server({})
+    try:
+        crowd(url, given[:1])  # loads the network, renders the samples
+        alone = [[s.seconds for s in crowd(url, [{f"{i}.jpg": street(i, size) for i in range(5)}])] for size in sizes.values()]
+        memory = psutil.Process(server.pid).memory_info
+        before, peak, done = memory().rss, 0, threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not done.wait(0.1):
+                peak = max(peak, memory().rss)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        served = crowd(url, given)
+        done.set()
+        watcher.join()
+    finally:
+        server.terminate()
+        server.wait(30)
+    predictor, wrong = Predictor.of(weights.DEFAULT), 0
+    for one in served:
+        wanted = predictor.predict(given[one.visitor][one.name], seen_at=next(iter(one.masks.values())).shape).masks
+        wrong += one.masks.keys() != wanted.keys() or any((one.masks[v] != mask).any() for v, mask in wanted.items())
+    seconds = [one.seconds for one in served]
+    took = max(one.began + one.seconds for one in served) - min(one.began for one in served)
+    print(f"\n## {visitors} visitors at once, each by a websocket, on {predictor.device}\n")
+    medians = ", ".join(f"{np.median(of):.2f} s for {what}" for what, of in zip(sizes, alone, strict=True))
+    print(f"One visitor alone, from the upload's beginning to the three masks, medians: {medians}.\n")
+    print("| photos | wrong | photos a second | median wait | 95th percentile | memory before | peak |")
+    print("|---|---|---|---|---|---|---|")
+    wait, late = np.percentile(seconds, (50, 95))
+    told = f"{len(served) / took:.2f} | {wait:.1f} s | {late:.1f} s | {before / 1e6:.0f} MB | {peak / 1e6:.0f} MB"
+    print(f"| {len(served)} | {wrong} | {told} |")
+
+
 SECTIONS: dict[str, tuple[Callable, ...]] = {
     "decoder": (lambda _: decoder_on_scenes(), lambda _: REAL.exists() and decoder_on_pairs()),
     "weights": (weights_on_scenes, lambda _: REAL.exists() and weights_on(REAL, "real pairs of val")),
@@ -232,6 +282,7 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "kills": (runs_killed_at_random,),
     "folder": (folder_beside_its_parts, many_names),
     "ray": (ray_with_one_killed,),
+    "visitors": (visitors_at_once,),
 }
 
 

@@ -1,9 +1,13 @@
-"""A visitor without a browser: speaks to a running server as Streamlit's own page does, so that many fit on one machine.
+"""The app in a server of its own, and visitors without a browser: many of them fit on one machine.
 
-What Streamlit sends and expects is that of its `proto` folder and of `frontend` (ConnectionManager, FileUploadClient).
+They speak to it as Streamlit's own page does; what that is, is in Streamlit's folders `proto` and `frontend`.
 """
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -12,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -22,8 +27,29 @@ from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
+ROOT = Path(__file__).parent.parent
 PATIENCE = 180.0
 """Seconds."""
+
+
+def start_server(environment: Mapping[str, str]) -> tuple[subprocess.Popen, str]:
+    """The app in a process of its own, with more in its environment -> the process, and the address once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    address = f"http://localhost:{port}"
+    for _ in range(240):
+        assert process.poll() is None, "the server ended at once; its message is above"
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return process, address
+        except OSError:
+            time.sleep(0.25)
+    process.kill()
+    raise AssertionError("the server did not start within a minute")
 
 
 class Visitor:
@@ -151,10 +177,11 @@ def unpacked(blob: bytes) -> dict:
 
 @dataclass(frozen=True)
 class Served:
-    """A photo that a visitor gave: how long its masks took from the upload's beginning, in seconds, and what they were."""
+    """A photo that a visitor gave: when the upload began, how long its masks took from then, in seconds, and what they were."""
 
     visitor: int
     name: str
+    began: float
     seconds: float
     masks: dict[str, np.ndarray]
 
@@ -172,7 +199,7 @@ def crowd(url: str, given: Sequence[Mapping[str, bytes]]) -> list[Served]:
                 began = time.monotonic()
                 visitor.upload({name: data})
                 masks = visitor.masks(name)
-                found.append(Served(number, name, time.monotonic() - began, masks))
+                found.append(Served(number, name, began, time.monotonic() - began, masks))
                 visitor.settle()
         return found
 

@@ -6,6 +6,7 @@ are no part of it. What is a visitor's own is kept in the visitor's session only
 
 import hashlib
 import io
+import os
 import threading
 import time
 import zlib
@@ -40,6 +41,7 @@ UNABLE = (weights.WeightsError, DeviceError, FullError)
 
 _LINE = Line(WAITING)  # one prediction at a time: two at once take as long, and twice the memory
 _ONCE = Once()
+_READING = threading.BoundedSemaphore(os.cpu_count() or 1)  # more at once take as long, and the memory of all their pixels
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,21 @@ def photo(name: str, data: bytes) -> Photo:
 @st.cache_data(max_entries=40, scope="session", show_spinner="Reading the photo …")
 def _uploaded(file_digest: str, _data: bytes) -> dict | str:
     """All of a `Photo` but its name, or the sentence that says why there is none: that is kept too."""
+    with _READING:
+        return _read(file_digest, _data)
+
+
+def _read(file_digest: str, data: bytes) -> dict | str:
     began = time.perf_counter()
     try:
-        picture = read_photo(_data)
+        picture = read_photo(data)
     except PhotoError as error:
         return str(error)
     # of several photos the first is looked at, at once: it need not be decoded again
     st.session_state.setdefault("decoded", {file_digest: (picture, time.perf_counter() - began)})
     pair = truth.split_pair(picture)
     if pair is None:
-        return _seen(picture, _data)
+        return _seen(picture, data)
     street, label = pair
     return _seen(street, png_of(street)) | {"truth": masks.png(label)}
 
