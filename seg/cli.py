@@ -349,8 +349,6 @@ class Predict:
     """Processes that read photos and write masks beside a network; if not given, one for each core, eight at most; with Ray 1."""
     engine: Literal["local", "ray"] = "local"
     """local: one network in this process. ray: several on a Ray cluster, that of RAY_ADDRESS, or else one started here."""
-    compile: bool = False
-    """Compile the network first, which wants a C++ compiler: ten seconds for each shape of photo, then a little less for each."""
     networks: int | None = None
     """With ray: how many networks; if not given, one for each GPU, where there are none one for each core."""
 
@@ -364,8 +362,6 @@ class Predict:
             raise CommandError("--workers and --networks must be at least 1.")
         if self.networks and self.engine != "ray":
             raise CommandError("--networks goes with --engine ray.")
-        if self.compile and self.engine == "ray":
-            raise CommandError("--compile goes with the local engine.")
         card = weights.read_card(self.weights)
         variants = self.variants or tuple(card.variants)
         _check_variants(card.variants, variants)
@@ -393,10 +389,7 @@ class Predict:
             yield from cluster.run(jobs, settings, weights.FOLDER, self.device, self.workers or 1, self.networks)
             return
         with folder.Pipeline(self.workers or min(8, os.cpu_count() or 1)) as pipeline:
-            predictor = predict.Predictor.of(self.weights, self.device)
-            if self.compile:
-                predictor.compile()
-            yield from pipeline.run(jobs, predictor, settings)
+            yield from pipeline.run(jobs, predict.Predictor.of(self.weights, self.device), settings)
 
     def _follow(self, total: int, outcomes: Iterator[folder.Outcome]) -> int:
         """Shows how the work goes on and sums it up -> how many photos failed."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import platform
 import time
 from collections.abc import Sequence
@@ -124,14 +123,6 @@ class Predictor:
         fold(model.eval(), torch.bfloat16 if bf16 else torch.float32)
         return cls(model, working_height, device, bf16, rule)
 
-    def compile(self) -> None:
-        """Has the encoder compiled at its first photo of each working size, eight sizes at most: slow then, faster afterwards.
-
-        Raises `DeviceError` later, at that photo, where there is no C++ compiler.
-        """
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # or it regrets that there is no GPU
-        self.model.encoder = torch.compile(self.model.encoder, dynamic=False, options={"freezing": True})
-
     def at(self, working_height: int, rule: preprocess.Rule) -> "Predictor":
         """The same network at another working resolution."""
         return Predictor(self.model, working_height, self.device, self.bf16, rule)
@@ -208,9 +199,6 @@ class Predictor:
         try:
             variants = variants or self.model.variants
             return self._predict(photo, variants, working_height, with_confidence, with_certainty, best, seen_at)
-        except torch._dynamo.exc.BackendCompilerFailed as error:
-            reason = str(error.inner_exception).splitlines()[0]
-            raise DeviceError(f"The network cannot be compiled here ({reason}); leave --compile out.") from error
         except (MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when a CPU's memory runs out
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise

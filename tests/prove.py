@@ -228,31 +228,6 @@ def bf16_beside_fp32(at: Path, count: int | None = None) -> None:
         print(f"| {way} | {TITLES[v]} | {metrics.scores(totals[way, v]).mean_iou:.4f} | {same[way, v] / len(photos):.3%} |")
 
 
-def compiled_beside_plain(cache: Path, height: int = 448, repeats: int = 20) -> None:
-    """What ``predict --compile`` does to a network's time and masks."""
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)  # as if nothing had been compiled yet
-    plain, compiled = Predictor.of(weights.DEFAULT), Predictor.of(weights.DEFAULT)
-    compiled.compile()
-    photos = [Image.fromarray(scenes.render(seed, 2 * height, height).photo) for seed in range(5)]
-    began = time.perf_counter()
-    compiled.predict(photos[0])
-    first = time.perf_counter() - began
-    same = [plain.predict(p).masks[v] == compiled.predict(p).masks[v] for p in photos for v in plain.model.variants]
-    seconds = ([], [])
-    for n in range(2 * repeats):
-        began = time.perf_counter()
-        (plain, compiled)[n % 2].predict(photos[0])
-        seconds[n % 2].append(time.perf_counter() - began)
-    before, after = map(np.median, seconds)
-    print(f"\n## {weights.DEFAULT} compiled, photos of {2 * height}x{height} on {plain.device}\n")
-    print(
-        f"{before:.3f} s a photo plain, {after:.3f} s compiled, the first photo of a size {first:.0f} s: it pays from photo ",
-        end="",
-    )
-    print(f"{first / (before - after):.0f} on. " if after < before else "never on. ", end="")
-    print(f"{np.mean(same):.4%} of the pixels of {len(photos)} rendered scenes are the same.")
-
-
 def street(seed: int, size: tuple[int, int]) -> bytes:
     """A JPEG."""
     out = io.BytesIO()
@@ -307,7 +282,6 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "kills": (runs_killed_at_random,),
     "folder": (folder_beside_its_parts, many_names),
     "ray": (ray_with_one_killed,),
-    "compiled": (compiled_beside_plain,),
     "visitors": (visitors_at_once,),
 }
 

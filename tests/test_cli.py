@@ -67,16 +67,6 @@ def test_predict_writes_masks_and_facts_and_reports_what_it_cannot_read(tmp_path
     assert facts["device"] and facts["seconds"]["encoder"] > 0
 
 
-def test_without_a_compiler_the_network_cannot_be_compiled_and_a_sentence_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, str(tmp_path / "no-compiler")))
-    Image.new("RGB", (64, 32)).save(tmp_path / "one.png")
-    command = ["predict", tmp_path / "one.png", "--out", tmp_path / "out", "--compile"]
-    for more, said in (("--engine=ray", "--compile goes with the local engine."), ("--device=cpu", "leave --compile out")):
-        assert run(*command, more) == 1
-        assert said in " ".join(" ".join(capsys.readouterr()).split())
-    assert not list((tmp_path / "out").glob("*.png"))
-
-
 def test_predict_of_good_photos_ends_with_zero_and_takes_variants(tmp_path, capsys):
     photos(tmp_path / "in")
     assert run("predict", tmp_path / "in" / "one.png", "--variants", "16s", "--out", tmp_path / "out") == 0
