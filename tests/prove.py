@@ -228,6 +228,26 @@ def bf16_beside_fp32(at: Path, count: int | None = None) -> None:
         print(f"| {way} | {TITLES[v]} | {metrics.scores(totals[way, v]).mean_iou:.4f} | {same[way, v] / len(photos):.3%} |")
 
 
+@torch.inference_mode()
+def photos_in_batches(_: Path, height: int = 448, repeats: int = 9) -> None:
+    """Whether a server should wait for photos to come together: the time of the network, a photo, by the number in a batch."""
+    predictor, sizes = Predictor.of(weights.DEFAULT), (1, 2, 4)
+    images = {n: torch.randn(n, 3, height, 2 * height).to(predictor.device, memory_format=torch.channels_last) for n in sizes}
+    seconds = {n: [] for n in sizes}
+    for _ in range(repeats + 1):
+        for n, image in images.items():  # in turns
+            began = time.perf_counter()
+            with torch.autocast(predictor.device.type, torch.bfloat16, enabled=predictor.bf16):
+                predictor.model.fuse(predictor.model.encoder(image), predictor.model.variants)
+            if predictor.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[n].append((time.perf_counter() - began) / n)
+    print(f"\n## {weights.DEFAULT} on images of {2 * height}x{height} in batches, on {predictor.device}\n")
+    print("| photos in a batch | " + " | ".join(map(str, sizes)) + " |")
+    print("|---" * (1 + len(sizes)) + "|")
+    print("| ms a photo, median | " + " | ".join(f"{1000 * np.median(seconds[n][1:]):.0f}" for n in sizes) + " |")
+
+
 def street(seed: int, size: tuple[int, int]) -> bytes:
     """A JPEG."""
     out = io.BytesIO()
@@ -282,6 +302,7 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "kills": (runs_killed_at_random,),
     "folder": (folder_beside_its_parts, many_names),
     "ray": (ray_with_one_killed,),
+    "batches": (photos_in_batches,),
     "visitors": (visitors_at_once,),
 }
 
