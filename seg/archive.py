@@ -68,7 +68,7 @@ def members(file: BinaryIO) -> Iterator[tuple[float, Member]]:
             raise
         raise ArchiveError("This zip is cut off or damaged; make it again.") from error
     with opened:
-        found = [info for info in opened.infolist() if not info.is_dir() and not is_silent(info.filename)]
+        found = [info for info in opened.infolist() if not info.filename.endswith("/") and not is_silent(info.filename)]
         if not found:
             raise ArchiveError("There are no files in this zip.")
         budget = _Budget()

@@ -25,6 +25,8 @@ FOLDER = Path(os.environ.get("SEG_WEIGHTS", Path(__file__).parent.parent / "weig
 """The registry; ``SEG_WEIGHTS`` moves it."""
 DEFAULT = "fcn-resnet50-cityscapes"
 FORMAT = 2
+LARGEST_CARD = 16 * 2**20
+"""Characters; a longer one is cut off, and so not JSON."""
 FILE, CARD = "model.safetensors", "card.json"
 
 
@@ -77,11 +79,12 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
     check_name(name)
     path = folder / name / CARD
     try:
-        values = json.loads(path.read_text())
+        with path.open() as file:
+            values = json.loads(file.read(LARGEST_CARD))
     except FileNotFoundError:
         known = ", ".join(names(folder)) or "none yet"
         raise WeightsError(f'There are no weights named "{name}". Published here: {known}.') from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise WeightsError(f"The card of {name} is damaged: it is not JSON. Restore {path}.") from None
     if not isinstance(values, dict):
         raise WeightsError(f"The card of {name} is damaged: it is no object. Restore {path}.")
@@ -131,8 +134,11 @@ def load(name: str, folder: Path = FOLDER) -> tuple[Network, Card]:
     try:
         state = load_tensors(content)
         model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
+        wild = [key for key, value in state.items() if not value.isfinite().all()]
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"The parameters of {name} do not fit its card: {str(error).splitlines()[0]}") from None
+    if wild:
+        raise WeightsError(f"The parameters of {name} are of no use: {wild[0]} holds what is no finite number. Train again.")
     return model.eval(), card
 
 

@@ -1,11 +1,13 @@
 """The registry: what it accepts, and what it refuses in a sentence."""
 
+import hashlib
 import json
 import pickle
 import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load, save
 
 from seg import weights
 from seg.weights import DEFAULT, WeightsError
@@ -87,14 +89,54 @@ def test_a_pickle_is_never_read(copied, tmp_path):
         def __reduce__(self):
             return (Path.touch, (tmp_path / "harmed",))
 
-    import hashlib
-
-    content = pickle.dumps(Harm())
-    (copied / DEFAULT / weights.FILE).write_bytes(content)
-    edit(copied, sha256=hashlib.sha256(content).hexdigest())
+    published(copied, pickle.dumps(Harm()))
     with pytest.raises(WeightsError, match="do not fit its card"):
         weights.load(DEFAULT, copied)
     assert not (tmp_path / "harmed").exists()
+
+
+def published(folder: Path, content: bytes) -> None:
+    """What somebody publishes who means harm: the card knows the file."""
+    (folder / DEFAULT / weights.FILE).write_bytes(content)
+    edit(folder, sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_files_that_lie_or_do_not_fit_are_refused_though_their_card_knows_them(copied):
+    whole = (copied / DEFAULT / weights.FILE).read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8 : 8 + length])
+    first = "score32.weight"
+
+    def told(**changes) -> bytes:
+        said = json.dumps(header | {first: header[first] | changes}).encode()
+        return len(said).to_bytes(8, "little") + said + whole[8 + length :]
+
+    start, end = header[first]["data_offsets"]
+    lies = [
+        b"",
+        whole[:7],
+        whole[: len(whole) // 2],
+        (2**63).to_bytes(8, "little") + whole[8:],
+        (100).to_bytes(8, "little") + whole[8:],
+        told(data_offsets=[start, end + 2**40]),
+        told(data_offsets=[end, start]),
+        told(shape=[2**31, 2**31]),
+        told(dtype="F999"),
+        told(shape=[1]),
+    ]
+    for content in lies:
+        published(copied, content)
+        with pytest.raises(WeightsError, match="do not fit its card"):
+            weights.load(DEFAULT, copied)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_parameters_that_are_no_finite_numbers_are_refused(copied, value):
+    state = load((copied / DEFAULT / weights.FILE).read_bytes())
+    state["score32.weight"].view(-1)[3] = value
+    published(copied, save(state))
+    with pytest.raises(WeightsError, match="are of no use: score32.weight holds what is no finite number"):
+        weights.load(DEFAULT, copied)
 
 
 def test_a_publication_cut_off_is_not_listed(copied):
@@ -108,7 +150,7 @@ def test_damaged_cards_and_unknown_or_wicked_names_are_refused(copied):
             weights.read_card(name, copied)
     with pytest.raises(WeightsError, match=f'no weights named "other". Published here: {DEFAULT}'):
         weights.read_card("other", copied)
-    for text in ("{", "[]", "\x00"):
+    for text in ("{", "[]", "\x00", "[" * 100_000, " " * (weights.LARGEST_CARD + 1) + "{}"):
         (copied / DEFAULT / weights.CARD).write_text(text)
         with pytest.raises(WeightsError, match="is damaged"):
             weights.read_card(DEFAULT, copied)
