@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.parts import cached, charts, downloads
+from pages.parts import cached, charts, downloads, limits
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.photos import choose_photo, render_thumbnails, short, unquoted
 from pages.parts.shown import Mask, judge, masks_of, packed
@@ -219,7 +219,7 @@ def against_truth(photo: cached.Photo, made: Sequence[Mask], label: bytes, judge
 def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) -> None:
     """The downloads: of the photo's own size, and made when they are asked for."""
     st.subheader("Downloads", anchor=False)
-    by_id = {mask.id: mask for mask in made}
+    by_id, looks = {mask.id: mask for mask in made}, limits.looks()
 
     def whole(ids: Sequence[str], with_confidence: bool = False) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
         """Masks and confidences by id, from one pass for all that some weights made."""
@@ -227,7 +227,7 @@ def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) 
         for card in {by_id[id].card.name: by_id[id].card for id in ids}.values():
             mine = {by_id[id].variant: id for id in ids if by_id[id].card is card}
             height = round(card.working_height * factor)
-            of = cached.whole(photo, card, height, list(mine), best=best, with_confidence=with_confidence)
+            of = cached.whole(photo, card, height, list(mine), looks, best=best, with_confidence=with_confidence)
             found |= {id: (of.masks[variant], of.confidences.get(variant)) for variant, id in mine.items()}
         return found
 

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 from streamlit.testing.v1 import AppTest
-from test_viewer import unpacked
+from visitor import unpacked
 
-from pages.parts import cached, charts, downloads
+from pages.parts import cached, charts, downloads, limits
 from pages.parts.frame import PAGES, plain
 from seg import dataset, labels, masks, scenes, weights
 from seg.predict import Predictor
@@ -229,6 +229,35 @@ def test_legend_and_bars_name_every_class_present():
     bars = charts.share_bars(shares)
     assert [bar.name for bar in bars.data] == ["road", "car", "pole"]
     assert bars.data[1].x == (9.99, 0.0)
+
+
+def test_who_asks_too_much_or_comes_when_too_many_wait_is_told_so_and_loses_nothing(monkeypatch, registry):
+    at = page(monkeypatch, registry)
+    monkeypatch.setattr(limits, "LOOKS", len(at.session_state["looks"]._times) + 1)
+    for sample, more in (("sample-3", False), ("sample-10", True)):
+        cached._answers_of_samples()._answers.clear()
+        at.button(key=sample).click().run()
+        assert not at.exception and bool(at.error) == more
+    assert "looks within a minute" in at.error[0].value
+    assert "Try again" in [button.label for button in at.button]
+    monkeypatch.undo()
+    monkeypatch.setattr(weights, "FOLDER", registry)
+    monkeypatch.setattr(cached._LINE, "_most", 0)
+    with cached._LINE.turn():
+        at.run()
+        assert not at.exception and "0 photos wait for the network already" in at.error[0].value
+    at.run()
+    assert not at.exception and not at.error and list(panes(at)) == ["photo", "32s", "16s", "8s", "truth"]
+
+
+def test_files_beyond_what_a_visitor_may_have_are_left_out(monkeypatch, registry):
+    at = page(monkeypatch, registry)
+    first, second = picture_file(seed=1), picture_file(seed=2)
+    monkeypatch.setattr(limits, "MEGABYTES", (len(first) + 10) / 1e6)
+    at.file_uploader(key="uploads-compare").set_value([("a.png", first, "image/png"), ("b.png", second, "image/png")]).run()
+    assert not at.exception and len(at.error) == 1
+    assert "b\\.png" in at.error[0].value and "It is left out: your files may have" in at.error[0].value
+    assert panes(at)["photo"]["note"] == "a.png"
 
 
 def test_who_waits_is_told_its_place_and_a_photo_asked_for_by_many_is_looked_at_once(monkeypatch, registry):

@@ -14,6 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -369,9 +370,8 @@ def test_the_page_makes_masks_of_samples_and_forgets_them(monkeypatch, registry,
 def test_weights_that_changed_halt_the_work_with_a_sentence(monkeypatch, registry):
     at = page(monkeypatch, registry)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "pages.parts.cached.network", lambda card, told: (_ for _ in ()).throw(weights.WeightsError("They are gone."))
-        )
+        gone = Mock(side_effect=weights.WeightsError("They are gone."))
+        patch.setattr("pages.parts.cached.network", gone)
         at.button(key="batch_samples").click().run()
     assert not at.exception and "They are gone" in at.error[0].value
     at.button(key="batch_go_on").click().run()

@@ -21,6 +21,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from pages.parts import limits
 from pages.parts.viewer import deflate
 from seg import ceiling, inside, labels, masks, metrics, scenes, truth, weights
 from seg.line import FullError, Line, Once
@@ -33,13 +34,10 @@ SHOWN_SIDE = 2048
 
 THUMBNAIL_SIDE = 320
 
-WAITING = 40
-"""So many photos may wait for the network; who comes then is asked to try again."""
-
-UNABLE = (weights.WeightsError, DeviceError, FullError)
+UNABLE = (weights.WeightsError, DeviceError, FullError, limits.LimitError)
 """Why a network may not be had, each with a sentence."""
 
-_LINE = Line(WAITING)  # one prediction at a time: two at once take as long, and twice the memory
+_LINE = Line(limits.WAITING)  # one prediction at a time: two at once take as long, and twice the memory
 _ONCE = Once()
 _READING = threading.BoundedSemaphore(os.cpu_count() or 1)  # more at once take as long, and the memory of all their pixels
 
@@ -109,7 +107,7 @@ def photo(name: str, data: bytes) -> Photo:
     return Photo(name, **found)
 
 
-@st.cache_data(max_entries=40, scope="session", show_spinner="Reading the photo …")
+@st.cache_data(max_entries=limits.PHOTOS, scope="session", show_spinner="Reading the photo …")
 def _uploaded(file_digest: str, _data: bytes) -> dict | str:
     """All of a `Photo` but its name, or the sentence that says why there is none: that is kept too."""
     with _READING:
@@ -161,11 +159,13 @@ def place() -> Told:
 
 
 @contextmanager
-def network(card: weights.Card, told: Told = lambda before: None) -> Iterator[Predictor]:
+def network(card: weights.Card, told: Told = lambda before: None, looks: limits.Looks | None = None) -> Iterator[Predictor]:
     """The network of published weights, for whoever's turn it is: one at a time; `told` hears how many come before.
 
-    Raises `UNABLE`.
+    It counts as one of the visitor's `looks`, where they are given. Raises `UNABLE`.
     """
+    if looks is not None:
+        looks.count()
     found = _predictor(card.name, digest(card))
     with _LINE.turn(told):
         yield found
@@ -232,7 +232,7 @@ def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool, to
             decoded.clear()  # the pixels of all who wait would fill the memory
         told(before)
 
-    with network(card, waiting) as predictor:
+    with network(card, waiting, limits.looks()) as predictor:
         picture, seconds = decoded.get(seen.digest, (seen.data, 0.0))
         prediction = predictor.predict(
             picture, working_height=working_height, with_certainty=True, best=best, seen_at=seen.shown_size[::-1]
@@ -265,7 +265,7 @@ def inside_of(seen: Photo, card: weights.Card, working_height: int, told: Told) 
     st.session_state.pop("decoded", None)
 
     def look() -> inside.Seen:
-        with network(card, told) as predictor:
+        with network(card, told, limits.looks()) as predictor:
             return inside.look(predictor, read_photo(seen.data), working_height)
 
     kept = _inside_of_samples() if seen.rendered else _own("insides", 4)
@@ -290,7 +290,7 @@ def _fields(
     _photo: Photo,
     _card: weights.Card,
 ) -> dict[str, np.ndarray]:
-    with network(_card) as predictor:
+    with network(_card, looks=limits.looks()) as predictor:
         return inside.effective_field(predictor, read_photo(_photo.data), at, dict(wanted), working_height)
 
 
@@ -303,10 +303,20 @@ def working_jpeg(seen: Photo, size: tuple[int, int]) -> bytes:
 
 
 def whole(
-    seen: Photo, card: weights.Card, working_height: int, variants: Sequence[str], *, best: bool, with_confidence: bool
+    seen: Photo,
+    card: weights.Card,
+    working_height: int,
+    variants: Sequence[str],
+    looks: limits.Looks,
+    *,
+    best: bool,
+    with_confidence: bool,
 ) -> Prediction:
-    """The masks that ``python -m seg predict`` writes, of the photo's own size: predicted anew, since nobody may ask for them."""
-    with network(card) as predictor:
+    """The masks that ``python -m seg predict`` writes, of the photo's own size: predicted anew, since nobody may ask for them.
+
+    Streamlit calls it outside of the page, which cannot tell then whose `looks` they are.
+    """
+    with network(card, looks=looks) as predictor:
         return predictor.predict(seen.data, variants, working_height, with_confidence, best=best)
 
 

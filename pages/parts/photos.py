@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import cached
+from pages.parts import cached, limits
 from pages.parts.frame import plain
 from seg.photo import PhotoError
 
@@ -21,9 +21,6 @@ SAMPLES = {
 }
 OWN = "own"
 """What a link says of a visitor's own photo, which it cannot hold."""
-
-MOST = 40
-"""So many photos of a visitor's are kept."""
 
 
 def choose_photo(page: str) -> cached.Photo:
@@ -59,9 +56,12 @@ def choose_photo(page: str) -> cached.Photo:
 
 def read(uploads: Sequence[Any]) -> dict[str, cached.Photo]:
     """The uploads that are photos, by upload; why the others are none is said on the page."""
-    photos = {}
+    photos, left = {}, limits.MEGABYTES * 1_000_000
     for upload in uploads:
+        left -= upload.size
         try:
+            if left < 0:
+                raise PhotoError(f"It is left out: your files may have {limits.MEGABYTES} MB together. Remove some of them.")
             photos[upload.file_id] = cached.photo(unquoted(upload.name), upload.getvalue())
         except PhotoError as error:
             st.error(f"**{plain(unquoted(upload.name))}**: {plain(str(error))}", icon=":material/broken_image:")
@@ -137,7 +137,7 @@ def _kept(page: str, here: Mapping[str, cached.Photo]) -> dict[str, cached.Photo
         kept.pop(removed, None)
     state.uploaded = {page: list(here)}
     kept.update(here)
-    for old in list(kept)[:-MOST]:
+    for old in list(kept)[: -limits.PHOTOS]:
         del kept[old]
     return kept
 
