@@ -4,7 +4,6 @@ Takes some ten minutes on two cores; sections can be named, as in ``python tests
 What needs the real pairs is left out where data/cityscapes-image-pairs is not there.
 """
 
-import io
 import json
 import os
 import random
@@ -28,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from test_labels import as_pair_label  # noqa: E402
-from visitor import crowd, start_server  # noqa: E402
+from visitor import crowd, jpeg, start_server  # noqa: E402
 
 from seg import dataset, evaluate, labels, metrics, preprocess, results, scenes, weights  # noqa: E402
 from seg.folder import Pipeline, Settings, facts, plan, unfinished  # noqa: E402
@@ -248,21 +247,14 @@ def photos_in_batches(_: Path, height: int = 448, repeats: int = 9) -> None:
     print("| ms a photo, median | " + " | ".join(f"{1000 * np.median(seconds[n][1:]):.0f}" for n in sizes) + " |")
 
 
-def street(seed: int, size: tuple[int, int]) -> bytes:
-    """A JPEG."""
-    out = io.BytesIO()
-    Image.fromarray(scenes.render(seed, 512, 256).photo).resize(size).save(out, "JPEG", quality=90)
-    return out.getvalue()
-
-
 def visitors_at_once(_: Path, visitors: int = 20) -> None:
     """Each uploads one photo of each size, with no pause between them; every mask is compared with the one predicted here."""
     sizes = {"12 megapixels": (4000, 3000), "2 megapixels": (2048, 1024), "1 megapixel": (1280, 960)}
-    given = [{f"{n}.jpg": street(100 + 3 * v + n, size) for n, size in enumerate(sizes.values())} for v in range(visitors)]
+    given = [{f"{n}.jpg": jpeg(100 + 3 * v + n, size) for n, size in enumerate(sizes.values())} for v in range(visitors)]
     server, url = start_server({})
     try:
         crowd(url, given[:1])  # loads the network, renders the samples
-        alone = [[s.seconds for s in crowd(url, [{f"{i}.jpg": street(i, size) for i in range(5)}])] for size in sizes.values()]
+        alone = [[s.seconds for s in crowd(url, [{f"{i}.jpg": jpeg(i, size) for i in range(5)}])] for size in sizes.values()]
         memory = psutil.Process(server.pid).memory_info
         before, peak, done = memory().rss, 0, threading.Event()
 

@@ -1,20 +1,11 @@
 """Many visitors of one server at once, each by a websocket of its own: nobody is given what is another's, or nothing."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
-from visitor import Visitor, crowd
+from visitor import Visitor, crowd, jpeg
 
-from seg import scenes, weights
+from seg import weights
 from seg.predict import Predictor
-
-
-def jpeg(seed: int, size: tuple[int, int]) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(scenes.render(seed, 320, 160).photo).resize(size).save(out, "JPEG", quality=90)
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 They speak to it as Streamlit's own page does; what that is, is in Streamlit's folders `proto` and `frontend`.
 """
 
+import io
 import json
 import os
 import socket
@@ -21,11 +22,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from google.protobuf.message import Message
+from PIL import Image
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import FileUploaderState
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
+
+from seg import scenes
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 180.0
@@ -50,6 +54,13 @@ def start_server(environment: Mapping[str, str]) -> tuple[subprocess.Popen, str]
             time.sleep(0.25)
     process.kill()
     raise AssertionError("the server did not start within a minute")
+
+
+def jpeg(seed: int, size: tuple[int, int]) -> bytes:
+    """A rendered street's file; `size` is width and height."""
+    out = io.BytesIO()
+    Image.fromarray(scenes.render(seed, 320, 160).photo).resize(size).save(out, "JPEG", quality=90)
+    return out.getvalue()
 
 
 class Visitor:
