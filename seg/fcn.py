@@ -31,7 +31,7 @@ class Upsampling(Protocol):
 
 
 class Network(nn.Module, ABC):
-    """What training and prediction ask of a network. Called with an image of any size, it pads it, decodes it and cuts it again."""
+    """What training and prediction ask of a network; called with an image of any size, it gives the logits of that very size."""
 
     variants: tuple[str, ...]
     encoder: Callable[[Tensor], Any]
