@@ -9,6 +9,7 @@ run: .venv/installed  ## open the app
 test: .venv/installed-dev  ## all tests, browser tests included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	sh tests/browser.sh
 	$(BIN)/pytest
 

@@ -111,7 +111,7 @@ def _unpacked(opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: "_Budget")
                     raise _Refused("There is no room for it: the zip unpacks to too much.")
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
         raise _Refused("It is damaged within the zip; pack it again.") from error
-    if is_zip(data[:4]):
+    if is_zip(bytes(data[:4])):
         raise _Refused("This is a zip in the zip; give its photos, or give it by itself.")
     return bytes(data)
 

@@ -180,25 +180,26 @@ class Batch:
             if archive.is_zip(head):
                 try:
                     for part, member in archive.members(file):
-                        self._add(member.name, member.data, member.error)
+                        self._add(member)
                         yield behind + part
                 except archive.ArchiveError as error:
-                    self._add(name, b"", str(error))
+                    self._add(archive.Member(name, b"", str(error)))
             elif not archive.is_silent(name):
-                self._add(name, file.read())
+                self._add(archive.Member(name, file.read()))
             yield behind + 1.0
 
-    def _add(self, name: str, data: bytes, error: str = "") -> None:
+    def _add(self, file: archive.Member) -> None:
+        error = file.error
         if len(self.entries) >= PHOTOS:
             if len(self.entries) > PHOTOS:
                 return
             error = f"This file, and what came after it, is left out: {PHOTOS:,} are the most at a time."
-        elif not error and self.bytes + len(data) > BYTES:
+        elif not error and self.bytes + len(file.data) > BYTES:
             error = f"It is left out: all photos together may have {BYTES // 2**30} GB."
-        name = " ".join("".join(c if c.isprintable() else " " for c in name).split()) or "photo"
+        name = " ".join("".join(c if c.isprintable() else " " for c in file.name).split()) or "photo"
         if not error:
-            write_atomic(self.photo_file(len(self.entries)), data)
-            self.bytes += len(data)
+            write_atomic(self.photo_file(len(self.entries)), file.data)
+            self.bytes += len(file.data)
         self.entries.append(Entry(name, unique(harmless(name), self._stems), error, taken=not error))
 
     def step(self, look: Callable[[Image.Image], Prediction]) -> None:
@@ -262,8 +263,8 @@ class Batch:
         They are ``masks.zip``, or ``masks-01.zip`` and so on. Yields the share that is packed (0-1). The files of one photo must
         be smaller than `most`. Raises OSError where the disk is full.
         """
-        numbers, whole = self.done, []
-        opened, room = None, 0
+        numbers, opened, room = self.done, None, 0
+        whole: list[Path] = []
         try:
             for packed, number in enumerate(numbers, 1):
                 files = [self.mask_file(number, variant) for variant in self.settings.variants] + [self._target(number, ".json")]
@@ -296,7 +297,7 @@ class Batch:
 
     def _write_small(self, number: int, photo: Image.Image, prediction: Prediction) -> None:
         scale = min(1, SMALL / max(photo.size))
-        size = tuple(max(1, round(side * scale)) for side in photo.size)
+        size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
         small = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         for variant, mask in prediction.masks.items():
             reduced = np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))

@@ -60,7 +60,7 @@ class Row:
 
 def kinds(sizes: Sequence[tuple[int, int]], device: torch.device) -> list[Kind]:
     """All that is measured: everything in fp32, as documented, and in bf16 where the device is fast in it."""
-    precisions: list[Precision] = ["fp32", *["bf16"] * bf16_is_fast(device)]
+    precisions: list[Precision] = ["fp32", "bf16"] if bf16_is_fast(device) else ["fp32"]
     return [(name, p, size) for size in sizes for name in (ENCODER, *OURS, *RIVALS) for p in precisions]
 
 
@@ -152,7 +152,7 @@ def build(name: str, precision: Precision, device: torch.device) -> Bench:
     if name in OURS or name == VGG:
         variants = {ALL: VARIANTS, VGG: ("8s",)}.get(name) or [v for v in VARIANTS if TITLES[v] == name]
         model = FCN(CLASSES, ("8s",), backbone="vgg16") if name == VGG else FCN(CLASSES)
-        for layer in (layer for name, layer in model.named_children() if name.startswith("score")):
+        for layer in (layer for layer in model.children() if isinstance(layer, nn.Conv2d)):  # the scores
             nn.init.normal_(layer.weight, std=0.02)  # as they begin, all classes would win nowhere
         predictor = Predictor.folded(model, 1, device, bf16)
 

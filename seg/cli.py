@@ -3,8 +3,8 @@
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
@@ -384,17 +384,18 @@ class Predict:
         if failed:
             raise CommandError(f"{failed} of {len(jobs)} files could not be predicted.")
 
-    def _outcomes(self, jobs: list[folder.Job], settings: folder.Settings) -> Iterator[folder.Outcome]:
+    def _outcomes(self, jobs: list[folder.Job], settings: folder.Settings) -> Generator[folder.Outcome]:
         if self.engine == "ray":
             yield from cluster.run(jobs, settings, weights.FOLDER, self.device, self.workers or 1, self.networks)
             return
         with folder.Pipeline(self.workers or min(8, os.cpu_count() or 1)) as pipeline:
             yield from pipeline.run(jobs, predict.Predictor.of(self.weights, self.device), settings)
 
-    def _follow(self, total: int, outcomes: Iterator[folder.Outcome]) -> int:
+    def _follow(self, total: int, outcomes: Generator[folder.Outcome]) -> int:
         """Shows how the work goes on and sums it up -> how many photos failed."""
         failed: list[folder.Outcome] = []
-        seconds, rate = Counter(), ""
+        seconds: dict[str, float] = defaultdict(float)
+        rate = ""
         began = told = time.monotonic()
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[rate]}", TimeRemainingColumn())
         try:
@@ -404,7 +405,8 @@ class Predict:
                     if outcome.error:
                         failed.append(outcome)
                         self._lament(bar.console, outcome, len(failed))
-                    seconds.update(outcome.seconds)
+                    for part, took in outcome.seconds.items():
+                        seconds[part] += took
                     now = time.monotonic()
                     rate = f"{number / (now - began):.2f} photos a second"
                     bar.update(task, completed=number, rate=rate)
@@ -418,7 +420,7 @@ class Predict:
         finally:
             folder.report(failed, self.out)
             if seconds:
-                parts = ", ".join(f"{part} {took / seconds.total():.0%}" for part, took in seconds.items())
+                parts = ", ".join(f"{part} {took / sum(seconds.values()):.0%}" for part, took in seconds.items())
                 console.print(f"{rate}; time of a photo: {parts}", highlight=False)
         return len(failed)
 
@@ -544,10 +546,10 @@ class Bench:
         if self.repeats < 1:
             raise CommandError("--repeats must be at least 1.")
         try:
-            sizes = [tuple(int(side) for side in size.split("x")) for size in self.sizes]
+            sizes = [(int(height), int(width)) for height, width in (size.split("x") for size in self.sizes)]
         except ValueError:
             sizes = []
-        if not sizes or any(len(size) != 2 or not 32 <= min(size) <= max(size) <= 8192 for size in sizes):
+        if not sizes or any(not 32 <= min(size) <= max(size) <= 8192 for size in sizes):
             raise CommandError("--sizes are HEIGHTxWIDTH, as 512x1024, with sides from 32 to 8192.")
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("measuring")

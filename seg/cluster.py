@@ -8,6 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -79,12 +80,12 @@ def _ray() -> ModuleType:
     except ImportError:
         raise ClusterError("--engine ray needs Ray, which is not installed: pip install -r requirements-ray.txt") from None
     environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent.parent)}}
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": environment}
+    start = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
     try:
         if "RAY_ADDRESS" in os.environ:
-            ray.init(**quiet)
+            start()
         else:
-            ray.init("local", include_dashboard=False, object_store_memory=2**28, **quiet)
+            start("local", include_dashboard=False, object_store_memory=2**28)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ClusterError(f"Ray cannot be reached or started: {str(error).splitlines()[0]}") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -33,7 +33,9 @@ def to_the_end(call: Callable, *words: Any) -> Any:
 
 def _leave_with_parent() -> None:
     def watch() -> None:
-        multiprocessing.parent_process().join()
+        parent = multiprocessing.parent_process()
+        assert parent  # only processes of a crew come here
+        parent.join()
         os.kill(os.getpid(), signal.SIGTERM)  # waiting for work that nobody sends, it would stay for ever
 
     threading.Thread(target=watch, daemon=True).start()

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -176,30 +178,33 @@ class Survey:
 
 def survey(files: tuple[Path, ...], progress: Progress | None = None) -> Survey:
     """Decodes pairs and counts what came of it. Raises `DatasetError` for a damaged one."""
-    total = None
+    surveys = []
     for done, file in enumerate(files, 1):
         _, picture = read_pair(file)
         label, why = labels.explain(picture)
         truth = exact(file)
         true = np.full_like(label, labels.IGNORE) if truth is None else labels.majority(truth, SIDE)
         both = (true != labels.IGNORE) & (label != labels.IGNORE)
-        one = Survey(
-            np.bincount(why.reshape(-1), minlength=len(labels.Why)),
-            *counts(np.stack([label, labels.nearest(picture)])),
-            counts(true[None])[0] * (truth is not None),
-            int((label == true)[both].sum()),
-            int(both.sum()),
+        decoded, nearest = counts(np.stack([label, labels.nearest(picture)]))
+        surveys.append(
+            Survey(
+                np.bincount(why.reshape(-1), minlength=len(labels.Why)),
+                decoded,
+                nearest,
+                counts(true[None])[0] * (truth is not None),
+                int((label == true)[both].sum()),
+                int(both.sum()),
+            )
         )
-        total = one if total is None else total + one
         if progress:
             progress(done, len(files))
-    return total
+    return reduce(add, surveys)
 
 
 def class_shares(label: np.ndarray) -> tuple[np.ndarray, float]:
     """n labels, or the rows of one -> each class's share of the pixels that have one (19 numbers), and the ignored share."""
     # one by one, since counting widens its argument to eight bytes a pixel
-    counts = sum(np.bincount(each.reshape(-1), minlength=256) for each in label)
+    counts = np.sum([np.bincount(each.reshape(-1), minlength=256) for each in label], axis=0)
     known = counts[: len(labels.CLASSES)]
     return known / max(known.sum(), 1), float(counts[labels.IGNORE] / max(counts.sum(), 1))
 

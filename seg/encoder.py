@@ -63,8 +63,9 @@ class Encoder(nn.Module):
 def place_strides(resnet: nn.Module, strides: Strides) -> None:
     """Moves the strides of a ResNet built with those of v1.5 to where `strides` has them."""
     if strides == "v1":
-        for stage in (resnet.layer2, resnet.layer3, resnet.layer4):
-            stage[0].conv1.stride, stage[0].conv2.stride = stage[0].conv2.stride, stage[0].conv1.stride
+        for stage in (2, 3, 4):
+            first, second = (resnet.get_submodule(f"layer{stage}.0.conv{n}") for n in (1, 2))
+            first.stride, second.stride = second.stride, first.stride
 
 
 def describe_start(name: str, backbone: Backbone = "resnet50") -> Start:

@@ -75,6 +75,7 @@ def tally(
     tallies = {variant: Tally() for variant in variants}
     for label, decided in _masks(predictor, split, variants, indices, working_height, truth, best, progress, sure=True):
         for variant, (mask, confidence) in decided.items():
+            assert confidence is not None  # `sure` asks for it
             tallies[variant].add(label, mask, confidence)
     return tallies
 
@@ -95,7 +96,8 @@ def _masks(
         label = split.labels[i] if truth == "decoded" else labels.nearest(read_pair(split.files[i])[1])
         photo = preprocess.unsquash(Image.fromarray(split.photos[i]))
         found = predictor.logits(photo, variants, working_height, best=best)
-        yield label, {variant: preprocess.to_mask(logits, *label.shape, sure) for variant, logits in found.items()}
+        height, width = label.shape
+        yield label, {variant: preprocess.to_mask(logits, height, width, sure) for variant, logits in found.items()}
         if progress:
             progress(done + 1, len(indices))
 

@@ -54,6 +54,8 @@ class Masks(Scores):
     """N x H x W x 3 uint8 RGB at working resolution -> N x H x W uint8 train ids of each variant: preprocessing is inside."""
 
     given = "photo"
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, model: Network, variants: Sequence[str]) -> None:
         super().__init__(model, variants)
@@ -113,9 +115,8 @@ def _write_onnx(program: torch.export.ExportedProgram, module: Scores, facts: di
         import onnxscript  # noqa: F401  torch.onnx needs it and says so in other words
     except ImportError as error:
         raise ExportError(f"ONNX needs the package {error.name}: pip install -r {EXTRA}.") from None
-    made = torch.onnx.export(
-        program, dynamo=True, input_names=[module.given], output_names=list(module.variants), verbose=False
-    ).model_proto
+    found = torch.onnx.export(program, dynamo=True, input_names=[module.given], output_names=list(module.variants), verbose=False)
+    made = found.model_proto  # type: ignore[union-attr]  # None is for dynamo=False
     onnx.helper.set_model_props(
         made, {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
     )
@@ -189,7 +190,7 @@ def parity(
     rows = [
         Parity(
             v, len(seconds[0]), None if photo_in else largest[v], differing[v] / pixels,
-            tuple(metrics.scores(of).mean_iou for of in confusions[v]),
+            (metrics.scores(confusions[v][0]).mean_iou, metrics.scores(confusions[v][1]).mean_iou),
         )
         for v in module.variants
     ]  # fmt: skip

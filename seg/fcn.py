@@ -1,11 +1,14 @@
 """FCN-32s, FCN-16s and FCN-8s on one encoder: scores, skips, learned upsampling, as three taps of one graph.
 
+First what they have in common with their rivals: `Network`.
+
 Source: Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", section 4; the names of the
 layers are those of its published networks. Knows nothing of photos, training or files.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +19,43 @@ from seg.encoder import Backbone, Encoder, Strides
 Variant = Literal["32s", "16s", "8s"]
 VARIANTS: tuple[Variant, ...] = ("32s", "16s", "8s")
 """From coarse to fine: each adds the scores of one more, finer stride."""
+
+
+class Upsampling(Protocol):
+    """What makes logits of scores: all of them when called, or some rows."""
+
+    def __call__(self, scores: Tensor) -> Tensor: ...
+
+    def rows(self, scores: Tensor, top: int, bottom: int) -> Tensor:
+        """Rows `top` to `bottom` (excluded) of the logits."""
+
+
+class Network(nn.Module, ABC):
+    """What training and prediction ask of a network; called with an image of any size, it gives the logits of that very size."""
+
+    variants: tuple[str, ...]
+    encoder: Callable[[Tensor], Any]
+    """N x 3 x H x W image, H and W multiples of 32 -> whatever `fuse` takes."""
+
+    @property
+    @abstractmethod
+    def backbone(self) -> nn.Module:
+        """What a start is loaded into."""
+
+    @abstractmethod
+    def fuse(self, features: Any, variants: Sequence[str] | None = None) -> dict[str, tuple[Tensor, Upsampling]]:
+        """-> ``{variant: (N x K x h x w scores, what makes N x K x H x W fp32 logits of them)}``
+
+        Raises ValueError for a variant that this network was not built with.
+        """
+
+    def decode(self, features: Any, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """-> ``{variant: N x K x H x W fp32 logits}``: what `fuse` gives, brought up. Raises as `fuse`."""
+        return {variant: upsample(scores) for variant, (scores, upsample) in self.fuse(features, variants).items()}
+
+    def forward(self, image: Tensor, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
+        height, width = image.shape[-2:]
+        return {v: s[..., :height, :width] for v, s in self.decode(self.encoder(pad_to_multiple(image)), variants).items()}
 
 
 class Upsample(nn.Module):
@@ -57,13 +97,16 @@ def bilinear_kernel(factor: int) -> Tensor:
     return ramp[:, None] * ramp[None, :]
 
 
-class FCN(nn.Module):
+class FCN(Network):
     """N x 3 x H x W image of any size -> ``{variant: N x K x H x W fp32 logits}`` of the variants asked for: one encoder pass."""
+
+    variants: tuple[Variant, ...]
+    encoder: Encoder
 
     def __init__(
         self,
         classes: int,
-        variants: Sequence[Variant] = VARIANTS,
+        variants: Sequence[str] = VARIANTS,
         strides: Strides = "v1.5",
         backbone: Backbone = "resnet50",
     ) -> None:
@@ -89,20 +132,9 @@ class FCN(nn.Module):
 
     @property
     def backbone(self) -> nn.Module:
-        """What a start is loaded into."""
         return self.encoder.backbone
 
-    def forward(self, image: Tensor, variants: Sequence[Variant] | None = None) -> dict[Variant, Tensor]:
-        height, width = image.shape[-2:]
-        return {v: s[..., :height, :width] for v, s in self.decode(self.encoder(pad_to_multiple(image)), variants).items()}
-
-    def decode(self, features: dict[int, Tensor], variants: Sequence[Variant] | None = None) -> dict[Variant, Tensor]:
-        """Features at strides 8, 16, 32 -> ``{variant: N x K x 32h x 32w logits}``. Raises as `fuse`."""
-        return {variant: upsample(scores) for variant, (scores, upsample) in self.fuse(features, variants).items()}
-
-    def fuse(
-        self, features: dict[int, Tensor], variants: Sequence[Variant] | None = None
-    ) -> dict[Variant, tuple[Tensor, Upsample]]:
+    def fuse(self, features: dict[int, Tensor], variants: Sequence[str] | None = None) -> dict[str, tuple[Tensor, Upsampling]]:
         """Features at strides 8, 16, 32 -> the scores of each variant on its own grid, skips added, and its last upsampling.
 
         Only the taps asked for are computed. Raises ValueError for a variant that this network was not built with.
@@ -113,7 +145,7 @@ class FCN(nn.Module):
                 raise ValueError(
                     f"FCN-{variant} is not in these weights; they have {', '.join('FCN-' + v for v in self.variants)}"
                 )
-        found = {}
+        found: dict[str, tuple[Tensor, Upsampling]] = {}
         fused = self.score32(features[32]).float()
         if "32s" in asked:
             found["32s"] = fused, self.upscore32
@@ -136,6 +168,6 @@ def pad_to_multiple(image: Tensor, multiple: int = 32) -> Tensor:
 def _score(channels: int, classes: int) -> nn.Conv2d:
     score = nn.Conv2d(channels, classes, 1)
     # from zero, as in the paper: training begins with every class equally likely and every skip adding nothing
-    nn.init.zeros_(score.weight)
-    nn.init.zeros_(score.bias)
+    for parameter in score.parameters():
+        nn.init.zeros_(parameter)
     return score

@@ -69,15 +69,15 @@ def ahead(splits: Sequence[Split], device: torch.device, rows: Iterable[Tensor],
         if stream is None:
             return batch, None
         with torch.cuda.stream(stream):  # beside the training's own work, in which a copy would wait its turn
-            sent = tuple(part.pin_memory().to(device, non_blocking=True) for part in batch)
-            return sent, stream.record_event()
+            photos, labels = (part.pin_memory().to(device, non_blocking=True) for part in batch)
+            return (photos, labels), stream.record_event()
 
     with ThreadPoolExecutor(1) as thread:
         coming = deque(thread.submit(bring) for _ in range(depth))
         while (brought := coming.popleft().result()) is not None:
             coming.append(thread.submit(bring))
             batch, sent = brought
-            if stream is not None:
+            if sent is not None:
                 torch.cuda.current_stream(device).wait_event(sent)
                 for part in batch:  # else its memory could be given to the next batch while this one is used
                     part.record_stream(torch.cuda.current_stream(device))

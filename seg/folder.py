@@ -204,8 +204,9 @@ class Pipeline:
 
         Raises OSError where nothing more can be written.
         """
-        coming, reading, writing = iter(jobs), deque(), deque()
-        ahead = 2 * self._workers
+        reading: deque[_Reading] = deque()
+        writing: deque[_Writing] = deque()
+        coming, ahead = iter(jobs), 2 * self._workers
         while True:
             while len(reading) < ahead and sum(map(_held, reading)) < HELD and (job := next(coming, None)):
                 reading.append(_Reading(job, self._submit(results.read, job.source)))

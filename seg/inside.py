@@ -146,7 +146,7 @@ def decided(model: FCN, seen: Seen) -> tuple[int, int]:
 
 def kernels(model: FCN) -> dict[str, np.ndarray]:
     """Name of each transposed convolution, the coarsest first -> its K x 2f x 2f kernels of stride f."""
-    found = {name: layer.weight.detach()[:, 0].cpu().numpy() for name, layer in model.named_children() if name.startswith("up")}
+    found = {name: up.weight.detach()[:, 0].cpu().numpy() for name, up in model.named_children() if isinstance(up, Upsample)}
     return dict(sorted(found.items(), key=lambda item: len(item[1][0])))
 
 
@@ -201,22 +201,25 @@ def _field(reach: Mapping[int, list[tuple[int, int, int]]], variant: Variant, pl
 
 def _reach(backbone: nn.Module) -> dict[int, list[tuple[int, int, int]]]:
     """Stride -> (kernel, stride, padding) of the layers before those features, along the path that sees most."""
+    part = backbone.get_submodule
     if hasattr(backbone, "layer1"):
-        stages = [[backbone.conv1, backbone.maxpool]]
-        for blocks in (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4):
-            stages.append([conv for block in blocks for conv in (block.conv1, block.conv2, block.conv3)])
+        stages = [[part("conv1"), part("maxpool")]]
+        for blocks in (part(f"layer{n}").children() for n in (1, 2, 3, 4)):
+            stages.append([block.get_submodule(f"conv{n}") for block in blocks for n in (1, 2, 3)])
     else:
         stages = [[]]
-        for layer in backbone.features:
+        for layer in part("features").children():
             if isinstance(layer, nn.MaxPool2d):
                 stages.append([])
             if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
                 stages[-1].append(layer)
-    found, walked, stride = {}, [], 1
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    walked, stride = [], 1
     for stage in stages:
         for layer in stage:
-            walked.append(tuple(_one(getattr(layer, name)) for name in ("kernel_size", "stride", "padding")))
-            stride *= walked[-1][1]
+            kernel, step, padding = (_one(getattr(layer, name)) for name in ("kernel_size", "stride", "padding"))
+            walked.append((kernel, step, padding))
+            stride *= step
         found[stride] = list(walked)
     return found
 

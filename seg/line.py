@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 POLL = 1.0
@@ -40,13 +41,16 @@ class Line:
             while before := self._before(mine):
                 told(before)
                 with self._moved:
-                    self._moved.wait_for(lambda seen=before: self._tickets.index(mine) != seen, POLL)
+                    self._moved.wait_for(partial(self._has_moved, mine, before), POLL)
             told(0)
             yield
         finally:
             with self._moved:
                 self._tickets.remove(mine)
                 self._moved.notify_all()
+
+    def _has_moved(self, ticket: object, since: int) -> bool:
+        return self._tickets.index(ticket) != since
 
     def _before(self, ticket: object) -> int:
         with self._moved:

@@ -51,7 +51,7 @@ def coco(mask: np.ndarray, file_name: str) -> dict[str, Any]:
     ValueError if ``mask`` is no mask.
     """
     _check(mask)
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for k in np.unique(mask[mask < len(CLASSES)]).tolist():
         of_class = mask == k
         column = np.flatnonzero(of_class.any(0))

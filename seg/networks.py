@@ -6,57 +6,23 @@ ResNet whose last two stages are dilated instead of strided, without skips. Know
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seg.encoder import Backbone, Strides, place_strides
-from seg.fcn import FCN, VARIANTS, pad_to_multiple
+from seg.fcn import FCN, VARIANTS, Network, Upsampling
 
 Architecture = Literal["fcn-resnet50", "fcn-vgg16", "unet-resnet50", "dilated-resnet50"]
 
 
-class Network(Protocol):
-    """What training and prediction ask of a network."""
-
-    variants: tuple[str, ...]
-    backbone: nn.Module  # what a start is loaded into
-
-    def encoder(self, image: Tensor):
-        """N x 3 x H x W image, H and W multiples of 32 -> whatever `decode` takes."""
-
-    def fuse(self, features, variants: Sequence[str] | None = None) -> dict[str, tuple[Tensor, "Upsampling"]]:
-        """-> ``{variant: (N x K x h x w scores, what makes N x K x H x W fp32 logits of them)}``"""
-
-    def decode(self, features, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """-> ``{variant: N x K x H x W fp32 logits}``: what `fuse` gives, brought up"""
-
-
-class Upsampling(Protocol):
-    """What makes logits of scores: all of them when called, or some rows."""
-
-    def __call__(self, scores: Tensor) -> Tensor: ...
-
-    def rows(self, scores: Tensor, top: int, bottom: int) -> Tensor:
-        """Rows `top` to `bottom` (excluded) of the logits."""
-
-
-class _Rival(nn.Module):
+class _Rival(Network):
     """A network with one answer; its scores are its logits."""
-
-    variants: tuple[str, ...]
-
-    def decode(self, features, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
-        return {variant: scores for variant, (scores, _) in self.fuse(features, variants).items()}
 
     def _check(self, variants: Sequence[str] | None) -> None:
         if variants is not None and tuple(variants) != self.variants:
             raise ValueError(f"this network comes as {self.variants[0]}, not as {', '.join(variants) or 'none'}")
-
-    def forward(self, image: Tensor, variants: Sequence[str] | None = None) -> dict[str, Tensor]:
-        height, width = image.shape[-2:]
-        return {v: s[..., :height, :width] for v, s in self.decode(self.encoder(pad_to_multiple(image)), variants).items()}
 
 
 class UNet(_Rival):

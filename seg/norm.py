@@ -4,12 +4,16 @@ torch's own synchronised batch-norm knows CUDA only; `SyncNorm` does the same ov
 stay those of plain batch-norm.
 """
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+Model = TypeVar("Model", bound=nn.Module)
 
-def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
+
+def synchronised(model: Model, device: torch.device) -> Model:
     """The network with every batch-norm synchronised; all processes bring equally many rows."""
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -22,6 +26,11 @@ def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
 
 class SyncNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` whose means and variances, while it trains, are those over all processes."""
+
+    momentum: float
+    num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_var: Tensor
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> "SyncNorm":

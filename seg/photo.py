@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import TiffImageFile
 
 MAX_MEGAPIXELS = 64
 """Larger pictures are refused from their header, before a pixel is decoded."""
@@ -104,7 +105,7 @@ def _read(file: BinaryIO) -> Image.Image:
     try:
         picture = Image.open(file, formats=[known])
         # A picture's first page said to be a "reduced-resolution image" is the thumbnail of a DNG, NEF or ARW file.
-        if known == "TIFF" and picture.tag_v2.get(254) == 1:
+        if isinstance(picture, TiffImageFile) and picture.tag_v2.get(254) == 1:
             raise _other_kind("a camera's raw file")
         if picture.width * picture.height > MAX_MEGAPIXELS * 1_000_000:
             raise _too_large(f"{picture.width} x {picture.height} pixels")
@@ -154,7 +155,7 @@ def _looks_like(head: bytes) -> str | None:
 
 def _turn(picture: Image.Image) -> Image.Transpose | None:
     try:
-        return _TURNS.get(picture.getexif().get(_ORIENTATION))
+        return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     except Exception:  # a corrupt EXIF block says nothing; the pixels may be whole
         return None
 

@@ -47,7 +47,7 @@ def bf16_is_fast(device: torch.device) -> bool:
     """Whether the device computes faster in bfloat16 than in fp32: GPUs since Ampere; a CPU is measured once and remembered."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
     kind = ", ".join([platform.machine(), *sorted(k for k, v in able.items() if v is True), f"PyTorch {torch.__version__}"])
     file, known = dataset.CACHE / "bf16.json", {}
     with contextlib.suppress(OSError, ValueError):
@@ -98,7 +98,7 @@ class Predictor:
         bf16: bool | None = None,
         rule: preprocess.Rule = "cover",
     ) -> None:
-        self.model = model.to(device, memory_format=torch.channels_last).eval()
+        self.model = model.to(device).to(memory_format=torch.channels_last).eval()
         self.device = device
         self.working_height, self.rule = working_height, rule
         self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
@@ -178,8 +178,8 @@ class Predictor:
             clock.lap("encoder")
             fused = self.model.fuse(features, variants)
         clock.lap("heads")
-        size = tuple(image.shape[-2:])
-        return {variant: _logits(scores, upsampling, size) for variant, (scores, upsampling) in fused.items()}
+        height, width = image.shape[-2:]
+        return {variant: _logits(scores, upsampling, (height, width)) for variant, (scores, upsampling) in fused.items()}
 
     def predict(
         self,

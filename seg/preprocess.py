@@ -80,7 +80,8 @@ def normalize(rgb: Tensor) -> Tensor:
 def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
     """Kept, since bringing them to a GPU waits for all that it has still to do."""
     with torch.inference_mode(False):
-        return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+        return mean, std
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class Logits:
     @classmethod
     def of(cls, whole: Tensor) -> "Logits":
         """Of a K x H x W tensor that is held anyway."""
-        return cls(tuple(whole.shape), lambda top, bottom: whole[:, top:bottom].float())
+        classes, height, width = whole.shape
+        return cls((classes, height, width), lambda top, bottom: whole[:, top:bottom].float())
 
     def whole(self) -> Tensor:
         """K x H x W, all at once."""
@@ -127,7 +129,7 @@ def to_mask(
     row = max(classes * wide * high / tall, classes * width if with_confidence else broad)  # what a row of the mask takes
     rows = max(1, int(_STRIP / row))
     for part in (slice(top, min(top + rows, tall)) for top in range(0, tall, rows)):
-        top, bottom = int(above[part.start]), int(min(above[part.stop - 1] + 2, high))
+        top, bottom = int(above[part.start]), min(int(above[part.stop - 1]) + 2, high)
         low = logits.rows(top, bottom)
         on = low.device
         first, lower = above[part].to(on) - top, down[part].to(on)

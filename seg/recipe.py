@@ -128,8 +128,8 @@ class TrainConfig:
         unknown = values.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
             raise TrainError(f"The run's config.json has settings that this version does not know: {', '.join(sorted(unknown))}.")
-        made = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**{**made, "data": Path(made["data"]), "out": Path(made["out"])})
+        made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**made | {"data": Path(made["data"]), "out": Path(made["out"])})
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,8 @@ def trained(config: TrainConfig, among: Path, registry: Path = weights.FOLDER) -
         return ()  # what it will make is not known yet
     start, lineage = origin(config)
     digests = {str(folder): dataset.digest(dataset.find(folder, "train")) for folder, _ in config.sets}
-    wanted = _key(config.to_json(), digests, dataclasses.asdict(start), lineage and dataclasses.asdict(lineage), BEHAVIOR)
+    parent = dataclasses.asdict(lineage) if lineage else None
+    wanted = _key(config.to_json(), digests, dataclasses.asdict(start), parent, BEHAVIOR)
     found = []
     for name in weights.names(registry):
         try:

@@ -56,7 +56,7 @@ def see(folder: Path) -> Seen:
     beat = run.heartbeat()
     lines = run.metrics()
     trained = [line for line in lines if "loss" in line]
-    scored = next((line for line in reversed(lines) if "loss" not in line), {})
+    scored: dict[str, Any] = next((line for line in reversed(lines) if "loss" not in line), {})
     step = max(beat.get("step", 0), trained[-1]["step"] if trained else 0)
     steps = beat.get("steps")
     state: State = beat.get("status", "dead")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from copy import copy, deepcopy
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -120,8 +120,9 @@ def _times(color: RGB, factor: float) -> RGB:
     return color[0] * factor, color[1] * factor, color[2] * factor
 
 
-def _ints(color: RGB) -> tuple[int, int, int]:
-    return tuple(int(min(max(c, 0), 255)) for c in color)
+def _ints(color: RGB | np.ndarray) -> tuple[int, int, int]:
+    red, green, blue = (int(min(max(c, 0), 255)) for c in color)
+    return red, green, blue
 
 
 # -------------------------------------------------------------------------------------------------- camera, light, canvas
@@ -219,8 +220,8 @@ class Sprite:
 
     def texture(self, field: np.ndarray) -> None:
         """Multiply the colours by HxW or HxWx3 factors."""
-        pixels, factors = np.array(self.image), np.asarray(field, np.float32)
-        factors = np.minimum(factors * 256, 1024).astype(np.uint32)
+        pixels = np.array(self.image)
+        factors = np.minimum(np.asarray(field, np.float32) * 256, 1024).astype(np.uint32)
         lit = pixels[..., :3] * (factors[..., None] if field.ndim == 2 else factors) >> 8
         pixels[..., :3] = np.minimum(lit, 255)
         self.image = Image.fromarray(pixels)
@@ -354,14 +355,14 @@ class Street:
 def _plan(rng: np.random.Generator, wishes: Wishes) -> Street:
     kinds = tuple(rng.choice(["facades", "gardens", "park"], 2, p=[0.66, 0.19, 0.15]).tolist())
     kinds = (wishes.sides,) * 2 if wishes.sides else kinds
-    parking = tuple(2.3 if rng.random() < 0.45 or wishes.parked is not None else 0.0 for _ in range(2))
+    parking = [2.3 if rng.random() < 0.45 or wishes.parked is not None else 0.0 for _ in range(2)]
     oncoming = 1 + int(rng.random() < 0.3)
     extra = int(rng.random() < 0.3)
     middle = -1.8 if rng.random() < 0.8 else -1.8 - 3.5 * extra
     rails = middle - 1.9 if rng.random() < 0.33 else None
     left = -1.8 - 3.5 * oncoming - parking[0]
     right = 1.9 + 3.4 * extra + parking[1]
-    verges = tuple(float(rng.uniform(1.2, 3.5)) if rng.random() < 0.38 else 0.0 for _ in range(2))
+    verges = [float(rng.uniform(1.2, 3.5)) if rng.random() < 0.38 else 0.0 for _ in range(2)]
     walks = rng.uniform(2.4, 6.5, 2)
     junction = float(rng.uniform(16, 60)) if rng.random() < 0.55 else 1e6
     zebra = float(rng.uniform(9, 30)) if rng.random() < 0.3 else None
@@ -371,8 +372,8 @@ def _plan(rng: np.random.Generator, wishes: Wishes) -> Street:
     return Street(
         kerbs=(left, right),
         fronts=(left - verges[0] - walks[0], right + verges[1] + walks[1]),
-        parking=parking,
-        verges=verges,
+        parking=(parking[0], parking[1]),
+        verges=(verges[0], verges[1]),
         kinds=kinds,
         junction=(junction, junction + float(rng.uniform(8, 13))),
         lanes=tuple(lanes),
@@ -384,7 +385,8 @@ def _plan(rng: np.random.Generator, wishes: Wishes) -> Street:
 
 
 def _weather(rng: np.random.Generator, wishes: Wishes) -> Weather:
-    sky = str(rng.choice(["clear", "clouds", "white", "evening", "night"], p=[0.25, 0.27, 0.36, 0.08, 0.04]))
+    skies: tuple[Sky, ...] = ("clear", "clouds", "white", "evening", "night")
+    sky = skies[rng.choice(5, p=[0.25, 0.27, 0.36, 0.08, 0.04])]
     sky = wishes.sky or sky
     side, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.0)
     if sky == "evening":
@@ -574,7 +576,7 @@ def _facade(rng: np.random.Generator, width: float, floors: int, plain: bool = F
     if brick:
         rows, columns = np.arange(sprite.image.height)[:, None], np.arange(sprite.image.width)
         mortar = (rows % 4 == 0) | ((columns + rows // 4 % 2 * 5) % 10 == 0)
-        sprite.texture(1 + 0.16 * mortar + 0.08 * _noise(rng, *mortar.shape, 1.0))
+        sprite.texture(1 + 0.16 * mortar + 0.08 * _noise(rng, *mortar.shape))
     half, trim = width / 2, _times(base, 1.22)
     frame = _vary(rng, (200, 200, 196), 15) if rng.random() < 0.75 else _vary(rng, (84, 66, 54), 10)
     bays = max(1, int(width / rng.uniform(2.1, 3.2))) if not plain else int(rng.integers(0, 3))
@@ -809,7 +811,7 @@ def _barrier(rng: np.random.Generator, kind: str, length: float) -> Sprite:
         block = _noise_tile(0.55)[
             (rows // course * 31) & 511, ((columns + rows // course % 2 * course) // (2 * course) * 57) & 511
         ]
-        sprite.texture(1 - 0.3 * joint + 0.12 * block + 0.2 * _noise(rng, *joint.shape, 2))
+        sprite.texture(1 - 0.3 * joint + 0.12 * block + 0.2 * _noise(rng, sprite.image.height, sprite.image.width, 2))
         sprite.rect(-half, height - 0.14, half, height, _times(base, 1.15))
         return sprite
     height = float(rng.uniform(1.0, 1.8))
@@ -1029,7 +1031,7 @@ class Car:
         cabin = [(z, y) for z, y in profile if y >= BELT - 0.005]
         roof = [(cabin[0][0], BELT - 0.03), *cabin, (cabin[-1][0], BELT - 0.03)]
         self.face([self.point(side, z, y) for z, y in roof], _times(self.paint, 1.05), (side, 0.35, 0))
-        middle = np.mean([z for z, _ in cabin]), BELT + 0.17
+        middle = float(np.mean([z for z, _ in cabin])), BELT + 0.17
         glass = [(middle[0] + (z - middle[0]) * 0.86, middle[1] + (y - middle[1]) * 0.74) for z, y in cabin]
         self.face([self.point(side, z, y, 1.01) for z, y in glass], self.glass, (side, 0.35, 0))
         for z in (middle[0] - 0.08, middle[0] + 0.07):
@@ -1393,7 +1395,7 @@ def _add_barrier(stage: _Stage, kinds: dict[str, float], t: float, side: int, st
         if choice != "none" and stage.street.open(s, s + long):
             if choice not in made:
                 made[choice] = _barrier(rng, choice, long)
-            stage.add(s + long - 0.5, lambda x=made[choice], s=s: stage.canvas.panel(x, (t, s), (t, s + long), 0, light))
+            stage.add(s + long - 0.5, partial(stage.canvas.panel, made[choice], (t, s), (t, s + long), 0, light))
 
 
 def _add_frontage(stage: _Stage) -> None:
@@ -1422,7 +1424,7 @@ def _add_furniture(stage: _Stage) -> None:
         kerb = street.kerbs[i]
         line = kerb + side * 0.7
         for s in np.arange(rng.uniform(6, 20), 110, rng.uniform(18, 30)):
-            stage.add(float(s), lambda t=line, s=float(s), side=side: _lamp(canvas, rng, t, s, -side, stage.light(t, s)))
+            stage.add(float(s), partial(_lamp, canvas, rng, line, float(s), -side, stage.light(line, float(s))))
         if rng.random() < 0.55:
             step = float(rng.uniform(7, 12))
             for s in np.arange(rng.uniform(6, 14), 110, step):
@@ -1438,15 +1440,13 @@ def _add_furniture(stage: _Stage) -> None:
 
             stage.add(s, sign)
         if rng.random() < 0.2:
-            for s in np.arange(7, 40, 2.2):
-                stage.add(
-                    float(s),
-                    lambda t=kerb + side * 0.45, s=float(s): _pole(canvas, t, s, 0.95, 0.07, (70, 72, 72), stage.light(t, s)),
-                )
+            for s in np.arange(7, 40, 2.2).tolist():
+                t = kerb + side * 0.45
+                stage.add(s, partial(_pole, canvas, t, s, 0.95, 0.07, (70, 72, 72), stage.light(t, s)))
         lights_at = street.junction[0] - 2 if street.junction[0] < 1e5 else street.zebra
         if lights_at is not None and rng.random() < 0.75:
-            at = float(lights_at)
-            stage.add(at, lambda t=kerb + side * 0.5, s=at, side=side: _paint_signal(canvas, rng, t, s, -side, stage.light(t, s)))
+            t, s = kerb + side * 0.5, float(lights_at)
+            stage.add(s, partial(_paint_signal, canvas, rng, t, s, -side, stage.light(t, s)))
 
 
 TRAFFIC = ("car", "bus", "truck", "bicycle", "motorcycle", "none")
@@ -1456,10 +1456,10 @@ TRAFFIC_SHARES = (0.45, 0.1, 0.12, 0.08, 0.09, 0.16)
 def _add_traffic(stage: _Stage) -> None:
     """Vehicles, parked and moving, no two in the same place."""
     rng, street, canvas, wishes = stage.rng, stage.street, stage.canvas, stage.wishes
-    much, shares = 1.0, TRAFFIC_SHARES
+    much, shares = 1.0, list(TRAFFIC_SHARES)
     if wishes.traffic is not None:
         much = wishes.traffic / (1 - TRAFFIC_SHARES[-1])
-        shares = (*(much * share for share in TRAFFIC_SHARES[:-1]), 1 - wishes.traffic)
+        shares = [*(much * share for share in TRAFFIC_SHARES[:-1]), 1 - wishes.traffic]
     taken: list[tuple[float, float, float]] = []  # t, and from which s to which
 
     def free(t: float, s0: float, s1: float) -> bool:
@@ -1519,7 +1519,7 @@ def _add_people(stage: _Stage) -> None:
     for i, side in enumerate((-1, 1)):
         inner, outer = street.kerbs[i] + side * (street.verges[i] + 0.5), street.fronts[i] - side * 0.4
         for _ in range(int(rng.poisson(many))):
-            s, t = float(6 + rng.gamma(2.0, 11)), float(rng.uniform(*sorted((inner, outer))))
+            s, t = float(6 + rng.gamma(2.0, 11)), float(rng.uniform(min(inner, outer), max(inner, outer)))
             for _ in range(1 + int(rng.random() < 0.3)):
                 stage.sprite(_person(rng), t, s)
                 t, s = t + 0.6, s + 0.3
@@ -1552,21 +1552,21 @@ def _add_end(stage: _Stage) -> None:
     for t in np.arange(-150, 150, 14.0):
         if rng.random() < 0.5:
             house = houses[rng.integers(3)]
-            stage.add(base + 20, lambda t=t, x=house: canvas.stand(x, float(t), base, canvas.weather.light((0, 0, -1))))
+            stage.add(base + 20, partial(canvas.stand, house, float(t), base, canvas.weather.light((0, 0, -1))))
         for _ in range(2):
             crown = stage.crowns[rng.integers(4)]
             big = Sprite(14.0, float(rng.uniform(7, 14)), 0.01)
             big.image, big.label = crown.image, crown.label
             where = float(t + rng.uniform(-6, 6))
-            stage.add(base + 10, lambda t=where, x=big: canvas.stand(x, t, base - 5, canvas.weather.light(), -2.0))
+            stage.add(base + 10, partial(canvas.stand, big, where, base - 5, canvas.weather.light(), -2.0))
 
 
 def _wet(photo: np.ndarray, label: np.ndarray, horizon: int) -> np.ndarray:
     """Mirror what stands above the horizon faintly in the road."""
     height = len(photo)
     rows = np.clip(2 * horizon - np.arange(horizon, height), 0, height - 1)
-    mirror = Image.fromarray(photo[rows]).resize((photo.shape[1], max(1, (height - horizon) // 6)), Image.Resampling.BOX)
-    mirror = np.asarray(mirror.resize((photo.shape[1], height - horizon), Image.Resampling.BILINEAR), np.float32)
+    small = Image.fromarray(photo[rows]).resize((photo.shape[1], max(1, (height - horizon) // 6)), Image.Resampling.BOX)
+    mirror = np.asarray(small.resize((photo.shape[1], height - horizon), Image.Resampling.BILINEAR), np.float32)
     out = photo.astype(np.float32)
     flat = (label[horizon:] == ID["road"])[..., None] * 0.25
     out[horizon:] = out[horizon:] * (1 - flat * 1.25) + mirror * flat
@@ -1659,7 +1659,7 @@ def render(seed: int, width: int = 1024, height: int = 512, wishes: Wishes | Non
     _paint_ground(canvas, street, shadow, rng)
     stage = _Stage(canvas, street, shadow, rng, wishes)
     for house in houses:
-        stage.add(house.s1 + (6 if house.front not in street.fronts else 0), lambda house=house: _paint_house(canvas, house))
+        stage.add(house.s1 + (6 if house.front not in street.fronts else 0), partial(_paint_house, canvas, house))
     otherwise = {
         _add_frontage: wishes.sides is not None,
         _add_traffic: wishes.traffic is not None or wishes.parked is not None,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from seg import encoder, evaluate, labels, preprocess, weights
 from seg.checkpoint import write_atomic
-from seg.networks import ARCHITECTURES, STRIDE_OF, TITLES, build
+from seg.networks import ARCHITECTURES, STRIDE_OF, TITLES, Architecture, build
 from seg.predict import Device, Predictor, pick_device
 
 STRIDES = (8, 16, 32)
@@ -40,7 +40,7 @@ class Row:
 
     weights: str
     control: bool  # scored for comparison only, not published
-    architecture: str
+    architecture: Architecture
     network: str
     variant: str
     best: bool  # the mean of three sizes, each also mirrored
@@ -55,7 +55,7 @@ class Row:
     ceiling: float | None  # None where it is not known: of several sizes at once, or on other pairs than the row was scored on
 
 
-Kind = tuple[str, str, str, bool, int]
+Kind = tuple[Architecture, encoder.Strides, str, bool, int]
 """What a time depends on: architecture, place of the strides, variant, best quality or not, working height."""
 
 
@@ -64,7 +64,8 @@ def cards(controls: Path, registry: Path = weights.FOLDER) -> tuple[list[weights
 
     Raises `weights.WeightsError` for a card that cannot be used.
     """
-    return tuple([weights.read_card(name, folder) for name in weights.names(folder)] for folder in (registry, controls))
+    published, compared = ([weights.read_card(name, of) for name in weights.names(of)] for of in (registry, controls))
+    return published, compared
 
 
 def rows(
@@ -199,13 +200,13 @@ td:nth-child(-n+3), th:nth-child(-n+3) {{ text-align: left }}
 
 def accuracy_and_time(made: Sequence[Row], limits: Mapping[tuple[int, int], float]) -> go.Figure:
     """Mean IoU with its interval against the time of a photo at the common height; only rows whose time is known."""
-    made = [row for row in made if row.common_seconds is not None]
+    timed = [(row, row.common_seconds) for row in made if row.common_seconds is not None]
     figure = go.Figure()
-    for row in made:
+    for row, seconds in timed:
         low, high = row.report["intervals"]["mean_iou"]
         score = row.report["mean_iou"]
         figure.add_scatter(
-            x=[1000 * row.common_seconds],
+            x=[1000 * seconds],
             y=[score],
             error_y={"type": "data", "symmetric": False, "array": [high - score], "arrayminus": [score - low], "width": 3},
             name=f"{row.network} ({row.weights})",
@@ -216,13 +217,13 @@ def accuracy_and_time(made: Sequence[Row], limits: Mapping[tuple[int, int], floa
                 "symbol": "diamond-open" if row.control else "star" if row.best else "circle",
             },
         )
-    for row in made[:1]:
+    for row, _ in timed[:1]:
         for stride in STRIDES:
             if (limit := limits.get((row.common_height, stride))) is not None:
                 figure.add_hline(limit, line_dash="dot", line_color="#94a3b8", annotation_text=f"ceiling of stride {stride}")
         figure.update_xaxes(title=f"ms per photo, {row.common_height} high", type="log", tickvals=TICKS)
     figure.update_yaxes(title="mean IoU", range=[0, 1])
-    return _laid_out(figure, "Mean IoU against time per photo", 520 + 22 * len(made))
+    return _laid_out(figure, "Mean IoU against time per photo", 520 + 22 * len(timed))
 
 
 def by_class(name: str, own: Sequence[Row]) -> go.Figure:

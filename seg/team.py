@@ -37,7 +37,7 @@ class Team:
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
         self._fellows: dict[int, psutil.Process] = {}  # those on this machine, this process among them
-        self._group = None
+        self._group: dist.ProcessGroup | None = None
 
     @classmethod
     def join(cls, device: torch.device) -> "Team":
@@ -53,7 +53,7 @@ class Team:
         state = PartialState(cpu=device.type == "cpu")
         team = cls(state.process_index, state.num_processes)
         # agreements go over the host, beside the gradients: they don't wait for a GPU
-        team._group = dist.new_group(backend="gloo", timeout=LONGEST)
+        team._group = dist.new_group(backend="gloo", timeout=LONGEST)  # type: ignore[assignment]  # a number is for who is not in it
         found: list[tuple[str, int]] = [("", 0)] * team.size
         dist.all_gather_object(found, (socket.gethostname(), os.getpid()), team._group)
         team._fellows = {i: psutil.Process(pid) for i, (host, pid) in enumerate(found) if host == socket.gethostname()}

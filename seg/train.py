@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -29,14 +29,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from seg import dataset, evaluate, labels, recipe, strip, weights
 from seg.augment import augment
 from seg.checkpoint import Run, SilentRun, save_tensors, write_json
 from seg.encoder import Start, load_start
 from seg.feed import feed
-from seg.networks import ARCHITECTURES, TITLES, build
+from seg.networks import ARCHITECTURES, TITLES, Network, build
 from seg.norm import synchronised
 from seg.predict import Predictor, bf16_is_fast, pick_device
 from seg.recipe import TrainConfig, TrainError
@@ -271,12 +271,12 @@ class Session:
         found = run.latest()
         if found is None and config.parent:
             team.first(self._note_parent)
-            inherit(model, config.parent, lambda text: (run.log(text), self._say(text)))
+            inherit(model, config.parent, self._tell)
         elif found is None:
             run.log(load_start(model.backbone, config.encoder_weights, ARCHITECTURES[config.arch].backbone))
         if team.size > 1 and not config.frozen_norm:
             model = synchronised(model, self.device)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(_groups(model, config), fused=True)
         self.average = _average(model, config.ema) if config.ema else None
         self.step, self.seconds = 0, 0.0
@@ -289,6 +289,10 @@ class Session:
         with warnings.catch_warnings():  # the newest PyTorch has another name for broadcast_buffers, which older ones don't know
             warnings.simplefilter("ignore", FutureWarning)
             self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+
+    def _tell(self, text: str) -> None:
+        self.run.log(text)
+        self._say(text)
 
     def _say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)
@@ -305,14 +309,14 @@ class Session:
             start, lineage = recipe.origin(self.config)
             write_json(
                 self.run.folder / "config.json",
-                stored | {"start": dataclasses.asdict(start), "lineage": dataclasses.asdict(lineage)},
+                stored | {"start": dataclasses.asdict(start), "lineage": lineage and dataclasses.asdict(lineage)},
             )
 
     def _class_weight(self) -> Tensor | None:
         if not self.config.class_weights:
             return None
-        share, _ = dataset.class_shares(self.main.labels[: self.kept])
-        share = torch.from_numpy(share).float().clamp(min=1e-5)
+        shares, _ = dataset.class_shares(self.main.labels[: self.kept])
+        share = torch.from_numpy(shares).float().clamp(min=1e-5)
         weight = share**-self.config.class_weights
         return (weight / (weight * share).sum()).to(self.device)
 
@@ -378,9 +382,9 @@ class Session:
         run.log("finished")
         return "finished"
 
-    def result(self) -> nn.Module:
+    def result(self) -> Network:
         """What is scored and kept: the average where there is one."""
-        return self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
+        return self.accelerator.unwrap_model(self.model) if self.average is None else cast(Network, self.average.module)
 
     def _order(self, epoch: int) -> Tensor:
         """The pairs of an epoch as rows (set, index), shuffled."""
@@ -484,7 +488,7 @@ def inherit(model: nn.Module, parent: str, say: Callable[[str], None]) -> None:
     say(f"{parent}: {len(copied)} tensors copied, {len(own) - len(copied)} new, {len(dropped)} dropped")
 
 
-def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+def _groups(model: Network, config: TrainConfig) -> list[dict[str, Any]]:
     """Encoder and heads, each with and without weight decay: biases, batch-norm and upsampling kernels are not decayed."""
     groups = []
     encoder = set(model.backbone.parameters())
@@ -502,7 +506,7 @@ def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
 def _average(model: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average that forgets its first steps, as TensorFlow's does: they lag behind by less."""
 
-    def lag(mean: list[Tensor], now: list[Tensor], _) -> None:
+    def lag(mean: PARAM_LIST, now: PARAM_LIST, _) -> None:
         count = int(
             averaged.n_averaged
         )  # it stays on the CPU; what is handed in was brought to the GPU, and reading it would wait

@@ -18,7 +18,7 @@ from safetensors.torch import load as load_tensors
 
 from seg.encoder import Start
 from seg.labels import NAMES
-from seg.networks import ARCHITECTURES, Network, build
+from seg.networks import ARCHITECTURES, Architecture, Network, build
 from seg.preprocess import MEAN, STD, Rule
 
 FOLDER = Path(os.environ.get("SEG_WEIGHTS", Path(__file__).parent.parent / "weights"))
@@ -40,15 +40,15 @@ class Card:
 
     format: int
     name: str
-    architecture: str
+    architecture: Architecture
     variants: list[str]
     classes: list[str]
     mean: list[float]
     std: list[float]
     working_height: int  # pixels; the height at which a 2:1 photo goes through the network
-    working_rule: str  # what that means for other photos: `preprocess.Rule`
+    working_rule: Rule  # what that means for other photos
     heights_tried: dict[str, dict[str, float]]  # mean IoU by height and variant on pairs held out of train, to choose by
-    encoder: dict[str, str]  # `encoder.Start`: name, strides, source, licence
+    encoder: dict[str, Any]  # `encoder.Start`: name, strides, source, licence
     parent: dict[str, Any] | None  # what the training went on from: `recipe.Lineage`
     command: str  # the literal training command
     config: dict[str, Any]  # all of the training's settings
@@ -148,6 +148,8 @@ def to_json(card: Card) -> bytes:
 
 
 def _fits(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is typing.Literal:
+        return isinstance(value, str)  # which words this version knows, `read_card` says in words of its own
     accepted = typing.get_args(kind) if isinstance(kind, types.UnionType) else (float, int) if kind is float else (kind,)
     return isinstance(value, tuple(typing.get_origin(each) or each for each in accepted))
 
