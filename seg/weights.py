@@ -117,7 +117,11 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         raise WeightsError(f"The card of {name} is refused: its working height is not from 32 to 2048.")
     if card.working_rule not in typing.get_args(Rule):
         raise WeightsError(f"The card of {name} is refused: its working rule is not one of this version.")
-    if card.encoder.keys() != Start.__annotations__.keys() or card.encoder["strides"] not in ("v1", "v1.5"):
+    if (
+        card.encoder.keys() != Start.__annotations__.keys()
+        or card.encoder["strides"] not in ("v1", "v1.5")
+        or not all(isinstance(said, str) for said in card.encoder.values())
+    ):
         raise WeightsError(f"The card of {name} is refused: its encoder is not described as this version does. Publish it again.")
     return card
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from safetensors.torch import save
 from visitor import start_server
 
@@ -99,6 +99,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(message)
     # --no-sandbox: Chromium refuses to run as root with one, and these pages are our own
     quiet = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=[*quiet.split(), "--disable-sync"])
         yield running

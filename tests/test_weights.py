@@ -64,6 +64,7 @@ def test_the_shipped_weights_are_whole_and_say_where_they_come_from():
         ({"sha256": "0" * 64}, "the hash differs"),
         ({"encoder": {"name": "none", "strides": "v9", "source": "", "licence": ""}}, "its encoder"),
         ({"encoder": {"strides": "v1"}}, "its encoder"),
+        ({"encoder": {"name": "none", "strides": "v1", "source": ["<b>"], "licence": ""}}, "its encoder"),
     ],
 )
 def test_a_card_that_is_not_right_is_refused(copied, changes, words):
