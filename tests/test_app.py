@@ -233,17 +233,16 @@ def test_legend_and_bars_name_every_class_present():
 
 def test_who_asks_too_much_or_comes_when_too_many_wait_is_told_so_and_loses_nothing(monkeypatch, registry):
     at = page(monkeypatch, registry)
-    monkeypatch.setattr(limits, "LOOKS", len(at.session_state["looks"]._times) + 1)
-    for sample, more in (("sample-3", False), ("sample-10", True)):
-        cached._answers_of_samples()._answers.clear()
-        at.button(key=sample).click().run()
-        assert not at.exception and bool(at.error) == more
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "LOOKS", len(at.session_state["looks"]._times) + 1)
+        for sample, more in (("sample-3", False), ("sample-10", True)):
+            cached._answers_of_samples()._answers.clear()
+            at.button(key=sample).click().run()
+            assert not at.exception and bool(at.error) == more
     assert "looks within a minute" in at.error[0].value
     assert "Try again" in [button.label for button in at.button]
-    monkeypatch.undo()
-    monkeypatch.setattr(weights, "FOLDER", registry)
-    monkeypatch.setattr(cached._LINE, "_most", 0)
-    with cached._LINE.turn():
+    with monkeypatch.context() as patch, cached._LINE.turn():
+        patch.setattr(cached._LINE, "_most", 0)
         at.run()
         assert not at.exception and "0 photos wait for the network already" in at.error[0].value
     at.run()
