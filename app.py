@@ -219,6 +219,7 @@ def against_truth(photo: cached.Photo, made: Sequence[Mask], label: bytes, judge
 def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) -> None:
     """The downloads: of the photo's own size, and made when they are asked for."""
     st.subheader("Downloads", anchor=False)
+    st.caption("Each file is made when you ask for it, by another pass through the network.")
     by_id, looks = {mask.id: mask for mask in made}, limits.looks()
 
     def whole(ids: Sequence[str], with_confidence: bool = False) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:

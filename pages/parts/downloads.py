@@ -30,7 +30,7 @@ KINDS = {
     "mask": Kind("Mask", "png", "image/png", "Indexed PNG of the photo's own size; its indices are the Cityscapes train ids."),
     "colours": Kind("Colours", "colours.png", "image/png", "RGB PNG in the Cityscapes colours."),
     "overlay": Kind("Overlay", "overlay.png", "image/png", "The colours over the photo at 60 %, full size, as a PNG."),
-    "confidence": Kind("Confidence", "confidence.png", "image/png", "16-bit grey PNG: 65535 is 100 %. Takes another pass."),
+    "confidence": Kind("Confidence", "confidence.png", "image/png", "16-bit grey PNG: 65535 is 100 %."),
     "coco": Kind("COCO", "coco.json", "application/json", "COCO annotations: run lengths of each class, holes kept."),
 }
 OPACITY = 0.6
