@@ -1,8 +1,8 @@
-import io
 import struct
 import warnings
 import zlib
 
+import hostile
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile
@@ -16,9 +16,7 @@ PICTURE = np.array(Image.fromarray(SMALL).resize((40, 48), Image.Resampling.BICU
 
 
 def save(picture, form, **how):
-    out = io.BytesIO()
-    (Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture).save(out, form, **how)
-    return out.getvalue()
+    return hostile.save(Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture, form, **how)
 
 
 def pixels(source):
@@ -27,19 +25,8 @@ def pixels(source):
     return np.array(result)
 
 
-def chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def raw_png(width, height, depth, colour, data=b"", extra=b""):
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
-
-
-def with_exif(orientation):
-    exif = Image.Exif()
-    exif[274] = orientation
-    return exif
+    return hostile.png(width, height, zlib.compress(data), extra, depth, colour)
 
 
 @pytest.mark.parametrize("form, how", [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}),
@@ -80,13 +67,13 @@ STORED = {  # orientation -> how an upright array lies in the file (EXIF 2.3, 4.
                                        ("WEBP", {"lossless": True})])  # fmt: skip
 def test_all_orientations_become_upright(form, how, orientation):
     stored = np.ascontiguousarray(STORED[orientation](PICTURE))
-    data = save(stored, form, exif=with_exif(orientation), **how)
+    data = save(stored, form, exif=hostile.exif(orientation), **how)
     assert np.abs(pixels(data) - PICTURE.astype(int)).max() < 12
     assert not read_photo(data).getexif() and not read_photo(data).info  # nothing left that would turn it once more
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0rubbish", with_exif(77).tobytes(),
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0rubbish", hostile.exif(77).tobytes(),
                                   b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x02x\0\0\0"])  # fmt: skip
 def test_corrupt_exif_is_ignored(exif):
     for data in (save(PICTURE, "PNG", exif=exif), save(PICTURE, "WEBP", lossless=True, exif=exif)):
@@ -152,7 +139,9 @@ def test_grey_multiplied_by_its_alpha():
 def test_one_transparent_colour():
     assert pixels(save(np.array([[RED, GREEN]], np.uint8), "PNG", transparency=(0, 255, 0)))[0].tolist() == [RED, WHITE]
     assert pixels(save(np.array([[3, 9]], np.uint8), "PNG", transparency=9))[0, :, 0].tolist() == [3, 255]
-    deep = raw_png(2, 1, 16, 2, b"\0" + struct.pack(">6H", 65535, 0, 0, 0, 65535, 0), chunk(b"tRNS", struct.pack(">3H", 9, 9, 9)))
+    deep = raw_png(
+        2, 1, 16, 2, b"\0" + struct.pack(">6H", 65535, 0, 0, 0, 65535, 0), hostile.chunk(b"tRNS", struct.pack(">3H", 9, 9, 9))
+    )
     assert pixels(deep)[0].tolist() == [RED, GREEN]
 
 
@@ -299,7 +288,8 @@ FTYP = b"\0\0\0\x18ftyp"
         (b"\xff\xd8\xff\xe0", "JPEG.*damaged"),
         (b"GIF89a", "GIF.*damaged"),
         (b"BMW is a car maker", "BMP.*damaged"),
-        (raw_png(1, 1, 8, 0, b"\0\0", chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21)))), "PNG.*damaged"),  # a text bomb
+        # a text bomb
+        (raw_png(1, 1, 8, 0, b"\0\0", hostile.chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21)))), "PNG.*damaged"),
         (save(PICTURE, "TIFF", tiffinfo={254: 1}), "raw"),
     ],
 )  # fmt: skip
@@ -340,7 +330,7 @@ def test_the_limit_itself_is_allowed(monkeypatch):
 
 
 def all_kinds():
-    exif = with_exif(6)
+    exif = hostile.exif(6)
     noisy = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     yield from (save(noisy, "JPEG", exif=exif), save(noisy, "JPEG", progressive=True, icc_profile=SWAPPED))
     yield from (save(noisy, "PNG", exif=exif, icc_profile=SWAPPED), save(palette_picture(), "PNG", transparency=b"\0\1"))

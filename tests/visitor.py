@@ -129,13 +129,6 @@ class Visitor:
         """All that is on the page of a kind, by the name that it has in Streamlit's Element."""
         return [getattr(one, kind) for one in self.elements.values() if one.WhichOneof("type") == kind]
 
-    def press(self, label: str) -> None:
-        """Presses a button."""
-        id = next(button.id for button in self.of("button") if button.label == label)
-        self.chosen[id] = {"trigger_value": True}
-        self.rerun()
-        del self.chosen[id]
-
     def upload(self, files: Mapping[str, bytes]) -> None:
         """Gives files to the page's first uploader, in place of those before."""
         message = BackMsg()

@@ -361,8 +361,10 @@ def _seen(picture: Image.Image, data: bytes) -> dict:
 
 def resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A mask at another size (width, height), nearest pixel taken."""
+    if mask.shape == size[::-1]:
+        return mask
     rows, columns = (nearest(to, of).numpy() for to, of in zip(size[::-1], mask.shape, strict=True))
-    return mask if mask.shape == size[::-1] else mask[rows].take(columns, 1)
+    return mask[rows].take(columns, 1)
 
 
 def _fit(width: int, height: int, side: int) -> tuple[int, int]:
