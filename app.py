@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from pages.parts import cached, charts, downloads, limits
+from pages.parts import cached, charts, downloads
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.photos import choose_photo, render_thumbnails, short, unquoted
 from pages.parts.shown import Mask, judge, masks_of, packed
@@ -41,6 +40,7 @@ def main() -> None:
     factor, best = detail(cards[0])
     try:
         chosen = choose_photo("compare")
+        tell_size(chosen, cards[0], factor, best)
         show(chosen, cards, factor, best)
     except (*cached.UNABLE, PhotoError) as error:
         st.error(plain(str(error)))
@@ -67,10 +67,14 @@ def detail(card: weights.Card) -> tuple[float, bool]:
             help="To what size a photo is brought before it goes through the network. Masks have the photo's own size. Best "
             "takes the mean of three sizes, each also mirrored: better, and several times slower.",
         )
-        height = round(card.working_height * DETAIL[name])
-        words = " and at sizes around it" if name == "Best" else ""
-        st.caption(f"A 2:1 photo goes through the network at {preprocess.PAIR_ASPECT * height} × {height} pixels{words}.")
     return DETAIL[name], name == "Best"
+
+
+def tell_size(photo: cached.Photo, card: weights.Card, factor: float, best: bool) -> None:
+    """Say below the detail at what size the photo goes through the network."""
+    height, width = preprocess.working_size(photo.width, photo.height, round(card.working_height * factor), card.working_rule)
+    words = " and at sizes around it" if best else ""
+    st.sidebar.caption(f"This photo goes through the network at {width} × {height} pixels{words}.")
 
 
 def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best: bool) -> None:
@@ -84,13 +88,14 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
     made = [mask for card, answer in found for mask in masks_of(card, answer, card is cards[0])]
     judged = judge(photo, made, label)
     point = viewer(packed(photo, made, label, judged), key="viewer")
-    below = st.empty()  # what stood there of the last photo is gone while this one is looked at
+    looking, below = st.empty(), st.empty()
     waiting = [card for card in cards if card not in ready]
     if waiting:
         card = waiting[0]
         words = f"{plain(card.name)} looks at {plain(short(photo.name))}"
+        below.empty()  # what stood there of the last photo
         with (
-            below.container(),
+            looking.container(key="looking"),
             st.spinner(f"{words}: three sizes, each also mirrored …" if best else f"{words} …", show_time=True),
         ):
             cached.answer(photo, card, round(card.working_height * factor), best=best, told=cached.place())
@@ -219,36 +224,50 @@ def against_truth(photo: cached.Photo, made: Sequence[Mask], label: bytes, judge
 def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) -> None:
     """The downloads: of the photo's own size, and made when they are asked for."""
     st.subheader("Downloads", anchor=False)
-    st.caption("Each file is made when you ask for it, by another pass through the network.")
-    by_id, looks = {mask.id: mask for mask in made}, limits.looks()
+    cards = {mask.card.name: mask.card for mask in made}.values()
+    heights = {card.name: round(card.working_height * factor) for card in cards}
+    known = {card.name: cached.known_whole(photo, card, heights[card.name], best=best) for card in cards}
+    if None in known.values():
+        wanted = st.button(
+            "Make the files",
+            key="make",
+            icon=":material/note_add:",
+            help="Masks, colours, overlays, confidences and COCO annotations, by another pass through the network.",
+        )
+        st.caption(f"Of the photo’s own size, {photo.width:,} × {photo.height:,} pixels; nothing is shrunk.")
+        if not wanted:
+            return
+        with st.container(key="looking"), st.spinner("Making the files …", show_time=True):
+            for card in cards:
+                cached.whole(photo, card, heights[card.name], best=best, told=cached.place())
+        st.rerun()
+    found = {mask.id: known[mask.card.name][mask.variant] for mask in made}
+    offer(photo, made, found, best)
 
-    def whole(ids: Sequence[str], with_confidence: bool = False) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-        """Masks and confidences by id, from one pass for all that some weights made."""
-        found = {}
-        for card in {by_id[id].card.name: by_id[id].card for id in ids}.values():
-            mine = {by_id[id].variant: id for id in ids if by_id[id].card is card}
-            height = round(card.working_height * factor)
-            of = cached.whole(photo, card, height, list(mine), looks, best=best, with_confidence=with_confidence)
-            found |= {id: (of.masks[variant], of.confidences.get(variant)) for variant, id in mine.items()}
-        return found
+
+def offer(photo: cached.Photo, made: Sequence[Mask], found: Mapping[str, cached.Whole], best: bool) -> None:
+    """The files that were made, each packed when it is asked for."""
 
     def one(kind: str, id: str) -> bytes:
-        return downloads.make(kind, photo.name, photo.data, *whole([id], with_confidence=kind == "confidence")[id])
+        return downloads.make(kind, photo.name, photo.data, found[id].mask, found[id].confidence)
+
+    def counted() -> dict[str, dict[str, float]]:
+        return {id: masks.shares(masks.read_png(each.mask)) for id, each in found.items()}
 
     def shares() -> str:
-        return downloads.shares_csv({id: masks.shares(mask) for id, (mask, _) in whole(list(by_id)).items()})
+        return downloads.shares_csv(counted())
 
     def everything() -> bytes:
-        found = whole(list(by_id), with_confidence=True)
-        return downloads.bundle(photo.name, photo.data, found, record(photo, made, found, best))
+        files = {id: (each.mask, each.confidence) for id, each in found.items()}
+        shares = counted()
+        return downloads.bundle(photo.name, photo.data, files, shares, record(photo, made, shares, best))
 
     stem = downloads.safe_stem(photo.name)
     with st.container(horizontal=True, gap="small", key="files", vertical_alignment="bottom"):
-        ids = list(by_id)
+        titles = {mask.id: mask.title for mask in made}
+        ids = list(titles)
         last = [mask.id for mask in made if mask.card is made[0].card][-1]
-        chosen = st.selectbox(
-            "Of", ids, index=ids.index(last), format_func=lambda id: by_id[id].title, key=f"of-{' '.join(ids)}", width=220
-        )
+        chosen = st.selectbox("Of", ids, index=ids.index(last), format_func=titles.get, key=f"of-{' '.join(ids)}", width=220)
         for kind, what in downloads.KINDS.items():
             st.download_button(
                 what.label,
@@ -282,9 +301,7 @@ def files(photo: cached.Photo, made: Sequence[Mask], factor: float, best: bool) 
         )
 
 
-def record(
-    photo: cached.Photo, made: Sequence[Mask], found: Mapping[str, tuple[np.ndarray, np.ndarray | None]], best: bool
-) -> dict[str, Any]:
+def record(photo: cached.Photo, made: Sequence[Mask], shares: Mapping[str, Mapping[str, float]], best: bool) -> dict[str, Any]:
     """What is known of a prediction, for JSON."""
     return {
         "photo": photo.name,
@@ -297,7 +314,7 @@ def record(
                 "weights_sha256": mask.card.sha256,
                 "variant": mask.variant,
                 "working_size": dict(zip(("height", "width"), mask.answer.working_size, strict=True)),
-                "shares": masks.shares(found[mask.id][0]),
+                "shares": shares[mask.id],
                 "seconds": mask.answer.seconds,
                 "device": mask.answer.device,
             }

@@ -65,7 +65,7 @@ def show(view: str, photo: cached.Photo, card: weights.Card) -> None:
     if view == KERNELS:
         upsampling.draw(card)
         return
-    with st.spinner("Looking at the photo …", show_time=True):
+    with st.container(key="looking"), st.spinner("Looking at the photo …", show_time=True):
         seen = cached.inside_of(photo, card, card.working_height, cached.place())
     if view == SKIPS:
         skips.draw(photo, card, seen)

@@ -41,7 +41,7 @@ def visitor(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
 
 def ready(page: Page) -> None:
     """Wait until all but the samples' thumbnails is drawn."""
-    expect(page.get_by_role("button", name="Everything as a zip")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Make the files")).to_be_visible(timeout=PATIENCE)
     expect(page.locator(".viewer .chip").first).to_be_visible(timeout=PATIENCE)
 
 
@@ -126,10 +126,19 @@ def test_what_is_painted_and_said_is_what_predict_writes(visitor, predictor):
                 said += f"then {labels.NAMES[second[j, i]]}" if second[j, i] != id else ""
                 assert one["answers"][variant].endswith(said), (variant, zooms, one, said)
         press(page, "+", "+", "+", "+")
+    page.get_by_role("button", name="Make the files").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Mask", exact=True).last.click()
     assert download.value.suggested_filename == "street.8s.png"
     assert Path(download.value.path()).read_bytes() == masks.png(found.masks["8s"])
+
+
+def test_who_waits_sees_it_without_scrolling(visitor):
+    page = visitor("?photo=7", 390, 844)
+    page.get_by_role("button", name="Open sidebar").or_(page.get_by_test_id("stExpandSidebarButton")).first.click()
+    page.get_by_role("radio", name="Best").click()
+    expect(page.locator(".st-key-looking")).to_be_in_viewport(ratio=1)
+    expect(page.locator(".st-key-looking")).to_contain_text("three sizes, each also mirrored")
 
 
 def test_classes_are_hidden_alone_and_lit_up(visitor):

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from pages.parts.viewer import deflate
 from seg import ceiling, inside, labels, masks, metrics, scenes, truth, weights
 from seg.line import FullError, Line, Once
 from seg.photo import PhotoError, read_photo
-from seg.predict import DeviceError, Prediction, Predictor
+from seg.predict import DeviceError, Predictor
 from seg.preprocess import nearest
 
 SHOWN_SIDE = 2048
@@ -74,6 +74,14 @@ class Answer:
     seconds: dict[str, float]
     working_size: tuple[int, int]  # height, width
     device: str
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A mask of the photo's own size, to be kept, and its confidence: PNG files."""
+
+    mask: bytes
+    confidence: bytes
 
 
 @dataclass(frozen=True)
@@ -178,8 +186,12 @@ def answer(seen: Photo, card: weights.Card, working_height: int, *, best: bool, 
     """
     decoded = st.session_state.pop("decoded", {})
     kept = _answers_of_samples() if seen.rendered else _own("answers", 12)
-    asked = ("answer", seen.digest, digest(card), working_height, best)
-    return _once(kept, asked, lambda: _answer(seen, card, working_height, best, told, decoded), told)
+    asked = _asked(seen, card, working_height, best)
+    return _once(kept, ("answer", *asked), lambda: _answer(seen, card, working_height, best, told, decoded), told)
+
+
+def _asked(seen: Photo, card: weights.Card, working_height: int, best: bool) -> tuple:
+    return seen.digest, digest(card), working_height, best
 
 
 class _Kept:
@@ -302,22 +314,29 @@ def working_jpeg(seen: Photo, size: tuple[int, int]) -> bytes:
     return out.getvalue()
 
 
-def whole(
-    seen: Photo,
-    card: weights.Card,
-    working_height: int,
-    variants: Sequence[str],
-    looks: limits.Looks,
-    *,
-    best: bool,
-    with_confidence: bool,
-) -> Prediction:
-    """The masks that ``python -m seg predict`` writes, of the photo's own size: predicted anew, since nobody may ask for them.
+def whole(seen: Photo, card: weights.Card, working_height: int, *, best: bool, told: Told) -> dict[str, Whole]:
+    """The masks that ``python -m seg predict`` writes, by variant: predicted anew. Raises as `answer` does."""
 
-    Streamlit calls it outside of the page, which cannot tell then whose `looks` they are.
-    """
-    with network(card, looks=looks) as predictor:
-        return predictor.predict(seen.data, variants, working_height, with_confidence, best=best)
+    def look() -> dict[str, Whole]:
+        with network(card, told, limits.looks()) as predictor:
+            found = predictor.predict(seen.data, working_height=working_height, with_confidence=True, best=best)
+        with ThreadPoolExecutor() as pool:  # deflating leaves Python to the others
+            confidences = pool.map(masks.confidence_png, found.confidences.values())
+            return {v: Whole(masks.png(found.masks[v]), sure) for v, sure in zip(found.masks, confidences, strict=True)}
+
+    return _once(_wholes(seen), ("whole", *_asked(seen, card, working_height, best)), look, told)
+
+
+def known_whole(seen: Photo, card: weights.Card, working_height: int, *, best: bool) -> dict[str, Whole] | None:
+    """What `whole` gave, if it was asked for since the visitor looks at this photo."""
+    return _wholes(seen).get(("whole", *_asked(seen, card, working_height, best)))
+
+
+def _wholes(seen: Photo) -> _Kept:
+    """Those of this photo, for each of the weights that may be compared; another photo's are dropped: they are big."""
+    if st.session_state.get("wholes_of") != seen.digest:
+        st.session_state.update({"wholes_of": seen.digest, "wholes": _Kept(4)})
+    return st.session_state["wholes"]
 
 
 def shown_truth(seen: Photo, png: bytes) -> np.ndarray:
@@ -325,7 +344,7 @@ def shown_truth(seen: Photo, png: bytes) -> np.ndarray:
     return resized(masks.read_png(png), seen.shown_size)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, scope="session", show_spinner=False)
 def judge(truth_digest: str, mask_digest: str, _truth: np.ndarray, _mask: np.ndarray) -> Judgement:
     """A mask against the truth, both as shown."""
     classes = len(labels.CLASSES)
@@ -333,7 +352,7 @@ def judge(truth_digest: str, mask_digest: str, _truth: np.ndarray, _mask: np.nda
     return Judgement(scores, metrics.boundary_iou(metrics.boundary(_truth, _mask, classes, labels.IGNORE))[1])
 
 
-@st.cache_data(max_entries=96, show_spinner="Seeing the truth through the networks’ grids …")
+@st.cache_data(max_entries=96, scope="session", show_spinner="Seeing the truth through the networks’ grids …")
 def ceiling_of(truth_digest: str, working_size: tuple[int, int], stride: int, _truth: np.ndarray) -> float:
     """The mean IoU of the truth itself, seen through the grid of a stride at this working resolution."""
     seen = ceiling.through_grid(_truth, tuple(-(-side // stride) for side in working_size))

@@ -44,18 +44,17 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^\w .-]", "_", stem).strip(" .")[:80] or "photo"
 
 
-def make(kind: str, name: str, data: bytes, mask: np.ndarray, confidence: np.ndarray | None) -> bytes:
-    """One of `KINDS` of a mask of the photo whose name and file are given; a confidence is asked of ``confidence`` only."""
-    if kind == "mask":
-        return masks.png(mask)
-    if kind == "confidence":
-        return masks.confidence_png(confidence)
+def make(kind: str, name: str, data: bytes, mask: bytes, confidence: bytes) -> bytes:
+    """One of `KINDS` of a photo's mask, from name and file of the photo and from the PNGs of mask and confidence."""
+    if kind in ("mask", "confidence"):
+        return mask if kind == "mask" else confidence
+    ids = masks.read_png(mask)
     if kind == "colours":
-        return masks.color_png(mask)
+        return masks.color_png(ids)
     if kind == "coco":
-        return json.dumps(masks.coco(mask, name)).encode()
+        return json.dumps(masks.coco(ids, name)).encode()
     out = io.BytesIO()
-    Image.fromarray(masks.overlay(np.asarray(read_photo(data)), mask, OPACITY)).save(out, "PNG", compress_level=1)
+    Image.fromarray(masks.overlay(np.asarray(read_photo(data)), ids, OPACITY)).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
@@ -72,10 +71,14 @@ def shares_csv(shares: Mapping[str, Mapping[str, float]]) -> str:
 def bundle(
     name: str,
     data: bytes,
-    found: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    found: Mapping[str, tuple[bytes, bytes]],
+    shares: Mapping[str, Mapping[str, float]],
     record: Mapping[str, Any],
 ) -> bytes:
-    """A zip of every mask in every kind, the class shares as CSV, and `record` as JSON; `found` is name -> mask, confidence."""
+    """A zip of every mask in every kind, the class shares as CSV, and `record` as JSON.
+
+    `found` has the PNGs of mask and confidence by the mask's name.
+    """
     stem = safe_stem(name)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
@@ -84,6 +87,6 @@ def bundle(
                 packed = zipfile.ZIP_DEFLATED if kind == "coco" else zipfile.ZIP_STORED  # PNGs are deflated
                 content = make(kind, name, data, mask, confidence)
                 archive.writestr(f"{stem}.{id}.{what.ending}", content, compress_type=packed)
-        archive.writestr(f"{stem}.shares.csv", shares_csv({id: masks.shares(mask) for id, (mask, _) in found.items()}))
+        archive.writestr(f"{stem}.shares.csv", shares_csv(shares))
         archive.writestr(f"{stem}.json", json.dumps(record, indent=1) + "\n")
     return out.getvalue()

@@ -55,6 +55,12 @@ p.label { font-size: .875rem; margin: 0 0 -.35rem; }
 dl.card { font-size: .8125rem; margin: 0; padding: 0 !important; display: grid; grid-template-columns: auto 1fr;
   gap: .15rem .75rem; }
 .st-key-detail [role=radiogroup] { flex-wrap: nowrap !important; }
+.st-key-inside_view [role=radiogroup] { flex-wrap: nowrap !important; overflow-x: auto; scrollbar-width: none; }
+.st-key-inside_view button { flex: none !important; }
+:has(> .st-key-looking) { position: sticky; bottom: 0; z-index: 5; }
+.st-key-looking:not(:has([data-testid="stSpinner"])) { display: none; }
+.st-key-looking { padding: .6rem .9rem; border-radius: .5rem .5rem 0 0; gap: 0;
+  background: color-mix(in srgb, var(--chosen) 14%, Canvas); }
 .st-key-detail button { padding-inline: .2rem !important; min-width: 0 !important; flex: 1 1 0 !important; }
 .card dt { opacity: .65; margin: 0; font-weight: 400; } .card dd { margin: 0; padding: 0; overflow-wrap: anywhere; }
 """

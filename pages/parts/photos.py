@@ -37,9 +37,11 @@ def choose_photo(page: str) -> cached.Photo:
             help="JPEG, PNG, WebP, BMP, TIFF or GIF of up to 64 megapixels; a pair file of the Cityscapes Image Pairs is taken "
             "apart. Photos stay on this computer.",
         )
+    photos = _kept(page, read(uploads))
+    _look_at_new(photos)
     with pick:
         seed = _choose_sample()
-    chosen = _choose_upload(_kept(page, read(uploads)))
+    chosen = _choose_upload(photos)
     if chosen is not None:
         st.query_params["photo"] = OWN
         return chosen
@@ -86,7 +88,7 @@ def render_thumbnails() -> None:
     for seed, name in SAMPLES.items():
         if seed not in cached.thumbnails():
             cached.thumbnails()[seed] = cached.sample(seed, name).thumbnail
-            picture_button(f"sample-{seed}", cached.thumbnails()[seed], seed == _sample() and not st.session_state.get("photo"))
+            picture_button(f"sample-{seed}", cached.thumbnails()[seed], False)  # its ring is there
 
 
 def picture_grid(key: str, cells: Sequence[tuple[str, str, bytes]], chosen: str | None, pick: Callable[[str], None]) -> None:
@@ -97,12 +99,13 @@ def picture_grid(key: str, cells: Sequence[tuple[str, str, bytes]], chosen: str 
             picture_button(f"{key}-{number}", thumbnail, name == chosen)
 
 
-def picture_button(key: str, thumbnail: bytes, chosen: bool) -> None:
-    """Put a JPEG behind a button, and a ring around it if it is the chosen one."""
-    ring = "outline: 3px solid var(--chosen) !important; outline-offset: 2px;" if chosen else ""
-    url = f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}"
-    picture = f"linear-gradient(#0000 45%, #000b), url({url})"
-    st.html(f"<style>.st-key-{key} button {{ background-image: {picture} !important; {ring} }}</style>")
+def picture_button(key: str, thumbnail: bytes | None, chosen: bool) -> None:
+    """Put a JPEG behind a button, where there is one yet, and a ring around it if it is the chosen one."""
+    style = "outline: 3px solid var(--chosen) !important; outline-offset: 2px; " if chosen else ""
+    if thumbnail is not None:
+        url = f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}"
+        style += f"background-image: linear-gradient(#0000 45%, #000b), url({url}) !important;"
+    st.html(f"<style>.st-key-{key} button {{ {style} }}</style>")
 
 
 def _sample() -> int:
@@ -123,9 +126,8 @@ def _choose_sample() -> int:
     with st.container(horizontal=True, gap="small", key="samples"):
         for seed, name in SAMPLES.items():
             st.button(name, key=f"sample-{seed}", on_click=pick, args=(seed,), width="stretch")
-            if seed in cached.thumbnails():
-                chosen = seed == _sample() and not st.session_state.get("photo")
-                picture_button(f"sample-{seed}", cached.thumbnails()[seed], chosen)
+            chosen = seed == _sample() and not st.session_state.get("photo")
+            picture_button(f"sample-{seed}", cached.thumbnails().get(seed), chosen)
     return _sample()
 
 
@@ -142,12 +144,8 @@ def _kept(page: str, here: Mapping[str, cached.Photo]) -> dict[str, cached.Photo
     return kept
 
 
-def _choose_upload(photos: dict[str, cached.Photo]) -> cached.Photo | None:
-    """The upload to look at: the first of those that came last, until another or a sample is picked (None)."""
-
-    def pick(key: str) -> None:
-        state.photo = key
-
+def _look_at_new(photos: Mapping[str, cached.Photo]) -> None:
+    """Choose the first of the uploads that came last; none where what was chosen is gone."""
     state = st.session_state
     new = [key for key in photos if key not in state.get("known", ())]
     if state.get("known") and not photos and st.query_params.get("photo") == OWN:
@@ -155,6 +153,15 @@ def _choose_upload(photos: dict[str, cached.Photo]) -> cached.Photo | None:
     state.known = list(photos)
     if new or state.get("photo") not in (None, *photos):
         state.photo = next(iter(new or photos), None)
+
+
+def _choose_upload(photos: dict[str, cached.Photo]) -> cached.Photo | None:
+    """The upload to look at, until another or a sample is picked (None)."""
+
+    def pick(key: str) -> None:
+        state.photo = key
+
+    state = st.session_state
     if not photos:
         return None
     with st.container(horizontal=True, gap="small", key="strip"):
