@@ -78,7 +78,7 @@ def _ray() -> ModuleType:
         import ray
         import ray.data
     except ImportError:
-        raise ClusterError("--engine ray needs Ray, which is not installed: pip install -r requirements-ray.txt") from None
+        raise ClusterError("--engine ray needs Ray, which is not installed: pip install -r requirements/ray.txt") from None
     environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent.parent)}}
     start = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
     try:

@@ -25,7 +25,7 @@ from seg.networks import Network
 Format = Literal["onnx", "torch-export"]
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 
-EXTRA = "requirements-export.txt"
+EXTRA = "requirements/export.txt"
 """What ONNX needs besides."""
 
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from browsers import NONE, launched
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from safetensors.torch import save
 from visitor import start_server
@@ -18,12 +18,6 @@ from seg.fcn import FCN, VARIANTS
 
 PATIENCE = 180_000
 """Milliseconds: a busy machine is no failure."""
-BROWSERS = (
-    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)
-"""As tests/browser.sh looks for them."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -88,20 +82,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium or Chrome. Without one the browser tests are skipped, except where CI=true."""
-    found = filter(None, map(shutil.which, BROWSERS))
-    path = next((p for p in found if subprocess.run([p, "--version"], capture_output=True).returncode == 0), None)
-    if path is None:
-        message = (
-            "no Chromium or Chrome on this machine; enable the browser tests by installing one (Debian: apt-get install chromium)"
-        )
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    # --no-sandbox: Chromium refuses to run as root with one, and these pages are our own
-    quiet = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=[*quiet.split(), "--disable-sync"])
+        running = launched(playwright)
+        if running is None:
+            if os.environ.get("CI") == "true":
+                pytest.fail(NONE)
+            pytest.skip(NONE)
         yield running
         running.close()
 

@@ -1,6 +1,6 @@
 """What takes longer than a test should: `make prove` prints the summary that docs/prove.md keeps.
 
-Takes some ten minutes on two cores; sections can be named, as in ``python tests/prove.py folder ray``.
+Takes some fifty minutes on two cores, thirty of them the soak; sections can be named, as in ``python tests/prove.py folder ray``.
 What needs the real pairs is left out where data/cityscapes-image-pairs is not there.
 """
 
@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from soak import report  # noqa: E402
 from test_labels import as_pair_label  # noqa: E402
 from visitor import crowd, jpeg, start_server  # noqa: E402
 
@@ -296,6 +297,7 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "ray": (ray_with_one_killed,),
     "batches": (photos_in_batches,),
     "visitors": (visitors_at_once,),
+    "soak": (lambda _: report(30),),
 }
 
 

@@ -211,7 +211,7 @@ def test_workers_leave_when_their_owner_is_killed(tmp_path, begin):
 
 def test_what_the_engines_need_is_said(tmp_path, monkeypatch, settings, registry):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ClusterError, match="pip install -r requirements-ray.txt"):
+    with pytest.raises(ClusterError, match="pip install -r requirements/ray.txt"):
         next(cli.cluster.run([Job("a", "b")], settings, registry))
     for words in (("--workers", "0"), ("--networks", "2")):
         with pytest.raises(SystemExit):

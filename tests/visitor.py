@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -36,13 +37,15 @@ PATIENCE = 180.0
 """Seconds."""
 
 
-def start_server(environment: Mapping[str, str]) -> tuple[subprocess.Popen, str]:
+def start_server(
+    environment: Mapping[str, str], stderr: IO | None = None, streamlit: Sequence[str] = ("-m", "streamlit")
+) -> tuple[subprocess.Popen, str]:
     """The app in a process of its own, with more in its environment -> the process, and the address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    command = [sys.executable, *streamlit, "run", "app.py", "--server.port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=stderr)
     address = f"http://localhost:{port}"
     for _ in range(240):
         assert process.poll() is None, "the server ended at once; its message is above"

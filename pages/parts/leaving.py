@@ -8,9 +8,12 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 
+import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.state import SessionState
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from seg.batch import OwnFolder
@@ -39,6 +42,28 @@ def _watch(delete: weakref.finalize, session: str) -> None:
             seen = time.monotonic()
         elif time.monotonic() - seen > GONE:
             delete()
+
+
+@st.cache_resource(show_spinner=False)
+def forget() -> None:
+    """From now on sessions that cannot come back are forgotten though nobody else comes: call it on every page."""
+    if runtime.exists() and hasattr(runtime.get_instance(), "_session_mgr"):  # a page in a test has no server
+        threading.Thread(target=_forget, args=(runtime.get_instance(),), daemon=True).start()
+
+
+def _forget(server: runtime.Runtime) -> None:
+    loop = server._get_async_objs().eventloop  # there is no public way to the sessions, and they belong to its thread
+    sessions = server._session_mgr._session_storage._cache
+
+    def end() -> None:
+        for _, gone in sessions.expire():
+            gone.session.shutdown()
+            gone.session._session_state = SessionState()  # Streamlit's loop holds the last session that was sent something
+
+    while not loop.is_closed():
+        with suppress(RuntimeError):  # closed meanwhile
+            loop.call_soon_threadsafe(end)
+        time.sleep(LOOK)
 
 
 def free(uploads: Iterable[UploadedFile]) -> None:

@@ -1,0 +1,50 @@
+"""A visitor's photos go with the visitor, from memory and from disk, though nobody else comes."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from visitor import Visitor, jpeg, start_server
+
+WORD = "a word that only this photo has"
+
+
+def test_photos_are_gone_when_the_session_ends(tmp_path: Path, registry: Path):
+    data = jpeg(1, (640, 320))
+    data = data[:2] + b"\xff\xfe" + (len(WORD) + 2).to_bytes(2) + WORD.encode() + data[2:]  # as a JPEG's comment
+    temporary, told = tmp_path / "temporary", tmp_path / "told"
+    temporary.mkdir()
+    environment = {"SEG_WEIGHTS": str(registry), "TMPDIR": str(temporary), "WORD": WORD, "TOLD": str(told)}
+    environment["STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL"] = "1"  # instead of two minutes
+    server, url = start_server(environment, streamlit=[str(Path(__file__).parent / "watched.py")])
+
+    def held() -> tuple[int, int]:
+        """How many bytes objects of the server have the word, and how many answers it keeps."""
+        told.unlink(missing_ok=True)
+        server.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + 30
+        while not (told.exists() and told.read_text().endswith("\n")):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        photos, answers = told.read_text().split()
+        return int(photos), int(answers)
+
+    try:
+        with Visitor(url) as visitor:
+            visitor.open()
+            _, samples = held()
+            visitor.upload({"mine.jpg": data})
+            assert visitor.masks("mine.jpg")
+            visitor.settle()
+            photos, answers = held()
+            assert photos > 0 and answers == samples + 1
+        end = time.monotonic() + 30
+        while held() != (0, samples):
+            if time.monotonic() > end:
+                pytest.fail(f"still held: {held()}, where samples alone are {samples}")
+            time.sleep(0.5)
+        assert not [file for file in temporary.rglob("*") if file.is_file() and WORD.encode() in file.read_bytes()]
+    finally:
+        server.terminate()
+        server.wait(30)
