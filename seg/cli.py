@@ -1,6 +1,7 @@
 """The command line: python -m seg COMMAND. Each command is a dataclass whose fields are its options."""
 
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -40,6 +41,7 @@ from seg import (
     runs,
     scenes,
     scoring,
+    stopping,
     team,
     train,
     weights,
@@ -353,6 +355,7 @@ class Predict:
     """With ray: how many networks; if not given, one for each GPU, where there are none one for each core."""
 
     def run(self) -> None:
+        stopping.once(signal.SIGTERM)  # failed.csv is written first
         _check_height(self.height)
         if not self.photos:
             raise CommandError("Name at least one photo or folder.")
@@ -369,22 +372,28 @@ class Predict:
         settings = folder.Settings(self.weights, card.sha256, variants, height, card.working_rule, self.best)
         with Progress(*Progress.get_default_columns()[:1], MofNCompleteColumn(), console=console, transient=True) as bar:
             task = bar.add_task("listing", total=None)
-            jobs = folder.plan(self.photos, self.out, lambda found: bar.update(task, completed=found))
+            jobs, refused = folder.plan(self.photos, self.out, lambda found: bar.update(task, completed=found))
             bar.reset(task, description="looking for finished ones", total=len(jobs))
             if self.again:
                 folder.forget(jobs)
             left = folder.unfinished(jobs, settings, lambda seen: bar.update(task, completed=seen))
-        if left:
-            failed = self._follow(len(left), self._outcomes(left, settings))
+        if left or refused:
+            failed = self._follow(len(left) + len(refused), self._outcomes(refused, left, settings))
         else:
             failed = 0
             folder.report([], self.out)  # what failed once may be gone
         before = f", {len(jobs) - len(left)} of them before" if len(left) < len(jobs) else ""
-        console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done{before}, in {self.out}", soft_wrap=True)
+        total = len(jobs) + len(refused)
+        console.print(f"{total - failed} of {total} photos are done{before}, in {self.out}", soft_wrap=True)
         if failed:
-            raise CommandError(f"{failed} of {len(jobs)} files could not be predicted.")
+            raise CommandError(f"{failed} of {total} files could not be predicted.")
 
-    def _outcomes(self, jobs: list[folder.Job], settings: folder.Settings) -> Generator[folder.Outcome]:
+    def _outcomes(
+        self, refused: list[folder.Outcome], jobs: list[folder.Job], settings: folder.Settings
+    ) -> Generator[folder.Outcome]:
+        yield from refused
+        if not jobs:
+            return
         if self.engine == "ray":
             yield from cluster.run(jobs, settings, weights.FOLDER, self.device, self.workers or 1, self.networks)
             return
@@ -800,9 +809,6 @@ def main(args: list[str] | None = None) -> None:
     except EXPECTED as error:
         Console(stderr=True).print(f"[bold red]error[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped")
-        sys.exit(130)
 
 
 def _load(data: Path, split: str) -> dataset.Split:

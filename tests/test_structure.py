@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    ("files", "crew", "labels", "photo", "preprocess", "encoder", "metrics", "team", "norm", "archive", "fold", "line"),
+    ("files", "crew", "stopping", "labels", "photo", "preprocess", "encoder", "metrics", "team", "norm", "archive", "fold", "line"),
     ("checkpoint", "fcn", "masks", "scenes", "augment"),
     ("dataset", "results"),
     ("networks", "truth", "ceiling", "runs", "turn", "feed"),
