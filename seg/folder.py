@@ -70,9 +70,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)  # decode, model, write; of a finished photo
 
 
-def plan(
-    photos: Iterable[Path], out: Path, told: Callable[[int], None] = lambda found: None
-) -> tuple[list[Job], list[Outcome]]:
+def plan(photos: Iterable[Path], out: Path, told: Callable[[int], None] = lambda found: None) -> tuple[list[Job], list[Outcome]]:
     """Picture files and folders -> a job for each file, and what fails before it begins; `told` hears how many jobs so far.
 
     A folder's structure is kept below `out`. Folders that cannot be listed fail, and photos whose masks would have the names of
