@@ -1,6 +1,9 @@
 """python -m seg"""
 
 if __name__ == "__main__":  # the import too: processes that this one starts look in here as well
-    from seg.cli import main
+    from seg.stopping import orderly
 
-    main()
+    with orderly():
+        from seg.cli import main  # takes seconds, in which ctrl-C may come
+
+        main()

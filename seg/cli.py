@@ -1,11 +1,12 @@
 """The command line: python -m seg COMMAND. Each command is a dataclass whose fields are its options."""
 
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from json import dumps, loads
@@ -40,6 +41,7 @@ from seg import (
     runs,
     scenes,
     scoring,
+    stopping,
     team,
     train,
     weights,
@@ -106,11 +108,8 @@ class Check:
         console.print(table)
 
     def _verify(self, name: str) -> None:
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task(f"verifying {name}")
-            damaged = dataset.damaged(
-                dataset.find(self.folder, name), lambda done, total: bar.update(task, completed=done, total=total)
-            )
+        with _telling(f"verifying {name}") as told:
+            damaged = dataset.damaged(dataset.find(self.folder, name), told)
         for sentence in damaged:
             console.print(f"[red]damaged[/] {escape(sentence)}", soft_wrap=True)
         if damaged:
@@ -353,6 +352,7 @@ class Predict:
     """With ray: how many networks; if not given, one for each GPU, where there are none one for each core."""
 
     def run(self) -> None:
+        stopping.once(signal.SIGTERM)  # failed.csv is written first
         _check_height(self.height)
         if not self.photos:
             raise CommandError("Name at least one photo or folder.")
@@ -369,22 +369,28 @@ class Predict:
         settings = folder.Settings(self.weights, card.sha256, variants, height, card.working_rule, self.best)
         with Progress(*Progress.get_default_columns()[:1], MofNCompleteColumn(), console=console, transient=True) as bar:
             task = bar.add_task("listing", total=None)
-            jobs = folder.plan(self.photos, self.out, lambda found: bar.update(task, completed=found))
+            jobs, refused = folder.plan(self.photos, self.out, lambda found: bar.update(task, completed=found))
             bar.reset(task, description="looking for finished ones", total=len(jobs))
             if self.again:
                 folder.forget(jobs)
             left = folder.unfinished(jobs, settings, lambda seen: bar.update(task, completed=seen))
-        if left:
-            failed = self._follow(len(left), self._outcomes(left, settings))
+        if left or refused:
+            failed = self._follow(len(left) + len(refused), self._outcomes(refused, left, settings))
         else:
             failed = 0
             folder.report([], self.out)  # what failed once may be gone
         before = f", {len(jobs) - len(left)} of them before" if len(left) < len(jobs) else ""
-        console.print(f"{len(jobs) - failed} of {len(jobs)} photos are done{before}, in {self.out}", soft_wrap=True)
+        total = len(jobs) + len(refused)
+        console.print(f"{total - failed} of {total} photos are done{before}, in {self.out}", soft_wrap=True)
         if failed:
-            raise CommandError(f"{failed} of {len(jobs)} files could not be predicted.")
+            raise CommandError(f"{failed} of {total} files could not be predicted.")
 
-    def _outcomes(self, jobs: list[folder.Job], settings: folder.Settings) -> Generator[folder.Outcome]:
+    def _outcomes(
+        self, refused: list[folder.Outcome], jobs: list[folder.Job], settings: folder.Settings
+    ) -> Generator[folder.Outcome]:
+        yield from refused
+        if not jobs:
+            return
         if self.engine == "ray":
             yield from cluster.run(jobs, settings, weights.FOLDER, self.device, self.workers or 1, self.networks)
             return
@@ -449,23 +455,15 @@ class Comparison:
     def run(self) -> None:
         if not self.controls.is_dir() and self.controls != Comparison.controls:
             raise CommandError(f"There is no folder {self.controls}.")
+        _check_page(self.out, "--out")
         published, controls = comparison.cards(self.controls)
         heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in (*published, *controls))})
         split = _load(self.data, "val")
         about = f"{len(split)} labels of {self.data} val"
-        with Progress(console=console, transient=True) as bar:
-            counting, timing = bar.add_task("ceilings"), bar.add_task("times")
-            limits = ceiling.over_split(
-                split,
-                heights,
-                comparison.STRIDES,
-                lambda done, total: bar.update(counting, completed=done, total=total),
-            )
-            seconds = comparison.measure(
-                comparison.kinds((*published, *controls)),
-                self.device,
-                lambda done, total: bar.update(timing, completed=done, total=total),
-            )
+        with _telling("ceilings") as told:
+            limits = ceiling.over_split(split, heights, comparison.STRIDES, told)
+        with _telling("times") as told:
+            seconds = comparison.measure(comparison.kinds((*published, *controls)), self.device, told)
         rows = comparison.rows(published, controls, limits, split.digest, seconds)
         grid = Table("input", *(f"stride {s}" for s in comparison.STRIDES), title=f"ceilings: mean IoU of {about}")
         for height in heights:
@@ -510,11 +508,8 @@ class Resolution:
             raise CommandError("--count must be at least 1.")
         predictor = predict.Predictor.of(self.name, self.device)
         split = _load(self.data, "val")
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task("scoring")
-            rows = resolution.study(
-                predictor, split, self.count, lambda done, total: bar.update(task, completed=done, total=total)
-            )
+        with _telling("scoring") as told:
+            rows = resolution.study(predictor, split, self.count, told)
         heights = sorted({height for row in rows for height in row["by_height"]})
         table = Table(
             "photos", "shape", "width", *map(str, heights), "rule: height", "rule: cover",
@@ -551,12 +546,9 @@ class Bench:
             sizes = []
         if not sizes or any(not 32 <= min(size) <= max(size) <= 8192 for size in sizes):
             raise CommandError("--sizes are HEIGHTxWIDTH, as 512x1024, with sides from 32 to 8192.")
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task("measuring")
-            rows = bench.measure(
-                bench.kinds(sizes, predict.pick_device(self.device)), self.repeats, self.device,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
+        _check_page(self.plot, "--plot")
+        with _telling("measuring") as told:
+            rows = bench.measure(bench.kinds(sizes, predict.pick_device(self.device)), self.repeats, self.device, told)
         heads = (
             "network",
             "precision",
@@ -603,12 +595,9 @@ class Growth:
         most = photo.MAX_MEGAPIXELS
         if self.repeats < 1 or not self.megapixels or not all(0.01 <= size <= most for size in self.megapixels):
             raise CommandError(f"--repeats must be at least 1, and --megapixels from 0.01 to {most}: larger photos are refused.")
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task("measuring")
-            rows = growth.measure(
-                self.name, self.megapixels, self.repeats, self.device,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
+        _check_page(self.plot, "--plot")
+        with _telling("measuring") as told:
+            rows = growth.measure(self.name, self.megapixels, self.repeats, self.device, told)
         parts = list(rows[0].seconds)
         device = predict.pick_device(self.device)
         table = Table("megapixels", "photo", "working image", *(f"{part}, ms" for part in parts), "all, ms", "peak MB")
@@ -644,17 +633,17 @@ class Export:
     """Photos to compare; 0 for none."""
 
     def run(self) -> None:
+        if self.count < 0:
+            raise CommandError("--count must be at least 0.")
+        if self.data and self.count:
+            _load(self.data, "val")  # what is wrong with it is said before the file is made
         module = export.export(self.name, self.out, self.format, self.variants, self.photo_in)
         console.print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
-        if self.count < 1:
+        if not self.count:
             return
         height = weights.read_card(self.name).working_height
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task("comparing")
-            rows, own, other = export.parity(
-                export.opened(self.out, self.format), module, height, self.data, self.count,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
+        with _telling("comparing") as told:
+            rows, own, other = export.parity(export.opened(self.out, self.format), module, height, self.data, self.count, told)
         of = f"val of {self.data}" if self.data else "rendered streets"
         table = Table("", "largest difference of logits", "pixels that differ", "mean IoU, PyTorch", "mean IoU, file",
                       title=f"{self.out.name} beside PyTorch in fp32, {rows[0].photos} photos, {of}")  # fmt: skip
@@ -793,28 +782,64 @@ def main(args: list[str] | None = None) -> None:
             Command,
             prog="python -m seg",
             description="Train, publish, score and use ResNet-50 FCN-32s, FCN-16s and FCN-8s for street photos.",
-            args=args,
+            args=_variants_last(sys.argv[1:] if args is None else args),
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         )
         command.run()
     except EXPECTED as error:
-        Console(stderr=True).print(f"[bold red]error[/] {escape(str(error))}", soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]error[/] {escape(_sentence(error))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped")
-        sys.exit(130)
+
+
+def _sentence(error: Exception) -> str:
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename or 'A file'} cannot be read or written ({error.strerror}); mend that, or name another."
+
+
+def _variants_last(words: list[str]) -> list[str]:
+    """``--variants 8s PHOTO`` -> ``PHOTO --variants 8s``: tyro would take all words up to the next option for variants.
+
+    Raises `CommandError` for a variant that is none.
+    """
+    options = words[: words.index("--")] if "--" in words else words
+    if "--variants" not in options:
+        return words
+    first = len(options) - 1 - options[::-1].index("--variants")
+    last = next((at for at in range(first + 1, len(options)) if options[at] not in TITLES), len(options))
+    if last == first + 1 < len(options) and not options[last].startswith("-"):
+        raise CommandError(f"There is no variant {options[last]}; the variants are {', '.join(TITLES)}.")
+    return options[:first] + options[last:] + options[first:last] + words[len(options) :]
 
 
 def _load(data: Path, split: str) -> dataset.Split:
+    with _telling(f"decoding {split}") as told:
+        return dataset.load(data, split, told)
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how much of something is done: a bar on a terminal, elsewhere ten lines at most, beside the output."""
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(f"decoding {split}", visible=False)
-        return dataset.load(data, split, lambda done, total: bar.update(task, completed=done, total=total, visible=True))
+        task = bar.add_task(what)
+
+        def told(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if not console.is_terminal and 10 * done // total > 10 * (done - 1) // total:
+                print(f"{what}: {done} of {total}", file=sys.stderr)
+
+        yield told
 
 
 def _check_variants(known: Sequence[str], variants: Sequence[str]) -> None:
     missing = [v for v in variants if v not in known]
     if missing:
         raise CommandError(f"These weights have no {missing[0]}; they have {', '.join(known)}.")
+
+
+def _check_page(file: Path | None, option: str) -> None:
+    if file and file.suffix != ".html":
+        raise CommandError(f"{option} writes a page: its name ends in .html, and {file.name} does not.")
 
 
 def _check_height(height: int | None) -> None:

@@ -73,7 +73,7 @@ def export(name: str, out: Path, form: Format, variants: Sequence[str] = (), pho
     `photo_in` puts the preprocessing inside: `Masks` instead of `Scores`. Raises `ExportError`, and what reading weights raises.
     """
     model, card = weights.load(name)
-    wanted = tuple(variants) or tuple(card.variants)
+    wanted = tuple(dict.fromkeys(variants)) or tuple(card.variants)
     missing = [variant for variant in wanted if variant not in card.variants]
     if missing:
         raise ExportError(f"{name} has no {missing[0]}; it has {', '.join(card.variants)}.")
@@ -84,20 +84,26 @@ def export(name: str, out: Path, form: Format, variants: Sequence[str] = (), pho
     free = (
         {1: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO} if photo_in else {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
     )
-    with torch.no_grad():
-        program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO, **free},))
     facts = {
         "weights": name,
         "sha256": card.sha256,
         "variants": list(wanted),
         "classes": list(labels.NAMES),
         "working_height": card.working_height,
+        "working_rule": card.working_rule,
+        "max_side": preprocess.MAX_SIDE,
+        "max_pixels": preprocess.MAX_BOXES * preprocess.PAIR_ASPECT * card.working_height**2,
         "licence": card.licence,
     } | ({} if photo_in else {"mean": card.mean, "std": card.std})
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, holding = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=ENDINGS[form])
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, holding = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=ENDINGS[form])
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written ({error.strerror}). Name another file with --out.") from None
     os.close(handle)
     try:
+        with torch.no_grad():
+            program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO, **free},))
         if form == "onnx":
             _write_onnx(program, module, facts, holding)
         else:

@@ -24,6 +24,7 @@ from PIL import Image
 from seg import archive, preprocess, results
 from seg.crew import crew, to_the_end
 from seg.files import write_atomic
+from seg.networks import TITLES
 from seg.photo import PhotoError
 from seg.predict import Prediction, Predictor
 
@@ -69,42 +70,47 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)  # decode, model, write; of a finished photo
 
 
-def plan(photos: Iterable[Path], out: Path, told: Callable[[int], None] = lambda found: None) -> list[Job]:
-    """Picture files and folders -> a job for each file; a folder's structure is kept below `out`. `told` hears how many so far.
+def plan(photos: Iterable[Path], out: Path, told: Callable[[int], None] = lambda found: None) -> tuple[list[Job], list[Outcome]]:
+    """Picture files and folders -> a job for each file, and what fails before it begins; `told` hears how many jobs so far.
 
-    Raises `PhotosError` for what does not exist, for folders without files, and where two photos would write the same files; and
-    OSError for a folder that cannot be listed.
+    A folder's structure is kept below `out`. Folders that cannot be listed fail, and photos whose masks would have the names of
+    another's. Raises `PhotosError` for what does not exist and for folders without files.
     """
     jobs: list[Job] = []
+    failed: list[Outcome] = []
     seen: dict[str, str] = {}
+
+    def unlisted(error: OSError) -> None:
+        why = f"This folder cannot be listed ({error.strerror}), so its photos are left out; see to it that you may read it."
+        failed.append(Outcome(Job(str(error.filename), ""), why))
+
     for given in photos:
         if not given.exists():
             raise PhotosError(f"There is no file or folder {given}.")
         if given.is_dir() and given.resolve().is_relative_to(out.resolve()):
             raise PhotosError(f"The masks of {given} would lie among its photos. Name another folder with --out.")
-        empty = True
-        for source, stem in _files(given, out):
-            empty = False
-            target = os.path.join(out, stem)
-            other = seen.setdefault(target.casefold(), source)  # not every file system tells A from a
+        empty, before = True, len(failed)
+        for source, stem in _files(given, out, unlisted):
+            empty, job = False, Job(source, os.path.join(out, stem))
+            other = seen.setdefault(job.target.casefold(), source)  # not every file system tells A from a
             if other != source:
-                raise PhotosError(f"{other} and {source} would both be written as {target}. Rename one of them.")
-            if other is source:  # else it was named twice
-                jobs.append(Job(source, target))
+                failed.append(Outcome(job, f"Its masks would have the names of those of {other}; rename one of the two."))
+            elif other is source:  # else it was named twice
+                jobs.append(job)
                 if len(jobs) % PROGRESS == 0:
                     told(len(jobs))
-        if empty:
+        if empty and len(failed) == before:
             raise PhotosError(f"The folder {given} has no files.")
-    return jobs
+    return jobs, failed
 
 
-def _files(given: Path, out: Path) -> Iterator[tuple[str, str]]:
+def _files(given: Path, out: Path, unlisted: Callable[[OSError], None]) -> Iterator[tuple[str, str]]:
     """A file, or those in a folder, each with its path below the folder, without ending; none of those that lie in `out`."""
     if not given.is_dir():
         yield str(given), given.stem
         return
     kept_out = os.path.realpath(out)
-    for at, folders, names in os.walk(given, onerror=_fail):
+    for at, folders, names in os.walk(given, onerror=unlisted):
         folders[:] = sorted(
             name for name in folders if not archive.is_silent(name) and os.path.realpath(os.path.join(at, name)) != kept_out
         )
@@ -112,10 +118,6 @@ def _files(given: Path, out: Path) -> Iterator[tuple[str, str]]:
         for name in sorted(names):
             if not archive.is_silent(name):
                 yield os.path.join(at, name), os.path.normpath(os.path.join(below, os.path.splitext(name)[0]))
-
-
-def _fail(error: OSError) -> None:
-    raise error  # os.walk would leave the folder out without a word
 
 
 def unfinished(jobs: list[Job], settings: Settings, told: Callable[[int], None] = lambda seen: None) -> list[Job]:
@@ -144,7 +146,7 @@ def is_finished(job: Job, settings: Settings) -> bool:
         return (
             all(said[key] == value for key, value in wanted.items())
             and said["shares"].keys() >= set(settings.variants)
-            and all(os.path.exists(f"{job.target}.{variant}.png") for variant in settings.variants)
+            and all(os.path.getsize(f"{job.target}.{variant}.png") for variant in settings.variants)
         )
     except Exception:  # whatever is wrong with the file, the photo is done again
         return False
@@ -223,7 +225,7 @@ class Pipeline:
                 continue
             said = facts(prediction, settings.digest, os.path.basename(job.source), settings.best)
             said |= {"file": stamp, "seconds": prediction.seconds | {"decode": decode}}
-            words = (job.target, prediction.masks, said)
+            words = (job.target, prediction.masks, said, TITLES.keys() - prediction.masks.keys())
             writing.append(_Writing(job, self._submit(to_the_end, results.write, *words), words, seconds))
             while writing and (writing[0].future.done() or len(writing) > ahead or sum(map(_held, writing)) > HELD):
                 yield self._written(writing.popleft())
@@ -269,7 +271,7 @@ class _Reading(NamedTuple):
 class _Writing(NamedTuple):
     job: Job
     future: Future
-    words: tuple[str, dict[str, np.ndarray], dict[str, Any]]  # those of `results.write`
+    words: tuple[str, dict[str, np.ndarray], dict[str, Any], set[str]]  # those of `results.write`
     seconds: dict[str, float]
 
 

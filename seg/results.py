@@ -5,7 +5,7 @@ Without PyTorch, so that a process that does no more than this is small and begi
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,18 @@ def read(source: str) -> tuple[Image.Image, dict[str, int], float]:
     return photo, seen, time.perf_counter() - began
 
 
-def write(target: str, found: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> float:
+def write(target: str, found: Mapping[str, np.ndarray], facts: Mapping[str, Any], others: Iterable[str] = ()) -> float:
     """Masks, and facts with every class's share added -> files whose paths begin with `target`; the seconds that it took.
 
-    The JSON is there if, and only if, the masks beside it are those that it describes. Raises OSError.
+    The JSON is there if, and only if, the masks beside it are those that it describes: masks of the variants `others`, which an
+    earlier time may have left, go. Raises OSError.
     """
     began = time.perf_counter()
     described = Path(f"{target}.json")
     described.parent.mkdir(parents=True, exist_ok=True)
     described.unlink(missing_ok=True)
+    for variant in others:
+        Path(f"{target}.{variant}.png").unlink(missing_ok=True)
     for variant, mask in found.items():
         write_atomic(Path(f"{target}.{variant}.png"), masks.png(mask))
     write_json(described, {**facts, "shares": {variant: masks.shares(mask) for variant, mask in found.items()}})

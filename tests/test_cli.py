@@ -77,6 +77,34 @@ def test_predict_of_good_photos_ends_with_zero_and_takes_variants(tmp_path, caps
         assert ("1 of them before" in capsys.readouterr().out) == same == ((tmp_path / "out/one.json").stat().st_mtime_ns == made)
 
 
+def test_variants_may_come_anywhere_and_twice(tmp_path, capsys):
+    photo, out = photos(tmp_path / "in") / "one.png", tmp_path / "out"
+    assert run("predict", "--variants", "32s", "8s", "8s", photo, "--out", out) == 0
+    assert {p.name for p in out.iterdir()} == {"one.32s.png", "one.8s.png", "one.json"}
+    assert run("predict", "--out", out, "--variants", "16s", "--", photo) == 0
+    assert {p.name for p in out.iterdir()} == {"one.16s.png", "one.json"}  # the others were not asked for any more
+    for wrong, sentence in (("4s", "There is no variant 4s"), ("unet", "These weights have no unet")):
+        assert run("predict", "--variants", wrong, photo, "--out", out) == 1
+        assert sentence in capsys.readouterr().err
+
+
+def test_a_second_photo_of_one_name_is_a_row_and_goes_on(tmp_path, capsys):
+    given, out = photos(tmp_path / "in") / "deep", tmp_path / "out"
+    (given / "turned.png").write_bytes((tmp_path / "in" / "one.png").read_bytes())
+    for _ in range(2):  # the second time nothing else is left
+        assert run("predict", given, "--out", out) == 1
+        assert "1 of 2 photos are done" in capsys.readouterr().out
+        assert "turned.png,Its masks would have the names of those of" in (out / "failed.csv").read_text()
+    (given / "turned.png").unlink()
+    assert run("predict", given, "--out", out) == 0 and not (out / "failed.csv").exists()
+
+
+def test_what_takes_long_tells_in_lines_where_there_is_no_terminal(pairs, capsys):
+    assert run("data", "check", pairs, "--split", "train") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("verifying train")]
+    assert told[-1] == "verifying train: 14 of 14" and 5 < len(told) <= 10
+
+
 def test_evaluate_prints_and_writes_the_matrix(pairs, tmp_path, registry, capsys):
     file = tmp_path / "scores.json"
     assert run("evaluate", DEFAULT, "--data", pairs, "--split", "val", "--limit", 2, "--variants", "8s", "--json", file) == 0
@@ -193,6 +221,10 @@ def test_every_damaged_pair_is_named(pairs, tmp_path, capsys):
         (("train", "--epochs", "0"), "--epochs must be at least 1"),
         (("data", "check", "nowhere"), "There is no folder nowhere"),
         (("weights", "show", "../x"), "is no name of weights"),
+        (("bench", "--plot", "g.png"), "--plot writes a page: its name ends in .html, and g.png does not"),
+        (("growth", "--plot", "g"), "its name ends in .html"),
+        (("table", "--out", "t.pdf"), "its name ends in .html"),
+        (("predict", "/dev/null", "--out", "/dev/null/x"), "/dev/null/x cannot be read or written (Not a directory)"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(words, sentence, capsys, tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def masks_of(stems) -> set[str]:
     return {f"{stem}.{ending}" for stem in stems for ending in ("32s.png", "8s.png", "json")}
 
 
-def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path, monkeypatch):
+def test_folders_keep_their_structure_and_clashes_fail_alone(tmp_path, monkeypatch):
     given, out = tmp_path / "photos", tmp_path / "photos" / "masks"
     for name in ("a.jpg", "deep/a.png", "b.c.jpg", ".hidden", "deep/.DS_Store", ".git/x.png"):
         (given / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,15 +58,20 @@ def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path, monkeypa
     out.mkdir()
     (out / "old.png").write_bytes(b"x")
     wanted = {f"{out}/{stem}": str(given / name) for stem, name in (("a", "a.jpg"), ("b.c", "b.c.jpg"), ("deep/a", "deep/a.png"))}
-    assert {job.target: job.source for job in plan([given], out)} == wanted
-    assert plan([given / "a.jpg", given / "a.jpg"], out) == [Job(str(given / "a.jpg"), str(out / "a"))]
+    assert {job.target: job.source for job in plan([given], out)[0]} == wanted
+    assert plan([given / "a.jpg", given / "a.jpg"], out) == ([Job(str(given / "a.jpg"), str(out / "a"))], [])
     told = []
     monkeypatch.setattr(folder, "PROGRESS", 2)
     plan([given], out, told.append)
     assert told == [2]
-    (given / "A.png").write_bytes(b"x")
-    with pytest.raises(PhotosError, match="A.png and .*a.jpg would both|a.jpg and .*A.png would both"):
-        plan([given], out)
+    for name in ("A.png", "b.c.png"):
+        (given / name).write_bytes(b"x")
+    jobs, failed = plan([given], out)
+    assert [os.path.relpath(job.source, given) for job in jobs] == ["A.png", "b.c.jpg", "deep/a.png"]
+    assert [(outcome.job.source, outcome.error) for outcome in failed] == [
+        (str(given / second), f"Its masks would have the names of those of {given / first}; rename one of the two.")
+        for first, second in (("A.png", "a.jpg"), ("b.c.jpg", "b.c.png"))
+    ]
     with pytest.raises(PhotosError, match="There is no file or folder"):
         plan([tmp_path / "none.jpg"], out)
     with pytest.raises(PhotosError, match="would lie among its photos"):
@@ -77,7 +82,7 @@ def test_folders_keep_their_structure_and_clashes_are_refused(tmp_path, monkeypa
 
 
 def test_finished_photos_are_left_alone_until_they_or_the_settings_change(tmp_path, predictor, settings):
-    jobs, out = plan([photos(tmp_path / "in", 3)], tmp_path / "out"), tmp_path / "out"
+    (jobs, _), out = plan([photos(tmp_path / "in", 3)], tmp_path / "out"), tmp_path / "out"
     assert unfinished(jobs, settings) == jobs
     with Pipeline(1) as pipeline:
         outcomes = list(pipeline.run(jobs, predictor, settings))
@@ -95,15 +100,46 @@ def test_finished_photos_are_left_alone_until_they_or_the_settings_change(tmp_pa
     with Pipeline(1) as pipeline:
         list(pipeline.run(jobs, predictor, settings))
     assert unfinished(jobs, settings) == []
+    (out / "1.32s.png").write_bytes(b"")
+    assert unfinished(jobs, settings) == jobs[1:2]
     folder.forget(jobs[:1])
-    assert unfinished(jobs, settings) == jobs[:1]
+    assert unfinished(jobs, settings) == jobs[:2]
+
+
+def test_masks_that_are_not_asked_for_any_more_go_and_no_others(tmp_path, predictor, settings):
+    given, out = photos(tmp_path / "in", 1), tmp_path / "out"
+    (given / "0.16s.png").write_bytes((given / "0.png").read_bytes())
+    jobs, _ = plan([given], out)
+    all_three = dataclasses.replace(settings, variants=("32s", "16s", "8s"))
+    with Pipeline(1) as pipeline:
+        list(pipeline.run(jobs, predictor, all_three))
+        (out / "0.mine.png").write_bytes(b"x")
+        list(pipeline.run([job for job in jobs if job.target.endswith("/0")], predictor, settings))
+    of_other = {f"0.16s.{ending}" for ending in ("32s.png", "16s.png", "8s.png", "json")}
+    assert written(out) == masks_of("0") | of_other | {"0.mine.png"}
+
+
+def test_a_folder_that_cannot_be_listed_fails_alone(tmp_path, monkeypatch):
+    (photos(tmp_path / "in", 2) / "locked").mkdir()
+    scan = os.scandir
+
+    def scandir(at):  # root may list any
+        if str(at).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(at))
+        return scan(at)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    jobs, failed = plan([tmp_path / "in"], tmp_path / "out")
+    assert len(jobs) == 2 and [outcome.job.source for outcome in failed] == [str(tmp_path / "in" / "locked")]
+    assert "cannot be listed (Permission denied)" in failed[0].error
+    assert len(plan([tmp_path / "in" / "locked"], tmp_path / "out")[1]) == 1
 
 
 def test_bad_photos_do_not_stop_the_others(tmp_path, predictor, settings):
     given = photos(tmp_path / "in", 2)
     (given / "bad.jpg").write_bytes(b"\xff\xd8\xff")
     (given / f"{'x' * 250}.jpg").write_bytes((given / "0.png").read_bytes())
-    jobs = [*plan([given], tmp_path / "out"), Job(str(given / "gone.png"), str(tmp_path / "out" / "gone"))]
+    jobs = [*plan([given], tmp_path / "out")[0], Job(str(given / "gone.png"), str(tmp_path / "out" / "gone"))]
     with Pipeline(2) as pipeline:
         errors = {outcome.job.source: outcome.error for outcome in pipeline.run(jobs, predictor, settings)}
     assert len(errors) == 5 and written(tmp_path / "out") == masks_of("01")
@@ -116,14 +152,14 @@ def test_bad_photos_do_not_stop_the_others(tmp_path, predictor, settings):
 
 
 def test_a_disk_that_is_full_stops_the_work(tmp_path, predictor, settings):
-    jobs = plan([photos(tmp_path / "in", 1)], tmp_path / "out")
+    jobs, _ = plan([photos(tmp_path / "in", 1)], tmp_path / "out")
     (tmp_path / "out").write_bytes(b"in the way")
     with Pipeline(1) as pipeline, pytest.raises(OSError):
         list(pipeline.run(jobs, predictor, settings))
 
 
 def test_a_worker_that_is_killed_costs_no_photo(tmp_path, predictor, settings):
-    jobs = plan([photos(tmp_path / "in", 6)], tmp_path / "out")
+    jobs, _ = plan([photos(tmp_path / "in", 6)], tmp_path / "out")
     with Pipeline(2) as pipeline:
         outcomes, killed = [], []
         for outcome in pipeline.run(jobs, predictor, settings):
@@ -145,7 +181,7 @@ def deadly(source: str) -> tuple:
 
 
 def test_a_photo_that_kills_its_worker_costs_itself_only(tmp_path, predictor, settings, monkeypatch):
-    jobs = plan([photos(tmp_path / "in", 4)], tmp_path / "out")
+    jobs, _ = plan([photos(tmp_path / "in", 4)], tmp_path / "out")
     with Pipeline(2) as pipeline:
         submit = pipeline._submit
         monkeypatch.setattr(pipeline, "_submit", lambda call, *w: submit(deadly if call.__name__ == "read" else call, *w))
@@ -178,13 +214,20 @@ def finished(process: subprocess.Popen, out: Path, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tmp_path, begin, predictor, settings):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_leaves_whole_files_and_the_same_command_goes_on(tmp_path, begin, predictor, settings, number, code):
     photos(tmp_path / "in", 24)
+    (tmp_path / "in" / "0.tif").write_bytes(b"second of its name")
     process = begin("--height", "448")
     finished(process, tmp_path / "out", 2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    for _ in range(3):  # as people do; as a terminal does: to the workers too
+        os.killpg(process.pid, number)
+        time.sleep(0.05)
     said, complained = process.communicate(timeout=60)
-    assert process.returncode == 130 and "the same command goes on" in said and complained.strip() == "stopped"
+    assert process.returncode == code and "the same command goes on" in said and complained.strip() == "stopped"
+    assert "0.tif" in (tmp_path / "out" / folder.FAILED).read_text()
+    (tmp_path / "out" / folder.FAILED).unlink()
+    (tmp_path / "in" / "0.tif").unlink()
     before = {p.name for p in (tmp_path / "out").glob("*.json")}
     assert 2 <= len(before) < 24 and not [name for name in written(tmp_path / "out") if name.startswith(".")]
     for name in before:
@@ -192,12 +235,25 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tmp_path, begin,
         assert facts["shares"].keys() == {"32s", "8s"}
         Image.open(tmp_path / "out" / name.replace("json", "8s.png")).load()
     wanted = dataclasses.replace(settings, working_height=448)
-    jobs = plan([tmp_path / "in"], tmp_path / "out")
+    jobs, _ = plan([tmp_path / "in"], tmp_path / "out")
     left = unfinished(jobs, wanted)
     assert len(left) == 24 - len(before)
     with Pipeline(2) as pipeline:
         list(pipeline.run(left, predictor, wanted))
     assert written(tmp_path / "out") == masks_of(range(24)) and unfinished(jobs, wanted) == []
+
+
+PRESSED_EARLY = """
+import os, runpy, signal, sys, types
+slow = sys.modules["seg.cli"] = types.ModuleType("seg.cli")
+slow.__getattr__ = lambda name: os.kill(os.getpid(), signal.SIGINT)
+runpy.run_module("seg", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_the_program_loads_is_no_traceback():
+    done = subprocess.run([sys.executable, "-c", PRESSED_EARLY], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
 
 
 def test_workers_leave_when_their_owner_is_killed(tmp_path, begin):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROWS = (
-    ("files", "crew", "labels", "photo", "preprocess", "encoder", "metrics", "team", "norm", "archive", "fold", "line"),
-    ("checkpoint", "fcn", "masks", "scenes", "augment"),
+    ("files", "crew", "stopping", "labels", "photo", "preprocess", "encoder", "metrics", "team", "norm", "archive", "fold"),
+    ("checkpoint", "fcn", "masks", "scenes", "augment", "line"),
     ("dataset", "results"),
     ("networks", "truth", "ceiling", "runs", "turn", "feed"),
     ("weights",),
