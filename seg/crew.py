@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -20,6 +22,20 @@ def crew(workers: int) -> ProcessPoolExecutor:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pool
+
+
+@contextmanager
+def helpers() -> Iterator[ProcessPoolExecutor]:
+    """A `crew`, one for each core, for a block. Raises ChildProcessError, with a sentence, where one of them died."""
+    pool = crew(os.cpu_count() or 1)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise ChildProcessError(
+            "A process that helped was killed: by somebody, or by the system when memory ran out. Do the same again."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def to_the_end(call: Callable, *words: Any) -> Any:
