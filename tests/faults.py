@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,9 @@ TRAIN = "train --epochs 1 --batch-size 2 --height 32 --holdout 2 --device cpu --
 PUBLISH = "publish trained --height 32 --name".split()
 PREDICT = "predict photos --height 96 --variants 8s --workers 1 --out".split()
 
-SEG = "from seg.cli import main; main()"
 SIX = "Try it with six rendered streets"
 PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+SEG = "from seg.cli import main; main()"
 STREAMLIT = "from streamlit.web.cli import main; main()"
 FULL_GPU = """
 import torch
@@ -196,9 +196,10 @@ def kill_helper(process: subprocess.Popen) -> None:
     """Kills the first process that this one starts to help it."""
     while process.poll() is None:
         for child in psutil.Process(process.pid).children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
-                return
+            with suppress(psutil.Error):  # it has just ended
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    return
         time.sleep(0.005)
     raise AssertionError(process.communicate())
 
@@ -347,7 +348,7 @@ def closed_pipe(place: Place) -> Iterator[Row]:
         process = place.start(*words)
         process.stdout.close()
         process.stdout = None  # else `communicate` would read it
-        done = f"`{' '.join(words[:2])} … | head -0`"
+        done = f"`{' '.join(words[:2])}`, piped to what ends at once"
         yield Row("output closed", done, place.ended(process), ("exit 1: not a word.",))
 
 
@@ -365,7 +366,7 @@ SCENARIOS: dict[str, Callable[[Place], Iterator[Row]]] = {
 
 
 def survey(names: Sequence[str] = tuple(SCENARIOS)) -> dict[str, list[Row]]:
-    """Brings faults about, several at a time -> what was seen, by scenario."""
+    """Brings faults about, three at a time -> what was seen, by scenario."""
 
     def rows(name: str) -> list[Row]:
         found = []
