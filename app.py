@@ -112,6 +112,8 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
         for card, answer in found:
             name = f"{card.name}: " if len(found) > 1 else ""
             st.html(charts.times(answer.seconds, answer.device, answer.working_size, name))
+            if answer.note:
+                st.info(answer.note, icon=":material/memory:")
         files(photo, made, factor, best)
 
 

@@ -16,6 +16,7 @@ from pages.parts.wishes import lasting
 from seg import batch as batches
 from seg import weights
 from seg.batch import Batch, Settings
+from seg.files import why
 from seg.networks import TITLES
 from seg.predict import Prediction
 
@@ -122,7 +123,7 @@ def take(settings: Settings, files: Iterator[tuple[str, BinaryIO]], count: int, 
             bar.progress(min(1.0, behind / count), words)
     except OSError as error:
         bar.empty()
-        st.error(plain(no_room(error)), icon=":material/hard_drive:")
+        st.error(plain(why(error)), icon=":material/hard_drive:")
         return False
     bar.empty()
     leaving.delete_when_gone(made.folder)
@@ -146,7 +147,7 @@ def work(batch: Batch) -> None:
     except cached.UNABLE as error:
         state.batch_halted = str(error)
     except OSError as error:
-        state.batch_halted = no_room(error)
+        state.batch_halted = f"{why(error)} What is done is kept."
     state.batch_going = False
     st.rerun()
 
@@ -178,6 +179,8 @@ def stand(batch: Batch, settings: Settings) -> None:
     halted = state.pop("batch_halted", None)
     if halted:
         st.error(plain(halted), icon=":material/error:")
+    if batch.note:
+        st.info(batch.note, icon=":material/memory:")
     if not batch.entries:
         st.warning("There are no files in this folder but hidden ones.", icon=":material/folder_off:")
     done, failed, waiting = len(batch.done), len(batch.failed), len(batch.waiting)
@@ -218,11 +221,6 @@ def forget() -> None:
     """Deletes the batch."""
     results.forget()
     st.session_state.pop("batch").folder.delete()
-
-
-def no_room(error: OSError) -> str:
-    """Why nothing can be written, in a sentence."""
-    return f"The disk took no more ({error.strerror or error}). Free some space, then try again; what is done is kept."
 
 
 main()

@@ -7,6 +7,7 @@ from pages.parts.frame import frame, plain
 from pages.parts.get_data import more_data, no_data
 from seg import dataset
 from seg.dataset import DatasetError
+from seg.files import why
 
 BROWSE, SHARES, DECODING, RENDER = "Browse", "Class shares", "Decoding", "Render a scene"
 """The views of the page; only the one that is chosen is computed."""
@@ -32,7 +33,7 @@ def main() -> None:
         chosen = pairs.choose(found, splits_too=view != SHARES)
         {BROWSE: browse.draw, SHARES: balance.draw, DECODING: decoding.draw}[view](chosen)
     except (DatasetError, OSError) as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
+        st.error(plain(why(error)), icon=":material/broken_image:")
     more_data()
 
 

@@ -5,6 +5,7 @@ import streamlit as st
 from pages.parts import cached, evaluations, mistakes, overview, reliance
 from pages.parts.frame import choose_weights, frame, plain
 from pages.parts.wishes import REFUSALS
+from seg.files import why
 from seg.photo import PhotoError
 
 ALL, CLASSES, CONFUSION, WORST, CALIBRATION, CARD = (
@@ -39,8 +40,8 @@ def main() -> None:
             overview.by_class(card)
         else:
             mistakes.confusion(card, pairs, found)
-    except (*REFUSALS, *cached.UNABLE, PhotoError) as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    except (*REFUSALS, *cached.UNABLE, MemoryError, PhotoError) as error:
+        st.error(plain(why(error)), icon=":material/error:")
 
 
 main()

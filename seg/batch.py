@@ -122,6 +122,7 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
     seconds: float = 0.0  # that looking took so far
     bytes: int = 0  # of the photos
+    note: str = ""  # of `Prediction`, of any of them
 
     def __post_init__(self) -> None:
         self.folder = OwnFolder(Path(tempfile.gettempdir()), PREFIX)
@@ -229,11 +230,12 @@ class Batch:
             results.write(str(self._target(number, "")), prediction.masks, said)
             shares = {variant: masks.shares(mask) for variant, mask in prediction.masks.items()}
             entry.found = Found(photo.width, photo.height, shares)
+            self.note = prediction.note or self.note
         self.seconds += time.perf_counter() - began
 
     def again(self, settings: Settings) -> None:
         """Forgets what was made of the photos, so that they are looked at with other settings."""
-        self.settings, self.seconds = settings, 0.0
+        self.settings, self.seconds, self.note = settings, 0.0, ""
         for entry in self.entries:
             entry.found = None
             if entry.taken:

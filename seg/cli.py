@@ -47,6 +47,7 @@ from seg import (
     weights,
 )
 from seg import table as comparison
+from seg.files import why
 from seg.networks import TITLES
 
 console = Console()
@@ -253,8 +254,10 @@ class Evaluate:
                     predictor, split, variants, indices, self.height, self.truth, self.best, progress=told
                 )  # fmt: skip
             except BaseException as error:
-                say("failed", message=str(error) or "It was stopped.")
+                say("failed", message=_in_words(error))
                 raise
+        if predictor.note:
+            console.print(predictor.note)
         rows = {variant: evaluate.report(tally) for variant, tally in found.items()}
         quality = ", best quality" if self.best else ""
         _print_scores(f"{self.name} on {len(indices)} pairs of {self.data} {self.split}{quality}", rows)
@@ -309,7 +312,7 @@ class Publish:
             try:
                 card = publish.publish(self.run_folder, self.name, self.height, self.data, self.best, told)
             except BaseException as error:
-                say("failed", message=str(error) or "It was stopped.")
+                say("failed", message=_in_words(error))
                 raise
             say("finished")
         for height, scores in card.heights_tried.items():
@@ -395,7 +398,11 @@ class Predict:
             yield from cluster.run(jobs, settings, weights.FOLDER, self.device, self.workers or 1, self.networks)
             return
         with folder.Pipeline(self.workers or min(8, os.cpu_count() or 1)) as pipeline:
-            yield from pipeline.run(jobs, predict.Predictor.of(self.weights, self.device), settings)
+            predictor, told = predict.Predictor.of(self.weights, self.device), ""
+            for outcome in pipeline.run(jobs, predictor, settings):
+                if predictor.note != told:
+                    console.print(told := predictor.note)
+                yield outcome
 
     def _follow(self, total: int, outcomes: Generator[folder.Outcome]) -> int:
         """Shows how the work goes on and sums it up -> how many photos failed."""
@@ -420,7 +427,7 @@ class Predict:
                         left = timedelta(seconds=round((now - began) / number * (total - number)))
                         console.print(f"{number} of {total}, {rate}, {left} left", highlight=False)
                         told = now
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OSError):
             console.print("Finished photos are kept; the same command goes on with the others.")
             raise
         finally:
@@ -772,7 +779,8 @@ EXPECTED = (
     predict.DeviceError, folder.PhotosError, cluster.ClusterError, recipe.TrainError, publish.PublishError, export.ExportError,
     team.TeamError, OSError,
 )  # fmt: skip
-"""What is told to the user in a sentence; anything else is a fault of the program and keeps its traceback."""
+"""What is told to the user in a sentence, as is that memory ran out; anything else is a fault of the program and keeps its
+traceback."""
 
 
 def main(args: list[str] | None = None) -> None:
@@ -786,15 +794,21 @@ def main(args: list[str] | None = None) -> None:
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         )
         command.run()
-    except EXPECTED as error:
-        Console(stderr=True).print(f"[bold red]error[/] {escape(_sentence(error))}", soft_wrap=True)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read what is printed, head say, has had enough: as Rich ends then, without a word
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if not isinstance(error, EXPECTED) and not predict.out_of_memory(error):
+            raise
+        Console(stderr=True).print(f"[bold red]error[/] {escape(_in_words(error))}", soft_wrap=True)
         sys.exit(1)
 
 
-def _sentence(error: Exception) -> str:
-    if not isinstance(error, OSError) or not error.strerror:
-        return str(error)
-    return f"{error.filename or 'A file'} cannot be read or written ({error.strerror}); mend that, or name another."
+def _in_words(error: BaseException) -> str:
+    if predict.out_of_memory(error):
+        return "There is not enough memory. End what else needs it, or ask for less: smaller images, or --device cpu."
+    return why(error) or "It was stopped."
 
 
 def _variants_last(words: list[str]) -> list[str]:

@@ -1,11 +1,14 @@
 """Processes that work beside this one. Knows nothing of their work."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -20,6 +23,32 @@ def crew(workers: int) -> ProcessPoolExecutor:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pool
+
+
+def dismiss(pool: ProcessPoolExecutor) -> None:
+    """Ends a crew: what has begun comes to its end, what has not is not begun."""
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    while alive := [process for process in processes if process.is_alive()]:
+        multiprocessing.connection.wait([process.sentinel for process in alive], 1)
+        if any(process.exitcode for process in processes):
+            for process in alive:  # one that was killed may have held the lock that they wait for
+                process.terminate()
+    pool.shutdown()
+
+
+@contextmanager
+def helpers() -> Iterator[ProcessPoolExecutor]:
+    """A `crew`, one for each core, for a block. Raises ChildProcessError, with a sentence, where one of them died."""
+    pool = crew(os.cpu_count() or 1)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise ChildProcessError(
+            "A process that helped was killed: by somebody, or by the system when memory ran out. Do the same again."
+        ) from None
+    finally:
+        dismiss(pool)
 
 
 def to_the_end(call: Callable, *words: Any) -> Any:

@@ -5,13 +5,11 @@ The layout is that of the Kaggle set ``dansbecker/cityscapes-image-pairs``: ``DI
 """
 
 import hashlib
-import multiprocessing
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -22,6 +20,7 @@ import psutil
 from PIL import Image, UnidentifiedImageError
 
 from seg import labels
+from seg.crew import helpers
 
 KAGGLE = "dansbecker/cityscapes-image-pairs"
 SPLITS = ("train", "val")
@@ -112,7 +111,7 @@ def is_rendered(data: Path) -> bool:
 def load(data: Path, split: str, progress: Progress | None = None) -> Split:
     """Opens a split, decoding it first where the cache does not hold these very files decoded by this very decoder.
 
-    Raises `DatasetError` for a missing, empty or damaged split.
+    Raises `DatasetError` for a missing, empty or damaged split, and OSError where the cache cannot be written.
     """
     files = find(data, split)
     found = digest(files)
@@ -272,8 +271,7 @@ def _decode_all(files: tuple[Path, ...], folder: Path, progress: Progress | None
         shape = (len(files), SIDE, SIDE)
         photos = np.lib.format.open_memmap(holding / "photos.npy", "w+", np.uint8, (*shape, 3))
         decoded = np.lib.format.open_memmap(holding / "labels.npy", "w+", np.uint8, shape)
-        # spawned, since forking a process in which torch has started threads can hang
-        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        with helpers() as pool:
             for i, (photo, label) in enumerate(pool.map(_decode_one, files, chunksize=4)):
                 photos[i], decoded[i] = photo, label
                 (holding / f".{_DONE}").write_text(f"{i + 1} {len(files)} {os.getpid()}")

@@ -4,6 +4,7 @@ Sources: He, Zhang, Ren, Sun 2015, "Deep Residual Learning for Image Recognition
 Convolutional Networks for Large-Scale Image Recognition". Knows nothing of scores or classes.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -132,6 +133,7 @@ def _open(path: Path):
 def _imagenet(backbone: Backbone) -> dict[str, Tensor]:
     from segmentation_models_pytorch.encoders import get_encoder
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # or it tells of every attempt
     try:
         return get_encoder(backbone, weights="imagenet").state_dict()
     except Exception as error:  # the hub's client raises many unrelated kinds

@@ -95,9 +95,7 @@ def _masks(
     for done, i in enumerate(indices):
         label = split.labels[i] if truth == "decoded" else labels.nearest(read_pair(split.files[i])[1])
         photo = preprocess.unsquash(Image.fromarray(split.photos[i]))
-        found = predictor.logits(photo, variants, working_height, best=best)
-        height, width = label.shape
-        yield label, {variant: preprocess.to_mask(logits, height, width, sure) for variant, logits in found.items()}
+        yield label, predictor.decide(photo, variants, label.shape, working_height, best, sure)
         if progress:
             progress(done + 1, len(indices))
 

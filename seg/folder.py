@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from seg import archive, preprocess, results
-from seg.crew import crew, to_the_end
+from seg.crew import crew, dismiss, to_the_end
 from seg.files import write_atomic
 from seg.networks import TITLES
 from seg.photo import PhotoError
@@ -199,7 +199,7 @@ class Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._crew.shutdown(cancel_futures=True)  # a write that has begun comes to its end
+        dismiss(self._crew)  # a write that has begun comes to its end
 
     def run(self, jobs: Iterable[Job], predictor: Predictor, settings: Settings) -> Iterator[Outcome]:
         """Does the jobs in turn and yields what became of each; a photo that cannot be done does not stop the others.

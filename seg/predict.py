@@ -1,14 +1,15 @@
 """A photo through the network: masks, confidences and where the time went, for the variants asked for."""
 
 import contextlib
+import copy
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +26,9 @@ from seg.photo import read_photo
 from seg.preprocess import Logits
 
 Device = Literal["auto", "cpu", "cuda"]
-
+T = TypeVar("T")
+CPU = torch.device("cpu")
+ON_CPU = "The GPU's memory was not enough; done on the CPU."
 
 BEST = (0.75, 1.0, 1.25)
 """The sizes at which the best quality looks at a photo, as multiples of the working height."""
@@ -33,6 +36,14 @@ BEST = (0.75, 1.0, 1.25)
 
 class DeviceError(ValueError):
     """A device that this machine does not have."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it says that a GPU or the machine has no more memory; PyTorch has no kind of its own for most of these."""
+    words = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    )
 
 
 def pick_device(name: Device) -> torch.device:
@@ -85,10 +96,14 @@ class Prediction:
     seconds: dict[str, float]  # decode, preprocess, encoder, heads, post
     working_size: tuple[int, int]  # height, width
     device: str
+    note: str = ""  # a sentence, where it was made otherwise than it should be
 
 
 class Predictor:
-    """A network ready to predict; it is never changed, and several threads may use it at once."""
+    """A network ready to predict; it is never changed, and several threads may use it at once.
+
+    What a GPU's memory is not enough for, be it the network itself, is done on the CPU: `note` says so from then on.
+    """
 
     def __init__(
         self,
@@ -98,7 +113,14 @@ class Predictor:
         bf16: bool | None = None,
         rule: preprocess.Rule = "cover",
     ) -> None:
-        self.model = model.to(device).to(memory_format=torch.channels_last).eval()
+        self.note = ""
+        try:
+            model.to(device)
+        except RuntimeError as error:
+            if device == CPU or not out_of_memory(error):
+                raise
+            model, device, bf16, self.note = model.to(CPU).float(), CPU, None, ON_CPU
+        self.model = model.to(memory_format=torch.channels_last).eval()
         self.device = device
         self.working_height, self.rule = working_height, rule
         self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
@@ -126,6 +148,30 @@ class Predictor:
     def at(self, working_height: int, rule: preprocess.Rule) -> "Predictor":
         """The same network at another working resolution."""
         return Predictor(self.model, working_height, self.device, self.bf16, rule)
+
+    def within_memory(self, work: Callable[["Predictor"], T]) -> T:
+        """What `work` makes with this predictor, or where a GPU's memory is not enough for that, with the same one on the CPU.
+
+        Raises MemoryError, with a sentence, where the machine's memory runs out.
+        """
+        try:
+            return work(self)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            if self.device == CPU:
+                raise MemoryError("There is not enough memory for this photo: choose a lower working height.") from error
+        self.note = ON_CPU  # here, where the error no longer holds what was on the GPU
+        return self._on_cpu.within_memory(work)
+
+    @cached_property
+    def _on_cpu(self) -> "Predictor":
+        tensors = {id(each): each.detach().cpu() for each in (*self.model.parameters(), *self.model.buffers())}
+        own = {id(each): nn.Parameter(tensors[id(each)], each.requires_grad) for each in self.model.parameters()}
+        model = copy.deepcopy(self.model, tensors | own)  # it takes these for copies: on the GPU there is no room for any
+        found = Predictor(model.float(), self.working_height, CPU, rule=self.rule)
+        found.note = ON_CPU
+        return found
 
     def working_size(self, photo: Image.Image, working_height: int | None = None, factor: float = 1.0) -> tuple[int, int]:
         """The height and width at which a photo goes through the network."""
@@ -181,6 +227,26 @@ class Predictor:
         height, width = image.shape[-2:]
         return {variant: _logits(scores, upsampling, (height, width)) for variant, (scores, upsampling) in fused.items()}
 
+    def decide(
+        self,
+        photo: Image.Image,
+        variants: Sequence[str],
+        size: tuple[int, int],
+        working_height: int | None = None,
+        best: bool = False,
+        with_confidence: bool = False,
+    ) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+        """RGB photo -> ``{variant: (mask, confidence)}`` of `size`, height and width, as `preprocess.to_mask` makes them.
+
+        Raises MemoryError as `within_memory` does.
+        """
+
+        def work(predictor: Predictor) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+            found = predictor.logits(photo, variants, working_height, best=best)
+            return {variant: preprocess.to_mask(logits, *size, with_confidence) for variant, logits in found.items()}
+
+        return self.within_memory(work)
+
     def predict(
         self,
         photo: Image.Image | bytes | Path,
@@ -194,15 +260,10 @@ class Predictor:
         """A photo, or a picture file -> `Prediction`.
 
         With `seen_at`, the height and width of a smaller picture of it, masks have only the pixels that this would show.
-        Raises `photo.PhotoError` for what is no readable picture, and MemoryError, with a sentence, where memory runs out.
+        Raises `photo.PhotoError` for what is no readable picture, and MemoryError as `within_memory` does.
         """
-        try:
-            variants = variants or self.model.variants
-            return self._predict(photo, variants, working_height, with_confidence, with_certainty, best, seen_at)
-        except (MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when a CPU's memory runs out
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
-                raise
-            raise MemoryError("There is not enough memory for this photo: choose a lower working height.") from error
+        asked = (variants or self.model.variants, working_height, with_confidence, with_certainty, best, seen_at)
+        return self.within_memory(lambda predictor: predictor._predict(photo, *asked))
 
     def _predict(
         self,
@@ -237,6 +298,7 @@ class Predictor:
             seconds,
             size,
             str(self.device),
+            self.note if self.device == CPU else "",
         )
 
 

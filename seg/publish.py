@@ -47,7 +47,7 @@ def publish(
     `best` scores the best quality as well, which takes several times longer. Without `working_height`, the one of `HEIGHTS`
     with the best mean IoU of the finest variant on the held-out pairs is taken.
 
-    Raises `PublishError`, and what reading the run and the data raises.
+    Raises `PublishError`, OSError where the registry cannot be written, and what reading the run and the data raises.
     """
     weights.check_name(name)
     final = registry / name
@@ -132,6 +132,10 @@ def publish(
         (holding / weights.CARD).write_bytes(weights.to_json(card))
         holding.chmod(0o755)
         holding.rename(final)
+    except OSError:
+        if final.exists():
+            raise PublishError(f"{final} was published by another meanwhile. Choose another name, or remove it first.") from None
+        raise
     finally:
         shutil.rmtree(holding, ignore_errors=True)
     return card

@@ -6,11 +6,10 @@ averaged down and the label takes the majority, so no label pixel is ever a blen
 """
 
 import io
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from copy import copy, deepcopy
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
@@ -22,6 +21,7 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw, ImageFilter
 
+from seg.crew import helpers
 from seg.labels import IGNORE, NAMES, PALETTE, TRAIN_ID, colorize
 
 ID = TRAIN_ID
@@ -1721,7 +1721,7 @@ def write_pairs(
     `to`/train/1.jpg, … and `to`/val/1.jpg, …: 512x256 JPEGs, the photo on the left, the label's colours on the right.
     `to`/exact/train/1.png, …: 1024x512 indexed PNGs of train ids. No scene of val is in any train split.
     All are as `wishes` say. They are written beside it, in `rendering(to, pid)`, and moved when whole. Raises
-    FileExistsError if `to` holds anything.
+    FileExistsError if `to` holds anything, and OSError where it cannot be written.
     """
     full = f"{to} is not empty; write to a new or empty folder."
     if to.exists() and any(to.iterdir()):
@@ -1735,18 +1735,16 @@ def write_pairs(
         for folder in (holding / split, holding / "exact" / split):
             folder.mkdir(parents=True, exist_ok=True)
     jobs = [("train", i + 1) for i in range(train)] + [("val", i + 1) for i in range(val)]
-    # spawned, since forking a process in which torch has started threads can hang
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_write_pair, holding, seed, split, index, wishes) for split, index in jobs]
-        try:
+    try:
+        with helpers() as pool:
+            futures = [pool.submit(_write_pair, holding, seed, split, index, wishes) for split, index in jobs]
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
                 if progress is not None:
                     progress(done, len(jobs))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            shutil.rmtree(holding, ignore_errors=True)
-            raise
+    except BaseException:
+        shutil.rmtree(holding, ignore_errors=True)
+        raise
     try:
         holding.rename(to)  # onto an empty folder too
     except OSError:

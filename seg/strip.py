@@ -34,8 +34,7 @@ def record(run: Path, epoch: int, predictor: Predictor, split: Split, indices: r
                 photo.save(out, "JPEG", quality=90)
                 write_atomic(strip / f"photo-{number}.jpg", out.getvalue())
                 write_atomic(strip / f"truth-{number}.png", masks.png(np.asarray(split.labels[i])))
-            for variant, logits in predictor.logits(photo, predictor.model.variants).items():
-                mask = preprocess.to_mask(logits, *split.labels[i].shape)[0]
+            for variant, (mask, _) in predictor.decide(photo, predictor.model.variants, split.labels[i].shape).items():
                 (holding / f"{number}.{variant}.png").write_bytes(masks.png(mask))
         final = strip / f"epoch-{epoch:04d}"
         shutil.rmtree(final, ignore_errors=True)  # of an epoch that a resumed run does again

@@ -36,9 +36,10 @@ from seg.augment import augment
 from seg.checkpoint import Run, SilentRun, save_tensors, write_json
 from seg.encoder import Start, load_start
 from seg.feed import feed
+from seg.files import why
 from seg.networks import ARCHITECTURES, TITLES, Network, build
 from seg.norm import synchronised
-from seg.predict import Predictor, bf16_is_fast, pick_device
+from seg.predict import Predictor, bf16_is_fast, out_of_memory, pick_device
 from seg.recipe import TrainConfig, TrainError
 from seg.team import Team
 from seg.turn import POLL, turn
@@ -201,11 +202,14 @@ def keep_freed_memory() -> None:
 
 
 def _explain(error: BaseException) -> str:
-    # by their words too: safetensors and PyTorch's CPU allocator have no kinds of error of their own for these
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-        return "The disk is full: free some space."
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
-        return "Out of memory: choose a smaller --batch-size or --height."
+    if isinstance(error, SafetensorError) and "No space left on device" in str(error):
+        error = OSError(errno.ENOSPC, "")  # safetensors has no kind of error of its own for it
+    if isinstance(error, (BrokenPipeError, SystemExit)):  # Rich exits where nobody reads what it prints
+        return "What read its output has ended."
+    if isinstance(error, OSError):
+        return why(error)
+    if out_of_memory(error):
+        return "Out of memory: choose a smaller --batch-size or --height for a new run, or end what else needs memory."
     ours = type(error).__module__.startswith("seg.")  # made to be read by people
     return str(error) if ours else f"{type(error).__name__}: {error}"
 

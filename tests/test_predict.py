@@ -57,6 +57,43 @@ def test_every_shape_of_photo_is_predicted(predictor):
             assert predictor.predict(Image.new("RGB", size), best=best).masks["8s"].shape == size[::-1]
 
 
+GPU = torch.device("cpu", 0)
+"""To PyTorch it is the CPU, to the program it is not."""
+
+
+def test_what_a_gpu_has_no_memory_for_is_done_on_the_cpu_with_a_note(registry, predictor, photo, monkeypatch):
+    monkeypatch.setattr(predict, "pick_device", lambda name: GPU)
+    full, whole = Predictor.of(DEFAULT, folder=registry), predictor.predict(photo)
+    look = Predictor.look
+
+    def hungry(self, *given):
+        if self.device == GPU:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return look(self, *given)
+
+    fitting = full.predict(photo)
+    assert (fitting.note, fitting.device, full.note) == ("", "cpu:0", "")
+    monkeypatch.setattr(Predictor, "look", hungry)
+    found, (mask, _) = full.predict(photo, best=True), full.decide(photo, ["8s"], (120, 200))["8s"]
+    assert (found.note, found.device, full.note) == (predict.ON_CPU, "cpu", predict.ON_CPU)
+    assert (mask == whole.masks["8s"]).mean() > 0.98  # parameters are those of the GPU, rounded as they were there
+    assert full._on_cpu.model is not full.model and full.device == GPU
+
+
+def test_a_network_that_finds_no_room_on_a_gpu_stays_on_the_cpu(registry, photo, monkeypatch):
+    monkeypatch.setattr(predict, "pick_device", lambda name: GPU)
+    to = torch.nn.Module.to
+
+    def hungry(self, *given, **more):
+        if given == (GPU,):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return to(self, *given, **more)
+
+    monkeypatch.setattr(torch.nn.Module, "to", hungry)
+    found = Predictor.of(DEFAULT, folder=registry)
+    assert found.device == predict.CPU and found.predict(photo).note == predict.ON_CPU
+
+
 def test_memory_that_runs_out_is_told(predictor, photo, monkeypatch):
     def hungry(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")

@@ -194,6 +194,8 @@ def test_a_loss_that_is_no_number_ends_the_run_in_words_and_keeps_the_last_check
     ("fault", "words"),
     [
         (OSError(28, "No space left on device"), "The disk is full"),
+        (OSError(30, "Read-only file system", "runs/it/a"), "Nothing can be written in runs/it"),
+        (BrokenPipeError(32, "Broken pipe"), "What read its output has ended"),
         (torch.OutOfMemoryError("CUDA out of memory"), "Out of memory: choose a smaller --batch-size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "Out of memory"),
         (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), "The disk is full"),

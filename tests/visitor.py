@@ -40,7 +40,10 @@ PATIENCE = 180.0
 def start_server(
     environment: Mapping[str, str], stderr: IO | None = None, streamlit: Sequence[str] = ("-m", "streamlit")
 ) -> tuple[subprocess.Popen, str]:
-    """The app in a process of its own, with more in its environment -> the process, and the address once it answers."""
+    """The app in a process of its own, with more in its environment -> the process, and the address once it answers.
+
+    `streamlit` is what Python is to run.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -71,7 +74,7 @@ class Visitor:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.page = ""
+        self.page, self.query = "", ""
         self.session = ""
         self.chosen: dict[str, dict] = {}  # widget's id -> fields of its WidgetState
         self.elements: dict[tuple[int, ...], Element] = {}  # by place on the page
@@ -91,9 +94,9 @@ class Visitor:
     def __exit__(self, *error) -> None:
         self._connection.__exit__(*error)
 
-    def open(self, page: str = "") -> None:
+    def open(self, page: str = "", query: str = "") -> None:
         """Goes to a page and waits until it has run to its end."""
-        self.page, self.elements = page, {}
+        self.page, self.query, self.elements = page, query, {}
         self.rerun()
         self.settle()
 
@@ -101,7 +104,7 @@ class Visitor:
         """Has the page run with what was chosen so far."""
         message = BackMsg()
         state = message.rerun_script
-        state.page_name = self.page
+        state.page_name, state.query_string = self.page, self.query
         for id, chosen in self.chosen.items():
             widget = state.widget_states.widgets.add(id=id)
             for field, value in chosen.items():
@@ -131,6 +134,16 @@ class Visitor:
     def of(self, kind: str) -> list:
         """All that is on the page of a kind, by the name that it has in Streamlit's Element."""
         return [getattr(one, kind) for one in self.elements.values() if one.WhichOneof("type") == kind]
+
+    def press(self, label: str) -> None:
+        """Presses a button and waits until the page has run to its end."""
+        id = next(button.id for button in self.of("button") if button.label == label)
+        for box in self.of("checkbox"):
+            self.chosen.setdefault(box.id, {"bool_value": box.default})  # pages count on hearing of each
+        self.elements, self.chosen[id] = {}, {"trigger_value": True}
+        self.rerun()
+        self.settle()
+        del self.chosen[id]
 
     def upload(self, files: Mapping[str, bytes]) -> None:
         """Gives files to the page's first uploader, in place of those before."""

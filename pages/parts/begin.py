@@ -18,6 +18,7 @@ from pages.parts.frame import plain
 from pages.parts.get_data import more_data, no_data
 from pages.parts.wishes import REFUSALS, RUNS, allowed, free, lasting, refused
 from seg import dataset, launch, recipe, runs, weights
+from seg.files import why
 from seg.recipe import TrainConfig, TrainError
 
 
@@ -40,7 +41,7 @@ def new_training() -> None:
         configs = wanted()
         already = trained(json.dumps(configs[0].to_json()), _stamp())
     except REFUSALS as error:
-        st.error(plain(form.in_words(str(error))), icon=":material/error:")
+        st.error(plain(form.in_words(why(error))), icon=":material/error:")
         return
     made = [one for one in already if one.kind == "weights"]
     for one in made or already:
@@ -91,7 +92,7 @@ def begin() -> None:
         for config in configs:
             launch.start(config)
     except REFUSALS as error:
-        st.session_state["refused"] = str(error)
+        st.session_state["refused"] = why(error)
         return
     st.session_state.update({"view": RUNS, "run": configs[0].out.name})
     del st.session_state["new_name"]

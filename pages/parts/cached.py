@@ -74,6 +74,7 @@ class Answer:
     seconds: dict[str, float]
     working_size: tuple[int, int]  # height, width
     device: str
+    note: str  # of `Prediction`
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,7 @@ def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool, to
         seconds=prediction.seconds,
         working_size=prediction.working_size,
         device=prediction.device,
+        note=prediction.note,
     )
 
 
@@ -278,7 +280,8 @@ def inside_of(seen: Photo, card: weights.Card, working_height: int, told: Told) 
 
     def look() -> inside.Seen:
         with network(card, told, limits.looks()) as predictor:
-            return inside.look(predictor, read_photo(seen.data), working_height)
+            picture = read_photo(seen.data)
+            return predictor.within_memory(lambda able: inside.look(able, picture, working_height))
 
     kept = _inside_of_samples() if seen.rendered else _own("insides", 4)
     return _once(kept, ("inside", seen.digest, digest(card), working_height), look, told)
@@ -303,7 +306,8 @@ def _fields(
     _card: weights.Card,
 ) -> dict[str, np.ndarray]:
     with network(_card, looks=limits.looks()) as predictor:
-        return inside.effective_field(predictor, read_photo(_photo.data), at, dict(wanted), working_height)
+        picture = read_photo(_photo.data)
+        return predictor.within_memory(lambda able: inside.effective_field(able, picture, at, dict(wanted), working_height))
 
 
 def working_jpeg(seen: Photo, size: tuple[int, int]) -> bytes:

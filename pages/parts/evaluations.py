@@ -12,7 +12,7 @@ from pages.parts.pairs import Chosen, of, thumbnail
 from pages.parts.photos import picture_grid
 from pages.parts.shown import judge, masks_of, packed
 from pages.parts.viewer import viewer
-from pages.parts.wishes import allowed, lasting, why_not
+from pages.parts.wishes import allowed, lasting, refused, told, why_not
 from seg import dataset, launch, scoring, weights
 from seg.dataset import DatasetError
 
@@ -69,10 +69,11 @@ def offer(card: weights.Card, pairs: Chosen | None, what: str) -> None:
     st.markdown(what)
     st.button(
         f"Score {plain(card.name)} on the {len(pairs.files):,} photos of {plain(pairs.data.name)} {SPLIT}",
-        icon=":material/fact_check:", type="primary", disabled=not allowed(), on_click=launch.score,
-        args=(card.name, pairs.data, folder, len(pairs.files)),
+        icon=":material/fact_check:", type="primary", disabled=not allowed(), on_click=told,
+        args=(launch.score, card.name, pairs.data, folder, len(pairs.files)),
         help="In a process of its own: it goes on when this page is closed. Minutes on a CPU.",
     )  # fmt: skip
+    refused()
     if not allowed():
         st.caption(f"Evaluations cannot be started from this page: {why_not()}.")
 

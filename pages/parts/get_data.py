@@ -51,7 +51,6 @@ def render_set(wishes: scenes.Wishes) -> None:
     target, val = dataset.FOLDER / name, max(10, count // 6)
     words = ("data", "render", "--to", str(target), "--train", str(count), "--val", str(val), *options(wishes))
     if st.button(f"Render them as {dataset.FOLDER / name}", key="render", disabled=not allowed(), icon=":material/landscape:"):
-        target.parent.mkdir(parents=True, exist_ok=True)
         if run_now(words, lambda pid: _pairs_in(scenes.rendering(target, pid)), count + val, "Rendering"):
             st.rerun()
     for other in scenes.under_way(dataset.FOLDER):  # begun in another window, or before the page was loaded anew

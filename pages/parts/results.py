@@ -11,6 +11,7 @@ from pages.parts.frame import plain
 from pages.parts.viewer import Pane, deflate, pack, present, viewer
 from seg import masks
 from seg.batch import Batch, OwnFolder
+from seg.files import why
 from seg.labels import NAMES
 from seg.networks import STRIDE_OF, TITLES
 from seg.photo import PhotoError
@@ -106,8 +107,7 @@ def make_zips(batch: Batch) -> None:
             bar.progress(part, "Packing …")
     except OSError as error:
         bar.empty()
-        why = f"The zip cannot be written ({error.strerror or error}). Free some space, then try again."
-        st.error(plain(why), icon=":material/hard_drive:")
+        st.error(plain(f"The zip cannot be written. {why(error)}"), icon=":material/hard_drive:")
         return
     bar.empty()
     st.session_state.batch_zips = (folder, len(batch.done), sorted(folder.path.glob("*.zip")))

@@ -12,6 +12,7 @@ from pages.parts.frame import plain
 from pages.parts.wishes import NEW, REFUSALS, allowed, free, lasting, refused, told
 from seg import launch, runs, strip, weights
 from seg.checkpoint import Run, RunError
+from seg.files import why
 from seg.networks import TITLES
 from seg.recipe import TrainConfig
 
@@ -162,7 +163,7 @@ def publish(folder: Path) -> None:
         st.warning(plain(wrong))
     st.caption("The network is scored on the 500 pairs of val, or those that the data set has: minutes on a CPU.")
     if st.button("Publish", type="primary", disabled=bool(wrong), key=f"do_publish_{folder.name}"):
-        launch.publish(folder, name, best)
+        told(launch.publish, folder, name, best)
         st.rerun()
 
 
@@ -178,7 +179,7 @@ def duplicate(folder: Path) -> None:
     try:
         config = TrainConfig.from_json(Run(folder).config())
     except REFUSALS as error:
-        st.session_state["refused"] = str(error)
+        st.session_state["refused"] = why(error)
         return
     form.fill(vars(config))
     taken = [one.name for one in runs.find(runs.FOLDER)]

@@ -10,6 +10,7 @@ from pages.parts.frame import plain
 from seg import dataset, weights
 from seg.checkpoint import RunError
 from seg.encoder import StartError
+from seg.files import why
 from seg.predict import DeviceError
 from seg.recipe import TrainError
 
@@ -41,7 +42,7 @@ def told(act: Any, *given: Any) -> None:
     try:
         act(*given)
     except REFUSALS as error:
-        st.session_state["refused"] = str(error)
+        st.session_state["refused"] = why(error)
 
 
 def refused() -> None:
