@@ -2,22 +2,25 @@ PYTHON ?= python3
 BIN = .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 
-.PHONY: run test check prove lock audit licences clean
+.PHONY: run test check lint coverage prove lock audit licences clean
 
 run: .venv/installed  ## open the app
 	$(BIN)/streamlit run app.py
 
 test: lint  ## all tests, browser tests included
 	sh tests/browser.sh
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: lint  ## what takes less than a minute
-	$(BIN)/pytest --numprocesses 2 -m "not slow"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow"
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+coverage: .venv/installed-dev  ## all tests again, and which lines of seg they leave out
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered
 
 prove: .venv/installed-dev .venv/installed-ray  ## what takes longer than a test should; prints what docs/prove.md keeps
 	$(BIN)/python tests/prove.py

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -245,10 +246,10 @@ class Pipeline:
             return task.future.result()
         except BrokenProcessPool:
             wait([other.future for other in beside])  # of which photo it died, is known only when one is read alone
-        try:
-            return self._submit(results.read, task.job.source).result()
-        except BrokenProcessPool:
-            raise PhotoError("Twice the process that read it came to its end; perhaps there is not enough memory.") from None
+        for _ in range(2):  # the first time it may have been another's end, not yet noticed when this was sent there
+            with suppress(BrokenProcessPool):
+                return self._submit(results.read, task.job.source).result()
+        raise PhotoError("Thrice the process that read it came to its end; perhaps there is not enough memory.")
 
     def _written(self, task: "_Writing") -> Outcome:
         try:

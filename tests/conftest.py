@@ -20,6 +20,20 @@ PATIENCE = 180_000
 """Milliseconds: a busy machine is no failure."""
 
 
+QUICK = {
+    *("archive", "augment", "batch", "ceiling", "checkpoint", "crew", "dataset", "encoder", "fcn", "feed", "files", "limits"),
+    *("line", "masks", "metrics", "photo", "preprocess", "recipe", "runs", "scoring", "structure", "truth", "trust", "turn"),
+    *("viewer", "weights"),
+}
+"""The modules of `make check`: what tests them takes seconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem.removeprefix("test_") not in QUICK:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Decoded data goes to a folder of this test session."""

@@ -130,7 +130,9 @@ class Place:
     @contextmanager
     def app(self, code: str = "", **more: str) -> Iterator[str]:
         """The app in a server of its own, after `code` -> its address."""
-        process, address = start_server(self.environment(**more), ("-c", code + STREAMLIT) if code else ("-m", "streamlit"))
+        process, address = start_server(
+            self.environment(**more), streamlit=("-c", code + STREAMLIT) if code else ("-m", "streamlit")
+        )
         try:
             yield address
         finally:

@@ -189,14 +189,25 @@ class Guest:
             self.awaited = ""
 
 
-def soak(browser: Browser, folder: Path, minutes: float, browsers: int = 3, told: Callable[[str], None] = lambda _: None) -> Log:
-    """Runs the app on the weights of a folder, and as many browsers, for so many minutes."""
+def soak(
+    browser: Browser,
+    folder: Path,
+    minutes: float,
+    browsers: int = 3,
+    kept: int = 120,
+    told: Callable[[str], None] = lambda _: None,
+) -> Log:
+    """Runs the app on the weights of a folder, and as many browsers, for so many minutes.
+
+    A session is kept for `kept` seconds after its window was closed, and all that it holds: the last look is after that.
+    """
     log, chance = Log(), random.Random(0)
     photos = {f"street {n}.jpg": jpeg(200 + n, size) for n, size in enumerate(SIZES)}
     bad = [case.data for case in islice(corpus(), 0, None, 7) if case.fate == "refused" and len(case.data) < 10**6]
     truth = Truth(Predictor.of(weights.DEFAULT, folder=folder), photos)
     with tempfile.TemporaryFile("w+") as said:
-        server, url = start_server({"SEG_WEIGHTS": str(folder)}, stderr=said)
+        environment = {"SEG_WEIGHTS": str(folder), "STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": str(kept)}
+        server, url = start_server(environment, stderr=said)
         try:
             process, began = psutil.Process(server.pid), time.monotonic()
 
@@ -218,9 +229,9 @@ def soak(browser: Browser, folder: Path, minutes: float, browsers: int = 3, told
                 told(f"{seconds / 60:.1f} minutes, {log.compared} compared, {len(log.wrong)} wrong, {memory:.0f} MB")
             for guest in guests:
                 guest.context.close()
-            with browser.new_context() as last:  # Streamlit forgets a session when the next comes
-                last.new_page().goto(url)
-                time.sleep(5)
+            end = time.monotonic() + kept + 30
+            while process.num_fds() > log.seen[0][2] and time.monotonic() < end:
+                time.sleep(0.5)
             look()
         finally:
             server.terminate()

@@ -7,9 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -370,9 +370,9 @@ def test_rivals_train_through_the_same_command(pairs, tmp_path, arch):
     assert Run(run).config()["variants"] == list(variants)
 
 
-def test_a_compiled_network_keeps_the_names_of_its_tensors(pairs, tmp_path):
-    if not (shutil.which("g++") or shutil.which("clang++")) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        pytest.skip("torch.compile needs a C++ compiler and Python's headers on a CPU")
+def test_a_compiled_network_keeps_the_names_of_its_tensors(pairs, tmp_path, monkeypatch):
+    # traced as ever, but not made into C++, which takes two minutes
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
     run = tmp_path / "compiled"
     train.train(small(pairs, run, compile=True, variants=("32s",), batch_size=6))
     plain = build("fcn-resnet50", 19, ("32s",)).state_dict()

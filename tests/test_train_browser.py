@@ -68,36 +68,36 @@ def test_from_the_form_to_new_weights_on_the_compare_page(arrive, place):
     box.click()
     page.keyboard.type("untrained")
     page.keyboard.press("Enter")
-    for label, value in (("Name of the run", "mine"), ("Epochs", "12"), ("Batch size", "1"), ("Height of the views", "32")):
+    for label, value in (("Name of the run", "mine"), ("Epochs", "6"), ("Batch size", "1"), ("Height of the views", "32")):
         type_into(page, label, value)
     page.get_by_text("All other settings").click()
-    for label, value in (("Pairs held out", "4"), ("Steps between checkpoints", "50")):
+    for label, value in (("Pairs held out", "4"), ("Steps between checkpoints", "25")):
         type_into(page, label, value)
-    see(page, "120 steps")
+    see(page, "60 steps")
     press(page, "Start training")
     run = Run(place / "runs" / "mine")
 
     # it moves, without anything being pressed
-    see(page, re.compile(r"step [1-9]\d* of 120"))
+    see(page, re.compile(r"step [1-9]\d* of 60"))
     expect(page.locator(".strip img").first).to_be_visible(timeout=PATIENCE)
     assert run.alive() and run.heartbeat()["pid"] != os.getpid()
     press(page, "Stop")
     see(page, "stopped")
     assert not run.alive() and run.heartbeat()["status"] == "stopped"
     at = run.state()["step"]
-    assert 0 < at < 120 and at == run.heartbeat()["step"]
+    assert 0 < at < 60 and at == run.heartbeat()["step"]
 
     # another browser finds it, and goes on; both watch it, after a refresh too
     other = arrive("train?run=mine")
     see(other, "stopped")
     press(other, "Go on")
-    see(other, re.compile(r"step \d+ of 120"))
+    see(other, re.compile(r"step \d+ of 60"))
     page.reload()
-    see(page, re.compile(r"step \d+ of 120"))
+    see(page, re.compile(r"step \d+ of 60"))
     expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible(timeout=PATIENCE)
     see(other, "finished")
     see(page, "finished")
-    assert json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 120
+    assert json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 60
     assert f"training from step {at}" in (run.folder / "log.txt").read_text()
 
     other.get_by_role("button", name=re.compile("Publish")).first.click()
