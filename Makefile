@@ -33,7 +33,7 @@ lock: .venv/installed-dev  ## exact versions and hashes, for Linux, macOS and Wi
 audit: .venv/installed-dev  ## are there known holes in what is installed? Asks pypi.org
 	$(BIN)/uvx pip-audit==2.10.0 --requirement requirements.txt --disable-pip
 
-licences: .venv/installed-dev  ## prints docs/licences.md
+licences: .venv/installed-dev  ## prints the table of docs/licences.md
 	@$(BIN)/uvx --quiet pip-licenses==5.5.5 --python $(BIN)/python --format markdown --packages $$(sed -n 's/==.*//p' requirements.txt)
 
 .venv/installed: requirements.txt
