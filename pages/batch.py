@@ -93,8 +93,8 @@ def give(settings: Settings) -> None:
     if not given:
         st.info(
             f"Choose photos, a folder or a zip: up to {batches.PHOTOS:,} photos. You get a mask of each from every network "
-            "chosen in the sidebar, the class shares as CSV, and everything as a zip. Photos and masks stay on this computer, "
-            "and are deleted after you leave.",
+            "chosen in the sidebar, the class shares as CSV, and everything as a zip. Photos and masks stay on the "
+            "computer that this app runs on, and are deleted after you leave.",
             icon=":material/burst_mode:",
         )
     taken = False

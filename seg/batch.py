@@ -71,13 +71,18 @@ def _delete(path: Path, lock: FileLock) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def _text(name: str) -> str:
+    """A file's name as a cell of a CSV that no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+    return f"'{name}" if name[:1] in tuple("=+-@\t\r") else name
+
+
 def sweep(parent: Path, prefix: str = "") -> None:
     """Deletes the `OwnFolder`s of processes that were killed: those that nobody holds."""
     for path in parent.glob(f"{prefix}*"):
         try:
             # the first minute is left alone: who made it may not have locked it yet
-            if path.is_symlink() or not path.is_dir() or time.time() - path.stat().st_mtime < 60:
-                continue
+            if path.is_symlink() or not (path / ".lock").is_file() or time.time() - path.stat().st_mtime < 60:
+                continue  # of ours, each has its lock from the first
             with FileLock(path / ".lock", timeout=0):
                 shutil.rmtree(path, ignore_errors=True)
         except (Timeout, OSError):  # held, another person's, or gone meanwhile
@@ -254,9 +259,9 @@ class Batch:
                 for variant, shares in entry.found.shares.items():
                     parts = [f"{shares.get(name, 0):.6f}" for name in NAMES]
                     size = (entry.found.width, entry.found.height)
-                    rows.writerow([entry.name, variant, *size, *parts, f"{entry.stem}.{variant}.png", ""])
+                    rows.writerow([_text(entry.name), variant, *size, *parts, f"{entry.stem}.{variant}.png", ""])
             elif entry.error:
-                rows.writerow([entry.name, "", "", "", *[""] * len(NAMES), "", entry.error])
+                rows.writerow([_text(entry.name), "", "", "", *[""] * len(NAMES), "", entry.error])
         return out.getvalue()
 
     def pack(self, folder: Path, most: int) -> Iterator[float]:

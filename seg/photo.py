@@ -118,7 +118,7 @@ def _read(file: BinaryIO) -> Image.Image:
     except PhotoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's own limits lie above ours
-        raise _too_large("far more pixels") from error
+        raise _too_large("far too many pixels") from error
     except Exception as error:  # Pillow's plugins raise a dozen kinds for broken files, MemoryError among them
         raise PhotoError(f"This {known} picture is cut off or damaged; save or download it again.") from error
     photo.info.clear()  # or saving it again would write the old profile and EXIF

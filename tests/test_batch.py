@@ -307,11 +307,19 @@ def test_what_a_killed_process_left_is_swept(own):
     subprocess.run([sys.executable, "-c", code, own], cwd=ROOT)
     (left,) = own.glob("x-*")
     (own / "x-file").write_text("not ours")
+    (own / "x-folder").mkdir()
+    os.utime(own / "x-folder", (time.time() - 100,) * 2)
     sweep(own, "x-")
     assert left.is_dir()  # it may be being made
     os.utime(left, (time.time() - 100,) * 2)
     sweep(own, "x-")
-    assert not left.exists() and (own / "x-file").exists()
+    assert not left.exists() and (own / "x-file").exists() and (own / "x-folder").exists()
+
+
+def test_no_name_in_the_table_is_a_formula(settings):
+    made = taken(settings, ("=HYPERLINK(1).png", b"no photo"))
+    made.step(None)
+    assert next(csv.DictReader(io.StringIO(made.csv())))["name"] == "'=HYPERLINK(1).png"
 
 
 def test_what_a_visitor_leaves_behind_is_deleted(own, monkeypatch):

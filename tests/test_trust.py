@@ -4,8 +4,13 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from streamlit import net_util
+from streamlit.runtime.app_session import AppSession
+
+from pages.parts import hardening, wishes
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "seg").glob("*.py")), *sorted((ROOT / "pages").rglob("*.py"))]
@@ -42,3 +47,33 @@ def test_the_tests_that_hold_the_promises_are_there():
         name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
     }
     assert len(named) > 15 and not named - there
+
+
+@pytest.mark.parametrize(
+    ("headers", "may"),
+    [
+        ({"Host": "localhost:8501"}, True),
+        ({"Host": "[::1]:8501"}, True),
+        ({"Host": "street.example.org"}, False),
+        ({"Host": "localhost:8501", "X-Forwarded-For": "203.0.113.7"}, False),
+    ],
+)
+def test_a_proxy_makes_it_a_wider_address(headers: dict, may: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(wishes.st, "get_option", lambda name: "localhost")
+    monkeypatch.setattr(wishes.st, "context", SimpleNamespace(headers=headers))
+    monkeypatch.delenv("SEG_TRAINING", raising=False)
+    assert wishes.allowed() is may
+    for said in ("off", "0", "false", "no"):
+        monkeypatch.setenv("SEG_TRAINING", said)
+        assert not wishes.allowed() and said in wishes.why_not()
+
+
+def test_streamlit_empties_no_caches_for_strangers_and_asks_no_other_server(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(AppSession, "_handle_clear_cache_request", AppSession._handle_clear_cache_request)
+    monkeypatch.setattr(net_util, "_external_ip", None)
+    monkeypatch.setattr(net_util, "_make_blocking_http_get", lambda *_, **__: pytest.fail("another server is asked"))
+    emptied = []
+    monkeypatch.setattr("streamlit.runtime.caching.cache_data.clear", lambda: emptied.append("data"))
+    hardening.harden()
+    AppSession._handle_clear_cache_request(None)
+    assert not emptied and not net_util.get_external_ip()

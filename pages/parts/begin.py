@@ -87,6 +87,8 @@ def begin() -> None:
 
     The form is read again: a number may have been typed since the button was drawn.
     """
+    if not allowed():  # nobody is offered it, but somebody may send it all the same
+        return
     try:
         configs = wanted()
         for config in configs:

@@ -88,7 +88,8 @@ def watch(folder: Path) -> None:
     if done:
         left = f" · about {lasting((time.time() - said['since']) / done * (total - done))} left"
     st.progress(done / total, f"Scoring: {done:,} of {total:,} photos{left}" if done else "Reading the network and the pairs …")
-    st.button("Stop", icon=":material/stop:", on_click=scoring.stop, args=(folder,), key="stop_scoring")
+    if allowed():
+        st.button("Stop", icon=":material/stop:", on_click=scoring.stop, args=(folder,), key="stop_scoring")
 
 
 def photos(card: weights.Card, pairs: Chosen, found: list[tuple[int, str]], key: str) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from pages.parts import charts, leaving
+from pages.parts.hardening import harden
 from seg import weights
 from seg.labels import PALETTE, TRAIN_ID
 from seg.networks import TITLES
@@ -68,6 +69,7 @@ dl.card { font-size: .8125rem; margin: 0; padding: 0 !important; display: grid; 
 
 def frame(title: str, lead: str) -> None:
     """Begin a page: call it before any other Streamlit command."""
+    harden()
     leaving.forget()
     st.set_page_config(page_title=f"{title} · {NAME}", page_icon=_ICON, layout="wide")
     st.html(f"<style>{_STYLE}{charts.STYLE}</style>")

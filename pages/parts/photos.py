@@ -35,7 +35,7 @@ def choose_photo(page: str) -> cached.Photo:
             accept_multiple_files=True,
             key=f"uploads-{page}",
             help="JPEG, PNG, WebP, BMP, TIFF or GIF of up to 64 megapixels; a pair file of the Cityscapes Image Pairs is taken "
-            "apart. Photos stay on this computer.",
+            "apart. Photos stay on the computer that this app runs on.",
         )
     photos = _kept(page, read(uploads))
     _look_at_new(photos)

@@ -2,6 +2,7 @@
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -21,24 +22,41 @@ RUNS, NEW = "Runs", "New training"
 """The two views of the page."""
 
 
+HERE = ("localhost", "127.0.0.1", "::1", "[::1]")
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
+"""What a proxy adds to what it passes on."""
+
+
 def allowed() -> bool:
-    """Whether trainings may be started from the page: ``SEG_TRAINING``, or else where nobody but this computer can reach it."""
-    return _said() == "on" or (_said() != "off" and st.get_option("server.address") in ("localhost", "127.0.0.1", "::1"))
+    """Whether trainings may be started from the page: ``SEG_TRAINING``, or else where nobody but this computer can reach it.
+
+    A proxy on this computer reaches it for others; it passes on what name they called, or says that it is one.
+    """
+    if _said():
+        return _said() == "on"
+    called = st.context.headers.get("Host", HERE[0])
+    return (
+        st.get_option("server.address") in HERE
+        and urlsplit(f"//{called}").hostname in HERE
+        and not any(name in st.context.headers for name in FORWARDED)
+    )
 
 
 def why_not() -> str:
     """Why trainings may not be started."""
-    if _said() == "off":
-        return "they are switched off by `SEG_TRAINING=off`"
+    if _said():
+        return f"they are switched off by `SEG_TRAINING={_said()}`"
     return "the server can be reached from other computers. `SEG_TRAINING=on` allows it"
 
 
 def _said() -> str:
-    return os.environ.get("SEG_TRAINING", "").lower()
+    return os.environ.get("SEG_TRAINING", "").strip().lower()
 
 
 def told(act: Any, *given: Any) -> None:
     """Does something; where it is refused, the reason is shown with the run."""
+    if not allowed():  # nobody is offered it, but somebody may send it all the same
+        return
     try:
         act(*given)
     except REFUSALS as error:
