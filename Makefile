@@ -31,7 +31,7 @@ lock: .venv/installed-dev  ## exact versions and hashes, for Linux, macOS and Wi
 	$(LOCK) --constraint requirements.txt requirements/$$what.in --output-file requirements/$$what.txt; done
 
 audit: .venv/installed-dev  ## are there known holes in what is installed? Asks pypi.org
-	$(BIN)/uvx pip-audit==2.10.0 --requirement requirements.txt --disable-pip
+	$(BIN)/uvx pip-audit==2.10.1 --requirement requirements.txt --disable-pip
 
 licences: .venv/installed-dev  ## prints the table of docs/licences.md
 	@$(BIN)/uvx --quiet pip-licenses==5.5.5 --python $(BIN)/python --format markdown --packages $$(sed -n 's/==.*//p' requirements.txt)

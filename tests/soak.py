@@ -98,7 +98,7 @@ class Guest:
         self.context = self.browser.new_context(viewport=size)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(1000 * PATIENCE)
-        self.page.on("websocket", lambda socket: self._listen(socket))
+        self.page.on("websocket", self._listen)
         self.left, self.awaited, self.compare = self.chance.randint(6, 14), "", True
         self.page.goto(self.url)
 

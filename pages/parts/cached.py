@@ -168,13 +168,13 @@ def place() -> Told:
 
 
 @contextmanager
-def network(card: weights.Card, told: Told = lambda before: None, looks: limits.Looks | None = None) -> Iterator[Predictor]:
+def network(card: weights.Card, told: Told = lambda before: None, *, counted: bool = False) -> Iterator[Predictor]:
     """The network of published weights, for whoever's turn it is: one at a time; `told` hears how many come before.
 
-    It counts as one of the visitor's `looks`, where they are given. Raises `UNABLE`.
+    Where it is `counted` it is one of the visitor's looks. Raises `UNABLE`.
     """
-    if looks is not None:
-        looks.count()
+    if counted:
+        limits.looks().count()
     found = _predictor(card.name, digest(card))
     with _LINE.turn(told):
         yield found
@@ -245,7 +245,7 @@ def _answer(seen: Photo, card: weights.Card, working_height: int, best: bool, to
             decoded.clear()  # the pixels of all who wait would fill the memory
         told(before)
 
-    with network(card, waiting, limits.looks()) as predictor:
+    with network(card, waiting, counted=True) as predictor:
         picture, seconds = decoded.get(seen.digest, (seen.data, 0.0))
         prediction = predictor.predict(
             picture, working_height=working_height, with_certainty=True, best=best, seen_at=seen.shown_size[::-1]
@@ -279,7 +279,7 @@ def inside_of(seen: Photo, card: weights.Card, working_height: int, told: Told) 
     st.session_state.pop("decoded", None)
 
     def look() -> inside.Seen:
-        with network(card, told, limits.looks()) as predictor:
+        with network(card, told, counted=True) as predictor:
             picture = read_photo(seen.data)
             return predictor.within_memory(lambda able: inside.look(able, picture, working_height))
 
@@ -305,7 +305,7 @@ def _fields(
     _photo: Photo,
     _card: weights.Card,
 ) -> dict[str, np.ndarray]:
-    with network(_card, looks=limits.looks()) as predictor:
+    with network(_card, counted=True) as predictor:
         picture = read_photo(_photo.data)
         return predictor.within_memory(lambda able: inside.effective_field(able, picture, at, dict(wanted), working_height))
 
@@ -322,7 +322,7 @@ def whole(seen: Photo, card: weights.Card, working_height: int, *, best: bool, t
     """The masks that ``python -m seg predict`` writes, by variant: predicted anew. Raises as `answer` does."""
 
     def look() -> dict[str, Whole]:
-        with network(card, told, limits.looks()) as predictor:
+        with network(card, told, counted=True) as predictor:
             found = predictor.predict(seen.data, working_height=working_height, with_confidence=True, best=best)
         with ThreadPoolExecutor() as pool:  # deflating leaves Python to the others
             confidences = pool.map(masks.confidence_png, found.confidences.values())

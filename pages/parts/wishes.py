@@ -22,7 +22,7 @@ RUNS, NEW = "Runs", "New training"
 """The two views of the page."""
 
 
-HERE = ("localhost", "127.0.0.1", "::1", "[::1]")
+HERE = ("localhost", "127.0.0.1", "::1")
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 """What a proxy adds to what it passes on."""
 
