@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import streamlit as st
@@ -13,7 +14,7 @@ from pages.parts.shown import Mask, judge, masks_of, packed
 from pages.parts.viewer import viewer
 from seg import masks, preprocess, truth, weights
 from seg.labels import CLASSES
-from seg.networks import STRIDE_OF, TITLES
+from seg.networks import STRIDE_OF
 from seg.photo import PhotoError
 
 DETAIL = {"Fast": 0.75, "Default": 1.0, "Fine": 1.5, "Best": 1.0}  # times the card's working height
@@ -106,7 +107,7 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
             pinned(photo, made, label, point)
         if not photo.rendered:
             ask_truth(photo)
-        classes(made, label)
+        classes(photo, made, label)
         if label is not None:
             against_truth(photo, made, label, judged)
         for card, answer in found:
@@ -173,7 +174,7 @@ def pinned(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, point
     st.html(charts.point(f"At x {point[0]}, y {point[1]}", rows))
 
 
-def classes(made: Sequence[Mask], label: bytes | None) -> None:
+def classes(photo: cached.Photo, made: Sequence[Mask], label: bytes | None) -> None:
     """The legend of the classes present with their shares, as a table and as bars; and how much the masks differ."""
     shares = {mask.title: mask.shares for mask in made}
     if label is not None:
@@ -189,11 +190,23 @@ def classes(made: Sequence[Mask], label: bytes | None) -> None:
             key="share-bars",
             alt="Stacked bars of the share of the image that each class takes in each variant; the table has the figures.",
         )
-        differ = made[0].answer.differ
+        differ = differences(photo, made)
         if differ:
             st.caption("Share of the image that they name differently")
-            names = {group: ", ".join(TITLES[v] for v in group) for group in differ}
-            st.html(charts.pairs({names[group]: part for group, part in differ.items()}))
+            st.html(charts.pairs(differ))
+
+
+def differences(photo: cached.Photo, made: Sequence[Mask]) -> dict[str, float]:
+    """The share of the pixels on which masks differ: the variants of some weights, and the finest ones of several weights."""
+    shares, finest = {}, []
+    for card in dict.fromkeys(mask.card.name for mask in made):
+        own = {mask.variant: mask for mask in made if mask.card.name == card}
+        shares |= {", ".join(own[v].title for v in group): part for group, part in next(iter(own.values())).answer.differ.items()}
+        finest.append(list(own.values())[-1])
+    for pair in combinations(finest, 2):
+        both = {mask.title: cached.inflate(mask.answer.shown[mask.variant], photo.shown_size) for mask in pair}
+        shares[", ".join(both)] = masks.disagreement_share(both)
+    return shares
 
 
 def against_truth(photo: cached.Photo, made: Sequence[Mask], label: bytes, judged: Mapping[str, cached.Judgement]) -> None:

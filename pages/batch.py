@@ -126,7 +126,6 @@ def take(settings: Settings, files: Iterator[tuple[str, BinaryIO]], count: int, 
         st.error(plain(why(error)), icon=":material/hard_drive:")
         return False
     bar.empty()
-    leaving.delete_when_gone(made.folder)
     st.session_state.update({"batch": made, "batch_going": True})
     return True
 

@@ -134,9 +134,7 @@ class Render(scenes.Wishes):
         if min(self.train, self.val) < 1:
             raise CommandError("--train and --val must be at least 1.")
         wishes = scenes.Wishes(**{f.name: getattr(self, f.name) for f in fields(scenes.Wishes)})
-        with Progress(console=console) as bar:
-            task = bar.add_task("rendering")
-            told = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+        with _telling("rendering") as told:
             scenes.write_pairs(self.to, self.train, self.val, self.seed, told, wishes)
         console.print(f"{self.to}: {self.train} pairs in train, {self.val} in val, exact labels in exact/")
 
@@ -242,11 +240,10 @@ class Evaluate:
                 facts = {"status": status, "total": len(indices), "since": began, **more}
                 checkpoint.Run(folder).note(scoring.NOTE, facts)
 
-        with Progress(console=console) as bar:
-            task = bar.add_task("scoring", total=len(indices))
+        with _telling("scoring") as bar:
 
-            def told(done: int, _: int) -> None:
-                bar.update(task, completed=done)
+            def told(done: int, total: int) -> None:
+                bar(done, total)
                 say("running", done=done)
 
             try:
@@ -298,11 +295,10 @@ class Publish:
 
     def run(self) -> None:
         _check_height(self.height)
-        with Progress(console=console) as bar:
-            task = bar.add_task("reading")
+        with _telling("reading") as bar:
 
             def told(what: str, done: int, total: int) -> None:
-                bar.update(task, description=f"scoring: {what}", completed=done, total=total)
+                bar(done, total, f"scoring: {what}")
                 say("running", what=f"scoring: {what}", done=done, total=total)
 
             def say(status: str, **more: str | int) -> None:  # for who watches the run's folder
@@ -421,7 +417,7 @@ class Predict:
                     for part, took in outcome.seconds.items():
                         seconds[part] += took
                     now = time.monotonic()
-                    rate = f"{number / (now - began):.2f} photos a second"
+                    rate = f"{(number - len(failed)) / (now - began):.2f} photos a second"
                     bar.update(task, completed=number, rate=rate)
                     if not console.is_terminal and now > told + LOG:
                         left = timedelta(seconds=round((now - began) / number * (total - number)))
@@ -832,13 +828,13 @@ def _load(data: Path, split: str) -> dataset.Split:
 
 
 @contextmanager
-def _telling(what: str) -> Iterator[Callable[[int, int], None]]:
+def _telling(what: str) -> Iterator[Callable[..., None]]:
     """Shows how much of something is done: a bar on a terminal, elsewhere ten lines at most, beside the output."""
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(what)
 
-        def told(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def told(done: int, total: int, what: str = what) -> None:
+            bar.update(task, description=what, completed=done, total=total)
             if not console.is_terminal and 10 * done // total > 10 * (done - 1) // total:
                 print(f"{what}: {done} of {total}", file=sys.stderr)
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import sys
 import time
@@ -105,8 +106,17 @@ def test_a_link_names_the_sample(monkeypatch, registry):
     first, third, own, wrong = (page(monkeypatch, registry, photo=photo) for photo in ("6", "3", "own", "<b>"))
     assert not any(at.exception for at in (first, third, own, wrong))
     assert seen(third)["photo_digest"] != seen(first)["photo_digest"]
-    assert "stayed on its owner" in own.info[0].value and not wrong.info
-    assert seen(own)["photo_digest"] == seen(wrong)["photo_digest"] == seen(first)["photo_digest"]
+    assert "stayed on its owner" in own.info[0].value and "a rendered street that there is not" in wrong.info[0].value
+    wrong.button(key="sample-3").click().run()
+    assert not wrong.info
+    assert seen(own)["photo_digest"] == seen(first)["photo_digest"] and seen(wrong)["photo_digest"] == seen(third)["photo_digest"]
+
+
+def test_a_link_to_weights_that_are_not_here_says_so(monkeypatch, registry):
+    at = page(monkeypatch, registry, weights="<b>*gone*")
+    assert not at.exception and len(at.sidebar.info) == 1
+    assert r"\<b\>\*gone\*, which are not here" in at.sidebar.info[0].value
+    assert not page(monkeypatch, registry, weights=weights.DEFAULT).sidebar.info
 
 
 def test_other_weights_become_panes(monkeypatch, registry, tmp_path):
@@ -122,6 +132,10 @@ def test_other_weights_become_panes(monkeypatch, registry, tmp_path):
     assert list(found) == ["photo", "32s", "16s", "8s", "other-32s", "other-16s", "other-8s", "truth"]
     assert [pane["shown"] for pane in found.values()] == [True, True, True, True, False, False, True, False]
     np.testing.assert_array_equal(found["other-8s"]["ids"], found["8s"]["ids"])  # the same parameters
+    differ = re.findall(r'<th scope="row">([^<]+)</th><td>([^<]+)</td></tr>', html(at))
+    shares = dict(one for one in differ if "," in one[0])
+    assert shares["FCN-8s, FCN-8s of other"] == "–"
+    assert shares["FCN-32s of other, FCN-8s of other"] == shares["FCN-32s, FCN-8s"]
 
 
 def test_the_detail_changes_the_working_resolution(monkeypatch, registry):

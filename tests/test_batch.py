@@ -22,9 +22,9 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import seg.results
-from pages.parts import leaving, results
+from pages.parts import results
 from seg import archive, batch, labels, masks, scenes, weights
-from seg.batch import Batch, OwnFolder, Settings, harmless, sweep, unique
+from seg.batch import Batch, Settings, harmless, sweep, unique
 from seg.folder import facts
 from seg.predict import Prediction, Predictor
 
@@ -320,30 +320,6 @@ def test_no_name_in_the_table_is_a_formula(settings):
     made = taken(settings, ("=HYPERLINK(1).png", b"no photo"))
     made.step(None)
     assert next(csv.DictReader(io.StringIO(made.csv())))["name"] == "'=HYPERLINK(1).png"
-
-
-def test_what_a_visitor_leaves_behind_is_deleted(own, monkeypatch):
-    here = [True]
-
-    class Runtime:
-        def is_active_session(self, session: str) -> bool:
-            return session == "mine" and here[0]
-
-    monkeypatch.setattr(leaving, "GONE", 0.2)
-    monkeypatch.setattr(leaving, "LOOK", 0.02)
-    monkeypatch.setattr(leaving.runtime, "exists", lambda: True)
-    monkeypatch.setattr(leaving.runtime, "get_instance", Runtime)
-    monkeypatch.setattr(leaving, "get_script_run_ctx", lambda: type("Context", (), {"session_id": "mine"}))
-    folder = OwnFolder(own)
-    leaving.delete_when_gone(folder)
-    time.sleep(0.5)
-    assert folder.path.is_dir()
-    here[0] = False
-    for _ in range(100):
-        if not folder.path.exists():
-            break
-        time.sleep(0.05)
-    assert not folder.path.exists()
 
 
 def page(monkeypatch: pytest.MonkeyPatch, registry: Path) -> AppTest:

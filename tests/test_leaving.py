@@ -1,11 +1,12 @@
 """A visitor's photos go with the visitor, from memory and from disk, though nobody else comes."""
 
+import re
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from visitor import Visitor, jpeg, start_server
+from visitor import ROOT, Visitor, jpeg, start_server
 
 WORD = "a word that only this photo has"
 
@@ -45,6 +46,32 @@ def test_photos_are_gone_when_the_session_ends(tmp_path: Path, registry: Path):
                 pytest.fail(f"still held: {held()}, where samples alone are {samples}")
             time.sleep(0.5)
         assert not [file for file in temporary.rglob("*") if file.is_file() and WORD.encode() in file.read_bytes()]
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_what_a_visitor_leaves_behind_is_deleted(tmp_path: Path, registry: Path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {"SEG_WEIGHTS": str(registry), "TMPDIR": str(temporary), "STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "1"}
+    server, url = start_server(environment, streamlit=[str(Path(__file__).parent / "watched.py")])
+    try:
+        with Visitor(url) as visitor:
+            visitor.open("batch")
+            visitor.upload({"mine.jpg": jpeg(1, (640, 320))})
+            visitor.settle()
+            visitor.press("Look at 1 file")
+            visitor.press("Make a zip of the masks")
+            zips = {ROOT / "static" / name for html in visitor.of("html") for name in re.findall(r"static/([\w-]+)/", html.body)}
+            folders = {*temporary.glob("street-fcn-*"), *zips}
+            assert len(folders) == 2 and all(any(folder.rglob("*.*")) for folder in folders)
+            time.sleep(3)
+            assert all(folder.is_dir() for folder in folders)
+        end = time.monotonic() + 30
+        while left := [folder for folder in folders if folder.exists()]:
+            assert time.monotonic() < end, left
+            time.sleep(0.2)
     finally:
         server.terminate()
         server.wait(30)

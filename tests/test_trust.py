@@ -2,13 +2,17 @@
 
 import ast
 import re
+import tempfile
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from streamlit import net_util
 from streamlit.runtime.app_session import AppSession
+from visitor import Visitor, start_server
+from websockets.exceptions import ConnectionClosed
 
 from pages.parts import hardening, wishes
 
@@ -77,3 +81,38 @@ def test_streamlit_empties_no_caches_for_strangers_and_asks_no_other_server(monk
     hardening.harden()
     AppSession._handle_clear_cache_request(None)
     assert not emptied and not net_util.get_external_ip()
+
+
+def test_what_is_off_cannot_be_had_by_sending_its_press_all_the_same(registry: Path):
+    with tempfile.TemporaryFile("w+") as said:
+        server, url = start_server({"SEG_TRAINING": "off", "SEG_WEIGHTS": str(registry)}, stderr=said)
+        try:
+            for page, query, wanted in (
+                ("dataset", "data_view=Render", {"Render"}),
+                ("train", "view=New+training", {"Start training", "Measure what", "Render", "Fetch"}),
+            ):
+                with Visitor(url) as visitor:
+                    visitor.open(page, query)
+                    off = [button.label for button in visitor.of("button") if button.disabled]
+                    pressed = [label for label in off if label.startswith(tuple(wanted))]
+                    assert pressed, (page, off)
+                    for label in pressed:
+                        if any(button.label == label for button in visitor.of("button")):
+                            visitor.press(label)
+                    assert not [command for command in _commands(server.pid) if "-m seg" in command]
+            with Visitor(url) as visitor:
+                visitor.open()
+                visitor.socket.send(b"\xff no message \x00")
+                with pytest.raises(ConnectionClosed):
+                    visitor.settle()
+            with Visitor(url) as visitor:
+                visitor.open()
+        finally:
+            server.terminate()
+            server.wait(30)
+        said.seek(0)
+        assert "Traceback" not in said.read()
+
+
+def _commands(pid: int) -> list[str]:
+    return [" ".join(child.cmdline()) for child in psutil.Process(pid).children(recursive=True)]

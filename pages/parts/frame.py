@@ -104,7 +104,13 @@ def choose_weights(beside: bool = True) -> list[weights.Card]:
         st.stop()
     with st.sidebar:
         names = sorted(cards, key=lambda name: name != weights.DEFAULT)
-        card = cards[st.selectbox("Weights", names, key="weights", bind="query-params")]
+        asked = st.query_params.get("weights", names[0])
+        if asked not in names:
+            st.session_state["lost_weights"] = asked
+        found = lambda: st.session_state.pop("lost_weights", None)  # noqa: E731
+        card = cards[st.selectbox("Weights", names, key="weights", bind="query-params", on_change=found)]
+        if lost := st.session_state.get("lost_weights"):
+            st.info(f"The link names the weights {plain(lost)}, which are not here.", icon=":material/link_off:")
         st.html(_summary(card))
         others = [name for name in names if name != card.name] if beside else []
         compared = others and st.multiselect(

@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.parts.frame import plain
-from pages.parts.wishes import allowed, free
+from pages.parts.wishes import allowed, free, why_not
 from seg import dataset, scenes
 
 
@@ -42,6 +42,8 @@ def get_data() -> None:
         if st.button("Fetch them from Kaggle", disabled=not allowed() or target.exists(), icon=":material/download:"):
             if run_now(("data", "fetch", "--to", str(target)), lambda _: _pairs_in(target), 3475, "Fetching"):
                 st.rerun()
+        if target.exists():
+            st.caption("They are here.")
 
 
 def render_set(wishes: scenes.Wishes) -> None:
@@ -53,6 +55,8 @@ def render_set(wishes: scenes.Wishes) -> None:
     if st.button(f"Render them as {dataset.FOLDER / name}", key="render", disabled=not allowed(), icon=":material/landscape:"):
         if run_now(words, lambda pid: _pairs_in(scenes.rendering(target, pid)), count + val, "Rendering"):
             st.rerun()
+    if not allowed():
+        st.caption(f"Nothing can be started from this page: {why_not()}.")
     for other in scenes.under_way(dataset.FOLDER):  # begun in another window, or before the page was loaded anew
         name = other.name.split(".rendering")[0].lstrip(".")
         st.caption(f"{plain(name)} is being rendered: {_pairs_in(other):,} pairs so far.")

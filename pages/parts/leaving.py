@@ -2,11 +2,14 @@
 
 Streamlit keeps a session for two minutes after its browser went, in case that comes back, but forgets it only when some other
 browser comes or goes: after the last visitor that may be days later. And it keeps uploaded files in memory as long.
+
+What is forgotten is not yet gone: Python looks for cycles only while it makes objects, and the C library keeps what was freed.
 """
 
+import ctypes
+import gc
 import threading
 import time
-import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -16,32 +19,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import SessionState
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from seg.batch import OwnFolder
-
-GONE = 150
-"""Seconds without a browser after which a session cannot come back."""
-
 LOOK = 10
 """Seconds between two looks."""
-
-
-def delete_when_gone(folder: OwnFolder) -> None:
-    """Deletes a folder when the browser of this session stays away, if nothing has deleted it before."""
-    context = get_script_run_ctx()
-    if runtime.exists() and context is not None:
-        threading.Thread(target=_watch, args=(folder.delete, context.session_id), daemon=True).start()
-
-
-def _watch(delete: weakref.finalize, session: str) -> None:
-    seen = time.monotonic()
-    while delete.alive:
-        time.sleep(LOOK)
-        if not runtime.exists():  # the server ends, and deletes it
-            return
-        if runtime.get_instance().is_active_session(session):
-            seen = time.monotonic()
-        elif time.monotonic() - seen > GONE:
-            delete()
 
 
 @st.cache_resource(show_spinner=False)
@@ -53,17 +32,30 @@ def forget() -> None:
 
 def _forget(server: runtime.Runtime) -> None:
     loop = server._get_async_objs().eventloop  # there is no public way to the sessions, and they belong to its thread
-    sessions = server._session_mgr._session_storage._cache
+    manager = server._session_mgr
+    known: set[str] = set()
 
     def end() -> None:
-        for _, gone in sessions.expire():
+        nonlocal known
+        for _, gone in manager._session_storage._cache.expire():
             gone.session.shutdown()
             gone.session._session_state = SessionState()  # Streamlit's loop holds the last session that was sent something
+        now = {one.session.id for one in manager.list_sessions()}
+        if known - now:
+            gc.collect()
+        known = now
 
     while not loop.is_closed():
         with suppress(RuntimeError):  # closed meanwhile
             loop.call_soon_threadsafe(end)
         time.sleep(LOOK)
+        _trim()
+
+
+def _trim() -> None:
+    """Gives freed memory back to the system, where the C library is glibc: it would keep a gigabyte for the next photos."""
+    with suppress(TypeError, AttributeError):  # Windows, and other libraries
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def free(uploads: Iterable[UploadedFile]) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts.frame import plain
 from pages.parts.pairs import Chosen, decoded
-from pages.parts.wishes import allowed
+from pages.parts.wishes import allowed, why_not
 from seg import ceiling, table, weights
 from seg.labels import NAMES
 from seg.networks import TITLES
@@ -51,7 +51,8 @@ def draw(pairs: Chosen | None) -> None:
         if st.session_state["measure"]:
             measure(kinds, heights, pairs)
             st.rerun()
-        st.caption("The time of a photo is measured on this machine, now: a minute or more. Then it is drawn against accuracy.")
+        words = "The time of a photo is measured on this machine, now: a minute or more. Then it is drawn against accuracy."
+        st.caption(words if allowed() else f"Nothing can be measured from this page: {why_not()}.")
     if any(row.common_seconds is not None for row in made):
         st.plotly_chart(
             table.accuracy_and_time(made, limits), key="accuracy_time",

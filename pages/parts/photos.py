@@ -116,12 +116,14 @@ def _sample() -> int:
 
 def _choose_sample() -> int:
     def pick(seed: int) -> None:
-        st.session_state.update({"photo": None, "sample": seed})
+        st.session_state.update({"photo": None, "sample": seed, "lost": False})
         st.query_params["photo"] = str(seed)
 
     if st.query_params.get("photo", "") not in ("", OWN, *map(str, SAMPLES)):
-        st.info("The link names a rendered street that there is not. Here is another.", icon=":material/link_off:")
+        st.session_state["lost"] = True
         del st.query_params["photo"]
+    if st.session_state.get("lost") and not st.session_state.get("photo"):
+        st.info("The link names a rendered street that there is not. Here is another.", icon=":material/link_off:")
     st.html('<p class="label">Or a rendered street</p>')
     with st.container(horizontal=True, gap="small", key="samples"):
         for seed, name in SAMPLES.items():

@@ -9,7 +9,6 @@ from PIL import Image
 from pages.parts import cached, charts, pairs
 from pages.parts.get_data import options, render_set
 from pages.parts.viewer import Pane, deflate, pack, present, viewer
-from pages.parts.wishes import allowed, why_not
 from seg import masks, scenes
 from seg.scenes import Wishes
 
@@ -55,8 +54,6 @@ def draw() -> None:
         if wishes
         else "Every street has another seed."
     )
-    if not allowed():
-        st.caption(f"Nothing can be started from this page: {why_not()}.")
     render_set(wishes)
 
 

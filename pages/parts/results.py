@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import cached, charts, leaving
+from pages.parts import cached, charts
 from pages.parts.frame import plain
 from pages.parts.viewer import Pane, deflate, pack, present, viewer
 from seg import masks
@@ -102,7 +102,6 @@ def make_zips(batch: Batch) -> None:
     bar = st.progress(0.0, "Packing …")
     try:
         folder = OwnFolder(STATIC)
-        leaving.delete_when_gone(folder)
         for part in batch.pack(folder.path, PART):
             bar.progress(part, "Packing …")
     except OSError as error:
