@@ -179,8 +179,11 @@ class Guest:
         self.page.goto(f"{self.url}/{self.chance.choice(PAGES)}")
 
     def settle(self) -> None:
-        """Waits until the page has run to its end."""
+        """Waits until the page has run to its end, and what was uploaded has come to it."""
+        end = time.monotonic() + PATIENCE
         self.page.wait_for_timeout(200)
+        while self.awaited and time.monotonic() < end:  # a file may still be on its way to the server
+            self.page.wait_for_timeout(200)
         self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
         if self.page.get_by_test_id("stException").count():
             self.log.wrong.append(f"an exception on {self.page.url}")

@@ -3,10 +3,9 @@
 Streamlit keeps a session for two minutes after its browser went, in case that comes back, but forgets it only when some other
 browser comes or goes: after the last visitor that may be days later. And it keeps uploaded files in memory as long.
 
-What is forgotten is not yet gone: Python looks for cycles only while it makes objects, and the C library keeps what was freed.
+What is forgotten is not yet gone: Python looks for cycles only while it makes objects.
 """
 
-import ctypes
 import gc
 import threading
 import time
@@ -18,6 +17,8 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import SessionState
 from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from pages.parts import memory
 
 LOOK = 10
 """Seconds between two looks."""
@@ -49,13 +50,7 @@ def _forget(server: runtime.Runtime) -> None:
         with suppress(RuntimeError):  # closed meanwhile
             loop.call_soon_threadsafe(end)
         time.sleep(LOOK)
-        _trim()
-
-
-def _trim() -> None:
-    """Gives freed memory back to the system, where the C library is glibc: it would keep a gigabyte for the next photos."""
-    with suppress(TypeError, AttributeError):  # Windows, and other libraries
-        ctypes.CDLL(None).malloc_trim(0)
+        memory.give_back()
 
 
 def free(uploads: Iterable[UploadedFile]) -> None:
