@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import get_data, rendering
+from pages.parts import get_data, limits, rendering
 from pages.parts import pairs as parts
 from seg import dataset, labels, scenes
 
@@ -53,13 +53,16 @@ def tiles(at: AppTest) -> list[str]:
     return [one.label.replace("\\", "") for one in at.button if (one.key or "").startswith("pairs-")]
 
 
-def test_without_a_set_it_says_what_to_do_and_renders_all_the_same(place):
+def test_without_a_set_it_says_what_to_do_and_renders_all_the_same(place, monkeypatch):
     shutil.rmtree(place / "streets")
     at = page()
     assert not at.exception and "No data set is in" in text(at)
     assert any(one.label.startswith("Render them as") for one in at.button)
     at = page(data_view="Render a scene")
     assert not at.exception and any(one.key == "scene_photo" for one in at.get("download_button"))
+    monkeypatch.setattr(limits, "LOOKS", 1)
+    at.number_input(key="seed").set_value(5).run()
+    assert not at.exception and "1 looks within a minute" in at.error[0].value.replace("\\", "")
 
 
 def test_pairs_are_filtered_and_sorted_by_what_is_in_them(place, pairs):

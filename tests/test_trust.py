@@ -88,7 +88,7 @@ def test_what_is_off_cannot_be_had_by_sending_its_press_all_the_same(registry: P
         server, url = start_server({"SEG_TRAINING": "off", "SEG_WEIGHTS": str(registry)}, stderr=said)
         try:
             for page, query, wanted in (
-                ("dataset", "data_view=Render", {"Render"}),
+                ("dataset", "data_view=Render+a+scene", {"Render"}),
                 ("train", "view=New+training", {"Start training", "Measure what", "Render", "Fetch"}),
             ):
                 with Visitor(url) as visitor:

@@ -6,7 +6,8 @@ import time
 import streamlit as st
 from PIL import Image
 
-from pages.parts import cached, charts, pairs
+from pages.parts import cached, charts, limits, pairs
+from pages.parts.frame import plain
 from pages.parts.get_data import options, render_set
 from pages.parts.viewer import Pane, deflate, pack, present, viewer
 from seg import masks, scenes
@@ -34,7 +35,11 @@ def draw() -> None:
         wishes = Wishes(**{name: _ask(name) for name in CHOICES})
         st.button("As the seed has it in everything", icon=":material/restart_alt:", on_click=_forget, disabled=not wishes)
     with right:
-        photo, label, packed, shares, seconds = _scene(seed, options(wishes), wishes)
+        try:
+            photo, label, packed, shares, seconds = _scene(seed, options(wishes), wishes)
+        except limits.LimitError as error:
+            st.error(plain(str(error)), icon=":material/hourglass_empty:")
+            return
         viewer(packed, key="scene_viewer")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.download_button(
@@ -78,6 +83,7 @@ def _forget() -> None:
 @st.cache_data(max_entries=24, show_spinner="Rendering the street …")
 def _scene(seed: int, wished: tuple[str, ...], _wishes: Wishes) -> tuple[bytes, bytes, bytes, dict[str, float], float]:
     """Photo and label as PNGs, what the viewer is sent, the classes' shares, and the seconds that the rendering took."""
+    limits.looks().count()
     began = time.perf_counter()
     scene = scenes.render(seed, wishes=_wishes)
     seconds = time.perf_counter() - began
