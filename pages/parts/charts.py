@@ -17,6 +17,7 @@ table.legend thead th { font-weight: 600; }
 table.legend :is(th, td):first-child { text-align: left; }
 table.legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .55rem;
   vertical-align: -.08rem; box-shadow: inset 0 0 0 1px #8886; }
+table.legend:not(.point) :is(td, th:has(i)) { white-space: nowrap; }
 table.legend td.none { opacity: .45; }
 table.legend tr.sum { font-weight: 600; }
 .wide { overflow-x: auto; }
@@ -55,7 +56,12 @@ def legend(shares: Mapping[str, Mapping[str, float]]) -> str:
         tds = "".join(f'<td class="none">{percent(c)}</td>' if c == 0 else f"<td>{percent(c)}</td>" for c in cells)
         rows.append(f'<tr><th scope="row">{named(name)}</th>{tds}</tr>')
     caption = '<tr><th scope="col">Class</th>'
-    return f'<table class="legend"><thead>{caption}{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return _wide(f'<table class="legend"><thead>{caption}{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
+
+
+def _wide(table: str) -> str:
+    """A table that is moved sideways where there is no room for it."""
+    return f'<div class="wide">{table}</div>'
 
 
 def pairs(shares: Mapping[str, float]) -> str:
@@ -90,7 +96,7 @@ def truth_table(found: Mapping[str, Judgement], limits: Mapping[str, float | Non
         f'<tr class="{kind}"><th scope="row">{name}</th>{"".join(f"<td>{_score(value)}</td>" for value in values)}</tr>'
         for name, values, kind in rows
     )
-    return f'<table class="legend"><thead><tr><th scope="col">IoU</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return _wide(f'<table class="legend"><thead><tr><th scope="col">IoU</th>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
 def fine_percent(share: float) -> str:
@@ -109,7 +115,7 @@ def grid(corner: str, head: Sequence[str], rows: Mapping[str, Sequence[str]]) ->
     table = (
         f'<table class="legend"><thead><tr><th scope="col">{escape(corner)}</th>{top}</tr></thead><tbody>{body}</tbody></table>'
     )
-    return f'<div class="wide">{table}</div>'
+    return _wide(table)
 
 
 def sums(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
