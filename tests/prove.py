@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from soak import report  # noqa: E402
+import soak  # noqa: E402
 from test_labels import as_pair_label  # noqa: E402
 from visitor import crowd, jpeg, start_server  # noqa: E402
 
@@ -297,7 +297,7 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "ray": (ray_with_one_killed,),
     "batches": (photos_in_batches,),
     "visitors": (visitors_at_once,),
-    "soak": (lambda _: report(30),),
+    "soak": (lambda _: soak.report(30),),
 }
 
 

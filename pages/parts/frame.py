@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from pages.parts import charts, leaving, memory
+from pages.parts import charts, leaving
 from pages.parts.hardening import harden
 from seg import weights
 from seg.labels import PALETTE, TRAIN_ID
@@ -69,7 +69,6 @@ dl.card { font-size: .8125rem; margin: 0; padding: 0 !important; display: grid; 
 
 def frame(title: str, lead: str) -> None:
     """Begin a page: call it before any other Streamlit command."""
-    memory.keep_little()
     harden()
     leaving.forget()
     st.set_page_config(page_title=f"{title} · {NAME}", page_icon=_ICON, layout="wide")

@@ -11,7 +11,7 @@ _ARENA_MAX = -8  # M_ARENA_MAX of malloc.h
 
 
 def keep_little() -> None:
-    """Call it before there are many threads: arenas that there are stay."""
+    """Call it before there are eight arenas: those that there are stay, and from then on glibc holds to a number."""
     with suppress(TypeError, AttributeError):  # Windows, and other libraries
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
