@@ -127,25 +127,12 @@ def ask_truth(photo: cached.Photo) -> None:
     """Take a label picture for the photo."""
     truths = st.session_state.setdefault("truths", {})
     key = f"truth-{photo.digest[:16]}"
-
-    def take() -> None:
-        given = st.session_state[key]
-        truths.pop(photo.digest, None)
-        st.session_state.pop("untrue", None)
-        if given is None:
-            return
-        try:
-            found = truth.read_truth(given.getvalue(), (photo.width, photo.height))
-            truths[photo.digest] = masks.png(found.label)
-            st.toast(f"Read as {found.form}.", icon=":material/fact_check:")
-        except truth.TruthError as error:
-            st.session_state.untrue = (photo.digest, unquoted(given.name), str(error))
-
     with st.expander("Compare with the truth", icon=":material/fact_check:", expanded=photo.digest in truths):
         st.file_uploader(
             "The label picture of this photo",
             key=key,
-            on_change=take,
+            on_change=take_truth,
+            args=(key, photo.digest, (photo.width, photo.height)),  # not the photo: Streamlit keeps what it is to call
             help="A PNG of train ids, of Cityscapes' label ids, or in the Cityscapes colours, of the photo's shape.",
         )
         if photo.digest in truths and st.session_state[key] is None:  # the uploader forgets it while another photo is shown
@@ -153,6 +140,21 @@ def ask_truth(photo: cached.Photo) -> None:
         digest, name, why = st.session_state.get("untrue", ("", "", ""))
         if digest == photo.digest:
             st.error(f"**{plain(name)}**: {plain(why)}", icon=":material/broken_image:")
+
+
+def take_truth(key: str, digest: str, size: tuple[int, int]) -> None:
+    """Reads the label picture that an uploader was given for a photo of this digest and size (width, height)."""
+    given, truths = st.session_state[key], st.session_state.truths
+    truths.pop(digest, None)
+    st.session_state.pop("untrue", None)
+    if given is None:
+        return
+    try:
+        found = truth.read_truth(given.getvalue(), size)
+        truths[digest] = masks.png(found.label)
+        st.toast(f"Read as {found.form}.", icon=":material/fact_check:")
+    except truth.TruthError as error:
+        st.session_state.untrue = (digest, unquoted(given.name), str(error))
 
 
 def pinned(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, point: tuple[int, int]) -> None:

@@ -104,7 +104,7 @@ def give(settings: Settings) -> None:
         taken = take(settings, rendered(), len(SAMPLES), "Rendering the streets …")
     if taken:
         st.session_state.batch_turn += 1
-        leaving.free(given)
+        leaving.free(file.file_id for file in given)
         st.rerun()
 
 

@@ -1,6 +1,7 @@
 """The command line: python -m seg COMMAND. Each command is a dataclass whose fields are its options."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from json import dumps, loads
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -50,8 +51,20 @@ from seg import table as comparison
 from seg.files import why
 from seg.networks import TITLES
 
-console = Console()
-wide = Console(width=max(console.width, 180))  # for tables of many columns: the terminal may wrap them, Rich would cut them
+
+class _Console(Console):
+    """Prints what others have named, but nothing in it that a terminal would take for an order."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(_tame(one) if isinstance(one, str) else one for one in objects), **how)
+
+
+def _tame(text: str) -> str:
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", "\ufffd", text)
+
+
+console = _Console()
+wide = _Console(width=max(console.width, 180))  # for tables of many columns: the terminal may wrap them, Rich would cut them
 
 
 ALREADY = {
@@ -435,7 +448,9 @@ class Predict:
 
     def _lament(self, to: Console, outcome: folder.Outcome, number: int) -> None:
         if number <= SENTENCES:
-            to.print(f"[red]skipped[/] {escape(outcome.job.source)}: {escape(outcome.error)}", soft_wrap=True)
+            to.print(
+                f"[red]skipped[/] {escape(' '.join(outcome.job.source.splitlines()))}: {escape(outcome.error)}", soft_wrap=True
+            )
         elif number == SENTENCES + 1:
             to.print(f"[red]skipped[/] more than {SENTENCES}; {self.out / folder.FAILED} will have them all", soft_wrap=True)
 
@@ -797,7 +812,7 @@ def main(args: list[str] | None = None) -> None:
     except Exception as error:
         if not isinstance(error, EXPECTED) and not predict.out_of_memory(error):
             raise
-        Console(stderr=True).print(f"[bold red]error[/] {escape(_in_words(error))}", soft_wrap=True)
+        _Console(stderr=True).print(f"[bold red]error[/] {escape(_in_words(error))}", soft_wrap=True)
         sys.exit(1)
 
 

@@ -11,13 +11,13 @@ import types
 import typing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from seg.encoder import Start
-from seg.labels import NAMES
+from seg.labels import CATEGORIES, NAMES
 from seg.networks import ARCHITECTURES, Architecture, Network, build
 from seg.preprocess import MEAN, STD, Rule
 
@@ -32,6 +32,42 @@ FILE, CARD = "model.safetensors", "card.json"
 
 class WeightsError(ValueError):
     """Weights that cannot be used; the message says why and what to do."""
+
+
+Number = float | None
+Size = TypedDict("Size", {"from": int, "below": int | None, "segments": int, "iou": Number})
+Bin = TypedDict("Bin", {"from": float, "to": float, "pixels": int, "confidence": float, "accuracy": float})
+
+
+class Report(TypedDict):
+    """What `evaluate.report` says of one variant."""
+
+    pixel_accuracy: Number
+    mean_accuracy: Number
+    mean_iou: Number
+    frequency_weighted_iou: Number
+    iou: dict[str, Number]
+    category_iou: dict[str, Number]
+    confusion: list[list[int]]
+    intervals: dict[str, list[float]]
+    boundary_iou: Number
+    boundary_iou_by_class: dict[str, Number]
+    by_size: list[Size]
+    calibration_error: NotRequired[Number]
+    calibration: NotRequired[list[Bin]]
+
+
+class Metrics(TypedDict):
+    """What a card says of scores; nothing where the weights were not scored."""
+
+    split: str
+    images: int
+    digest: str
+    variants: dict[str, Report]
+    best: NotRequired[dict[str, Report]]
+
+
+SCORED = ("variants", "best")
 
 
 @dataclass(frozen=True)
@@ -56,7 +92,7 @@ class Card:
     photos: int  # views that the training saw, without the parent's
     data: dict[str, str]  # what it was trained on -> digest
     decoder_version: int
-    metrics: dict[str, Any]  # split, images, and what `evaluate` printed of this very file: variants, best (quality)
+    metrics: dict[str, Any]  # `Metrics`: what `evaluate` printed of this very file
     sha256: str
     bytes: int
     parameters: int
@@ -123,6 +159,8 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         or not all(isinstance(said, str) for said in card.encoder.values())
     ):
         raise WeightsError(f"The card of {name} is refused: its encoder is not described as this version does. Publish it again.")
+    if card.metrics and not (_fits(card.metrics, Metrics) and all(_complete(card, card.metrics.get(k, {})) for k in SCORED)):
+        raise WeightsError(f"The card of {name} is refused: its scores are not as this version has them. Publish it again.")
     return card
 
 
@@ -152,10 +190,35 @@ def to_json(card: Card) -> bytes:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    if typing.get_origin(kind) is typing.Literal:
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return True
+    if origin is typing.Literal:
         return isinstance(value, str)  # which words this version knows, `read_card` says in words of its own
-    accepted = typing.get_args(kind) if isinstance(kind, types.UnionType) else (float, int) if kind is float else (kind,)
-    return isinstance(value, tuple(typing.get_origin(each) or each for each in accepted))
+    if isinstance(kind, types.UnionType):
+        return any(_fits(value, each) for each in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, parts[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, parts[1]) for each in value.values())
+    if typing.is_typeddict(kind):
+        wanted = typing.get_type_hints(kind)
+        return isinstance(value, dict) and kind.__required_keys__ <= value.keys() and all(
+            _fits(each, wanted.get(key, Any)) for key, each in value.items()
+        )  # fmt: skip
+    return isinstance(value, (float, int) if kind is float else kind)
+
+
+def _complete(card: Card, reports: dict[str, Report]) -> bool:
+    """Whether the reports are of variants of the card, and lack no class."""
+    return reports.keys() <= set(card.variants) and all(
+        report["iou"].keys() == report["boundary_iou_by_class"].keys() == set(NAMES)
+        and report["category_iou"].keys() == set(CATEGORIES)
+        and {len(row) for row in report["confusion"]} == {len(report["confusion"])} == {len(NAMES)}
+        and report["intervals"].keys() >= {"pixel_accuracy", "mean_accuracy", "mean_iou"}
+        and all(len(ends) == 2 for ends in report["intervals"].values())
+        for report in reports.values()
+    )
 
 
 def _read(name: str, folder: Path) -> tuple[Card, bytes]:

@@ -146,7 +146,7 @@ def test_the_best_quality_is_scored_and_written(pairs, tmp_path):
 def test_the_table_prints_ceilings_and_every_card(pairs, tmp_path, registry, capsys, monkeypatch):
     shutil.copytree(registry / DEFAULT, tmp_path / "cards" / DEFAULT)
     found = evaluate.tally(Predictor.of(DEFAULT, "cpu", registry), load(pairs, "val"), ["8s"], range(1))
-    told = {"variants": {"8s": evaluate.report(found["8s"])}, "digest": "of other pairs"}
+    told = {"variants": {"8s": evaluate.report(found["8s"])}, "digest": "of other pairs", "split": "val", "images": 1}
     card = dataclasses.replace(weights.read_card(DEFAULT, registry), metrics=told, photos=1234)
     (tmp_path / "cards" / DEFAULT / weights.CARD).write_bytes(weights.to_json(card))
     drawn, written = tmp_path / "new" / "t.html", tmp_path / "newer" / "t.json"

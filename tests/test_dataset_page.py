@@ -140,7 +140,7 @@ def test_a_large_split_is_decoded_when_asked_and_not_where_that_is_forbidden(pla
     monkeypatch.setenv("SEG_TRAINING", "off")
     at = page(split="val", order="ignored share")
     assert "have not been decoded on this computer yet" in text(at) and not tiles(at)
-    assert button(at, "Decode 3 pairs").disabled and "switched off" in text(at)
+    assert button(at, "Decode 3 pairs").disabled and "the administrator has set" in text(at)
     assert next(one for one in at.button if one.label.startswith("Render them as")).disabled
     monkeypatch.setenv("SEG_TRAINING", "on")
     at = page(split="val", order="ignored share")

@@ -40,6 +40,27 @@ def test_photos_are_gone_when_the_session_ends(tmp_path: Path, registry: Path):
             visitor.settle()
             photos, answers = held()
             assert photos > 0 and answers == samples + 1
+            visitor.press("Make the files")
+            visitor.open("inside")
+            visitor.press("Forget the photos given on other pages")
+            assert held() == (0, samples)
+            visitor.open()
+            visitor.upload({"mine.jpg": data})
+            visitor.settle()
+            visitor.open("scores")
+            visitor.open()
+            assert held()[0] > 0  # from page to page it stays
+            visitor.open("inside")
+            visitor.upload({"other.jpg": data})
+            visitor.settle()
+            visitor.upload({})  # taken out of the uploader
+            visitor.settle()
+            visitor.press("Forget the photos given on other pages")
+            assert held() == (0, samples)
+            visitor.open()
+            visitor.upload({"mine.jpg": data})
+            visitor.settle()
+            assert held()[0] > 0
         end = time.monotonic() + 30
         while held() != (0, samples):
             if time.monotonic() > end:

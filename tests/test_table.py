@@ -15,7 +15,9 @@ def card(registry, pairs) -> weights.Card:
     found = evaluate.tally(Predictor.of(weights.DEFAULT, "cpu", registry), load(pairs, "val"), read.variants, range(2))
     told = {variant: evaluate.report(tally) for variant, tally in found.items()}
     parent = {"photos": 5, "parent": {"photos": 7, "parent": None}}
-    return dataclasses.replace(read, metrics={"variants": told, "digest": "these"}, photos=10, parent=parent)
+    return dataclasses.replace(
+        read, metrics={"variants": told, "digest": "these", "split": "val", "images": 2}, photos=10, parent=parent
+    )
 
 
 def rows(published, controls, limits, digest) -> list[table.Row]:

@@ -188,7 +188,7 @@ def test_training_can_be_switched_off(place, pairs, monkeypatch, said, address, 
     at = page(run="one")
     assert any(one.label == "Go on" for one in at.button) is may
     assert ("SEG_TRAINING" in text(at)) is not may
-    assert ("switched off by" in text(at)) is (said == "off")
+    assert ("the administrator has set" in text(at)) is (said == "off")
 
 
 def test_a_finished_run_is_shown_published_and_recognised(place, pairs):

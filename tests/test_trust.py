@@ -106,6 +106,10 @@ def test_what_is_off_cannot_be_had_by_sending_its_press_all_the_same(registry: P
                 with pytest.raises(ConnectionClosed):
                     visitor.settle()
             with Visitor(url) as visitor:
+                visitor.socket.send("text")
+                with pytest.raises(ConnectionClosed):
+                    visitor.settle()
+            with Visitor(url) as visitor:
                 visitor.open()
         finally:
             server.terminate()

@@ -50,8 +50,11 @@ def test_names_of_photos_are_text(url, visit):
     )
     expect(page.locator(".viewer figcaption").first).to_contain_text("<img src=x", timeout=PATIENCE)
     expect(page.locator('.viewer canvas[data-pane="8s"]')).to_be_visible(timeout=PATIENCE)
-    bad = {"name": name, "mimeType": "image/jpeg", "buffer": b"no picture"}
+    living = "www.evil.example http:evil.example :material_home: a@b.example -> -- "
+    bad = {"name": living + name, "mimeType": "image/jpeg", "buffer": b"no picture"}
     page.locator('input[type="file"]').first.set_input_files([bad])
-    expect(page.get_by_test_id("stAlert").first).to_contain_text("<img src=x", timeout=PATIENCE)
+    alert = page.get_by_test_id("stAlert").first
+    expect(alert).to_contain_text("<img src=x", timeout=PATIENCE)
+    assert living.strip() in alert.inner_text().replace("\u2060", "") and alert.locator("a").count() == 0
     assert page.evaluate("window.harmed") is None
     assert page.locator('img[src="x"], a[href^="javascript"]').count() == 0

@@ -110,20 +110,30 @@ def inflate(deflated: bytes, size: tuple[int, int]) -> np.ndarray:
 
 def photo(name: str, data: bytes) -> Photo:
     """An uploaded file as a photo; a pair file of the data set as its photo with its truth. Raises `PhotoError`."""
-    found = _uploaded(key(data), data)
+    file_digest, read = key(data), _own("read", limits.PHOTOS)
+    found = read.get((file_digest,))
+    if found is None:
+        with st.spinner("Reading the photo …"), _READING:
+            found = _read(file_digest, data)
+        read.put((file_digest,), found)
     if isinstance(found, str):
         raise PhotoError(found)
     return Photo(name, **found)
 
 
-@st.cache_data(max_entries=limits.PHOTOS, scope="session", show_spinner="Reading the photo …")
-def _uploaded(file_digest: str, _data: bytes) -> dict | str:
-    """All of a `Photo` but its name, or the sentence that says why there is none: that is kept too."""
-    with _READING:
-        return _read(file_digest, _data)
+def forget(gone: Photo) -> None:
+    """Nothing of a visitor's photo stays: not its file, nor what was made of it."""
+    for what in ("read", "answers", "insides"):
+        st.session_state.get(what, _Kept(0)).drop(gone.digest)
+    for what in ("wholes", "wholes_of", "decoded"):
+        st.session_state.pop(what, None)
+    st.session_state.get("truths", {}).pop(gone.digest, None)
+    for made in (_fields, judge, ceiling_of):
+        made.clear()
 
 
 def _read(file_digest: str, data: bytes) -> dict | str:
+    """All of a `Photo` but its name, or the sentence that says why there is none: that is kept too."""
     began = time.perf_counter()
     try:
         picture = read_photo(data)
@@ -213,6 +223,13 @@ class _Kept:
             self._answers[asked] = found
             while len(self._answers) > self._most:
                 del self._answers[next(iter(self._answers))]
+
+    def drop(self, digest: str) -> None:
+        """Forgets what was asked of the photo with this digest, and the photo."""
+        with self._lock:
+            for asked, found in list(self._answers.items()):
+                if digest in asked or (isinstance(found, dict) and found.get("digest") == digest):
+                    del self._answers[asked]
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,6 +1,7 @@
 """What all pages have around them: title, style, the list of pages, and the choice of weights."""
 
 import re
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def frame(title: str, lead: str) -> None:
     """Begin a page: call it before any other Streamlit command."""
     harden()
     leaving.forget()
+    st.session_state.update({"title_before": st.session_state.get("title"), "title": title})  # uploaders forget on another page
     st.set_page_config(page_title=f"{title} · {NAME}", page_icon=_ICON, layout="wide")
     st.html(f"<style>{_STYLE}{charts.STYLE}</style>")
     with st.sidebar:
@@ -105,12 +107,15 @@ def choose_weights(beside: bool = True) -> list[weights.Card]:
     with st.sidebar:
         names = sorted(cards, key=lambda name: name != weights.DEFAULT)
         asked = st.query_params.get("weights", names[0])
+        page = st.session_state["title"]
         if asked not in names:
-            st.session_state["lost_weights"] = asked
-        found = lambda: st.session_state.pop("lost_weights", None)  # noqa: E731
+            st.session_state["lost_weights"] = asked, page
+        found = partial(st.session_state.pop, "lost_weights", None)
         card = cards[st.selectbox("Weights", names, key="weights", bind="query-params", on_change=found)]
-        if lost := st.session_state.get("lost_weights"):
-            st.info(f"The link names the weights {plain(lost)}, which are not here.", icon=":material/link_off:")
+        lost, where = st.session_state.get("lost_weights", ("", ""))
+        if where == page:  # on the next page it is known
+            words = f"The link names the weights {plain(lost[:80])}, which are not here. These are {plain(card.name)}."
+            st.info(words, icon=":material/link_off:")
         st.html(_summary(card))
         others = [name for name in names if name != card.name] if beside else []
         compared = others and st.multiselect(
@@ -126,8 +131,12 @@ def choose_weights(beside: bool = True) -> list[weights.Card]:
 
 
 def plain(text: str) -> str:
-    """Text that Streamlit would take for Markdown -> the same, to be shown as it is."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])", r"\\\1", text)
+    """Text that Streamlit would take for Markdown -> the same, to be shown as it is.
+
+    Addresses, icons and arrows are made after backslashes are taken out: a word joiner, which nobody sees, keeps them apart.
+    """
+    apart = re.sub(r"(?i)(?<=www)(?=\.)|(?<=:)(?=[/\w])|(?=@)|(?<=[-<>=~])(?=[-<>=~])", "\u2060", text)
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])", r"\\\1", apart)
 
 
 def _summary(card: weights.Card) -> str:

@@ -16,7 +16,6 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import SessionState
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.parts import memory
 
@@ -53,9 +52,9 @@ def _forget(server: runtime.Runtime) -> None:
         memory.give_back()
 
 
-def free(uploads: Iterable[UploadedFile]) -> None:
-    """Takes uploaded files out of memory; their uploader must not be drawn again under the same key."""
+def free(uploads: Iterable[str]) -> None:
+    """Takes uploaded files, by id, out of memory; their uploader must not be drawn again with them."""
     context = get_script_run_ctx()
     if context is not None:
         for upload in uploads:
-            context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)
+            context.uploaded_file_mgr.remove_file(context.session_id, upload)

@@ -1,5 +1,6 @@
 """What one visitor may ask of a server, so that something is left for the others. An administrator may change each."""
 
+import logging
 import os
 import time
 from collections import deque
@@ -11,9 +12,13 @@ PHOTOS = 40
 
 
 def _whole(name: str, otherwise: int) -> int:
-    """A whole number above 0 from the environment; what is none counts as not said."""
+    """A whole number above 0 from the environment; what is none counts as not said, and the log says so."""
     said = os.environ.get(name, "")
-    return int(said) if said.isdecimal() and int(said) > 0 else otherwise
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    if said:
+        logging.getLogger(__name__).warning("%s=%r is no whole number above 0; %s holds.", name, said, otherwise)
+    return otherwise
 
 
 WAITING = _whole("SEG_WAITING", 40)

@@ -1,12 +1,12 @@
 """The photo that a page is about: an upload of the visitor's, or a rendered street. It stays chosen from page to page."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from pages.parts import cached, limits
+from pages.parts import cached, leaving, limits
 from pages.parts.frame import plain
 from seg.photo import PhotoError
 
@@ -58,7 +58,9 @@ def choose_photo(page: str) -> cached.Photo:
 
 def read(uploads: Sequence[Any]) -> dict[str, cached.Photo]:
     """The uploads that are photos, by upload; why the others are none is said on the page."""
-    photos, left = {}, limits.MEGABYTES * 1_000_000
+    here = {upload.file_id for upload in uploads}
+    elsewhere = sum(len(photo.data) for key, photo in st.session_state.get("photos", {}).items() if key not in here)
+    photos, left = {}, limits.MEGABYTES * 1_000_000 - elsewhere
     for upload in uploads:
         left -= upload.size
         try:
@@ -137,13 +139,23 @@ def _kept(page: str, here: Mapping[str, cached.Photo]) -> dict[str, cached.Photo
     """The photos in this page's uploader, and those that were given on other pages: there, uploaders forget them."""
     state = st.session_state
     kept: dict[str, cached.Photo] = state.setdefault("photos", {})
-    for removed in set(state.get("uploaded", {}).get(page, ())) - here.keys():
-        kept.pop(removed, None)
+    before = state.get("uploaded", {}).get(page, ()) if state.get("title_before") == state.get("title") else ()
+    _forget(set(before) - here.keys())
     state.uploaded = {page: list(here)}
     kept.update(here)
-    for old in list(kept)[: -limits.PHOTOS]:
-        del kept[old]
+    _forget(list(kept)[: -limits.PHOTOS])
     return kept
+
+
+def _forget(gone: Iterable[str]) -> None:
+    """Forgets photos by upload, and all that was made of them."""
+    kept = st.session_state.photos
+    for key in gone:
+        photo = kept.pop(key, None)
+        if photo is not None:
+            leaving.free([key])
+            if photo.digest not in {other.digest for other in kept.values()}:
+                cached.forget(photo)
 
 
 def _look_at_new(photos: Mapping[str, cached.Photo]) -> None:
@@ -177,6 +189,7 @@ def _choose_upload(photos: dict[str, cached.Photo]) -> cached.Photo | None:
             key="forget",
             type="tertiary",
             icon=":material/delete:",
-            on_click=lambda: [photos.pop(key) for key in elsewhere],
+            on_click=_forget,
+            args=(elsewhere,),
         )
     return photos.get(state.photo)

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.parts import evaluations
+from pages.parts import evaluations, limits
 from pages.parts.curves import INK
 from pages.parts.frame import plain
 from pages.parts.pairs import Chosen
@@ -66,11 +66,12 @@ def draw_card(card: weights.Card, pairs: Chosen | None, found: scoring.Scoring |
         st.button("Verify the file", icon=":material/verified:", key="verify", help="Its sha256 against the card’s.")
     if st.session_state["verify"]:
         try:
+            limits.looks().count()  # it reads all of the file
             weights.verify(card.name, weights.FOLDER)
             st.success(
                 f"{plain(card.name)} is the file that its card describes: the sha256 is right.", icon=":material/verified:"
             )
-        except weights.WeightsError as error:
+        except (weights.WeightsError, limits.LimitError) as error:
             st.error(plain(str(error)), icon=":material/gpp_bad:")
     st.subheader("Its scores, computed anew", anchor=False)
     if found is None or scoring.progress(scoring.place(card.sha256, pairs.digest)).get("status") == "running":

@@ -36,23 +36,10 @@ def draw() -> None:
         st.button("As the seed has it in everything", icon=":material/restart_alt:", on_click=_forget, disabled=not wishes)
     with right:
         try:
-            photo, label, packed, shares, seconds = _scene(seed, options(wishes), wishes)
+            show(seed, wishes)
         except limits.LimitError as error:
             st.error(plain(str(error)), icon=":material/hourglass_empty:")
-            return
-        viewer(packed, key="scene_viewer")
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.download_button(
-                "Photo as PNG", photo, f"scene-{seed}.png", "image/png", key="scene_photo", on_click="ignore",
-                icon=":material/download:", help="1024 × 512 pixels.",
-            )  # fmt: skip
-            st.download_button(
-                "Label as PNG", label, f"scene-{seed}.label.png", "image/png", key="scene_label", on_click="ignore",
-                icon=":material/download:", help="Indexed, of the photo’s size; the indices are train ids; 255 is ignored.",
-            )  # fmt: skip
-            st.caption(f"Rendered in {seconds:.1f} s.", width="content")
-        with st.expander("Classes", icon=":material/palette:"):
-            st.html(charts.legend({"Share of the image": shares}))
+            st.button("Try again", icon=":material/refresh:")
     st.subheader("A data set of such streets", anchor=False)
     st.markdown(
         "Every street has another seed; what you chose above holds for all of them."
@@ -60,6 +47,24 @@ def draw() -> None:
         else "Every street has another seed."
     )
     render_set(wishes)
+
+
+def show(seed: int, wishes: Wishes) -> None:
+    """One street, its label, and both to keep. Raises `limits.LimitError`."""
+    photo, label, packed, shares, seconds = _scene(seed, options(wishes), wishes)
+    viewer(packed, key="scene_viewer")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Photo as PNG", photo, f"scene-{seed}.png", "image/png", key="scene_photo", on_click="ignore",
+            icon=":material/download:", help="1024 × 512 pixels.",
+        )  # fmt: skip
+        st.download_button(
+            "Label as PNG", label, f"scene-{seed}.label.png", "image/png", key="scene_label", on_click="ignore",
+            icon=":material/download:", help="Indexed, of the photo’s size; the indices are train ids; 255 is ignored.",
+        )  # fmt: skip
+        st.caption(f"Rendered in {seconds:.1f} s.", width="content")
+    with st.expander("Classes", icon=":material/palette:"):
+        st.html(charts.legend({"Share of the image": shares}))
 
 
 def _ask(name: str) -> object:

@@ -45,7 +45,7 @@ def allowed() -> bool:
 def why_not() -> str:
     """Why trainings may not be started."""
     if _said():
-        return f"they are switched off by `SEG_TRAINING={_said()}`"
+        return f"the administrator has set `SEG_TRAINING={_said()}`"
     return "the server can be reached from other computers. `SEG_TRAINING=on` allows it"
 
 
