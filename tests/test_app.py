@@ -273,6 +273,9 @@ def test_files_beyond_what_a_visitor_may_have_are_left_out(monkeypatch, registry
     assert not at.exception and len(at.error) == 1
     assert "b\\.png" in at.error[0].value and "your files may have" in at.error[0].value
     assert panes(at)["photo"]["note"] == "a.png"
+    at.switch_page("pages/inside.py").run()
+    at.file_uploader(key="uploads-inside").set_value([("c.png", second, "image/png")]).run()
+    assert not at.exception and "c\\.png" in at.error[0].value  # what was given elsewhere counts
 
 
 def test_who_waits_is_told_its_place_and_a_photo_asked_for_by_many_is_looked_at_once(monkeypatch, registry):

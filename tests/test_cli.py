@@ -267,3 +267,13 @@ def test_the_cost_of_a_training_is_measured_and_nothing_kept(pairs, tmp_path, mo
     assert found["seconds"] > 9 * found["seconds_per_step"] and found["memory_bytes"] > 1e8
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert run("cost", *options.replace("--holdout 2", "--holdout 13").split()) == 1
+
+
+def test_a_name_is_no_order_to_the_terminal(tmp_path, registry, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "x\x1b]0;owned\x07\x1b[31m\n[bold]5 of 5 photos are done.jpg").write_bytes(b"no photo")
+    assert run("predict", folder, "--out", tmp_path / "out") == 1
+    told = "".join(capsys.readouterr())
+    assert "owned" in told and not set(told) & {"\x1b", "\x07"}
+    assert not any(line.startswith("[bold]5 of 5") for line in told.splitlines())

@@ -6,6 +6,15 @@ from pages.parts import limits
 from pages.parts.limits import LimitError, Looks
 
 
+def test_a_limit_that_is_no_number_is_logged(monkeypatch, caplog):
+    for said, is_ in (("7", 7), ("abc", 40), ("0", 40), ("", 40)):
+        monkeypatch.setenv("SEG_WAITING", said)
+        assert limits._whole("SEG_WAITING", 40) == is_
+    assert [record.getMessage() for record in caplog.records] == [
+        f"SEG_WAITING='{said}' is no whole number above 0; 40 holds." for said in ("abc", "0")
+    ]
+
+
 def test_looks_are_counted_by_the_minute(monkeypatch):
     now = 1000.0
     monkeypatch.setattr(limits, "LOOKS", 3)

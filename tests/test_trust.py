@@ -41,6 +41,7 @@ def test_the_server_is_for_this_computer_and_tells_nobody_more_than_it_must():
     server = settings["server"]
     assert server["address"] == "localhost" and server["enableXsrfProtection"] and server["enableCORS"]
     assert server["maxUploadSize"] <= 64 and server["maxMessageSize"] <= 256
+    assert settings["browser"]["serverAddress"] == "localhost"  # else another server is asked for this one's address at the start
     assert settings["client"]["showErrorDetails"] == "none" and settings["browser"]["gatherUsageStats"] is False
 
 
