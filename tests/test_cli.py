@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg import cli, dataset, evaluate, labels, masks, resolution, scenes, table, weights
+from seg import checkpoint, cli, dataset, evaluate, labels, masks, resolution, runs, scenes, table, weights
 from seg.dataset import load
 from seg.predict import Predictor
+from seg.recipe import TrainConfig
 from seg.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
@@ -277,3 +279,21 @@ def test_a_name_is_no_order_to_the_terminal(tmp_path, registry, capsys):
     told = "".join(capsys.readouterr())
     assert "owned" in told and not set(told) & {"\x1b", "\x07"}
     assert not any(line.startswith("[bold]5 of 5") for line in told.splitlines())
+
+
+def test_runs_are_listed(pairs, tmp_path, capsys):
+    assert run("runs", tmp_path / "none") == 1 and "There are no runs in" in capsys.readouterr().err
+    checkpoint.Run(tmp_path / "one").create(TrainConfig(data=pairs, out=tmp_path / "one").to_json())
+    assert run("runs", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "one" in told and runs.see(tmp_path / "one").state in told
+
+
+@pytest.mark.parametrize("command", ["list", "verify"])
+def test_weights_that_are_damaged_are_told_beside_the_others(command, registry, tmp_path):
+    for name in (DEFAULT, "spoilt"):
+        shutil.copytree(registry / DEFAULT, tmp_path / name)
+    words = [sys.executable, "-m", "seg", "weights", command]
+    told = subprocess.run(words, cwd=ROOT, env=os.environ | {"SEG_WEIGHTS": str(tmp_path)}, capture_output=True, text=True)
+    assert told.returncode == 1 and DEFAULT in told.stdout
+    assert f"is that of {DEFAULT}" in told.stderr and "Traceback" not in told.stderr
