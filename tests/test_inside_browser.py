@@ -121,7 +121,7 @@ def test_a_photo_given_on_one_page_is_there_on_the_next(visit, address):
     expect(page.locator('[data-node="photo"]')).to_contain_text("3 × 96 × 192", timeout=PATIENCE)
     page.get_by_role("link", name="Compare").first.click()
     expect(page.locator(".viewer figcaption").first).to_contain_text("other.png", timeout=PATIENCE)  # still the chosen one
-    page.get_by_role("button", name="Forget the photos given on other pages").click()
+    page.get_by_role("button", name="Forget the photos given before").click()
     expect(strip).to_have_count(0)
     expect(page.locator(".viewer figcaption").first).to_contain_text("rendered", timeout=PATIENCE)
 

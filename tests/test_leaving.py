@@ -42,7 +42,7 @@ def test_photos_are_gone_when_the_session_ends(tmp_path: Path, registry: Path):
             assert photos > 0 and answers == samples + 1
             visitor.press("Make the files")
             visitor.open("inside")
-            visitor.press("Forget the photos given on other pages")
+            visitor.press("Forget the photos given before")
             assert held() == (0, samples)
             visitor.open()
             visitor.upload({"mine.jpg": data})
@@ -55,7 +55,7 @@ def test_photos_are_gone_when_the_session_ends(tmp_path: Path, registry: Path):
             visitor.settle()
             visitor.upload({})  # taken out of the uploader
             visitor.settle()
-            visitor.press("Forget the photos given on other pages")
+            visitor.press("Forget the photos given before")
             assert held() == (0, samples)
             visitor.open()
             visitor.upload({"mine.jpg": data})

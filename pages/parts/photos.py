@@ -37,6 +37,7 @@ def choose_photo(page: str) -> cached.Photo:
             help="JPEG, PNG, WebP, BMP, TIFF or GIF of up to 64 megapixels; a pair file of the Cityscapes Image Pairs is taken "
             "apart. Photos stay on the computer that this app runs on.",
         )
+    _let_go(page, {upload.file_id for upload in uploads})
     photos = _kept(page, read(uploads))
     _look_at_new(photos)
     with pick:
@@ -135,12 +136,17 @@ def _choose_sample() -> int:
     return _sample()
 
 
+def _let_go(page: str, here: set[str]) -> None:
+    """Forgets the photos that were in this page's uploader and no longer are: on coming back to a page it is empty anyway."""
+    state = st.session_state
+    before = state.get("uploaded", {}).get(page, ()) if state.get("title_before") == state.get("title") else ()
+    _forget(set(before) - here)
+
+
 def _kept(page: str, here: Mapping[str, cached.Photo]) -> dict[str, cached.Photo]:
-    """The photos in this page's uploader, and those that were given on other pages: there, uploaders forget them."""
+    """The photos in this page's uploader, and those that were given before: on another page uploaders forget them."""
     state = st.session_state
     kept: dict[str, cached.Photo] = state.setdefault("photos", {})
-    before = state.get("uploaded", {}).get(page, ()) if state.get("title_before") == state.get("title") else ()
-    _forget(set(before) - here.keys())
     state.uploaded = {page: list(here)}
     kept.update(here)
     _forget(list(kept)[: -limits.PHOTOS])
@@ -149,7 +155,7 @@ def _kept(page: str, here: Mapping[str, cached.Photo]) -> dict[str, cached.Photo
 
 def _forget(gone: Iterable[str]) -> None:
     """Forgets photos by upload, and all that was made of them."""
-    kept = st.session_state.photos
+    kept = st.session_state.get("photos", {})
     for key in gone:
         photo = kept.pop(key, None)
         if photo is not None:
@@ -185,7 +191,7 @@ def _choose_upload(photos: dict[str, cached.Photo]) -> cached.Photo | None:
     elsewhere = photos.keys() - {key for keys in state.uploaded.values() for key in keys}
     if elsewhere:
         st.button(
-            "Forget the photos given on other pages",
+            "Forget the photos given before",
             key="forget",
             type="tertiary",
             icon=":material/delete:",
