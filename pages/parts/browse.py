@@ -9,7 +9,7 @@ from pages.parts import charts, pairs
 from pages.parts.frame import plain
 from pages.parts.photos import picture_grid
 from pages.parts.viewer import Pane, deflate, pack, present, viewer
-from pages.parts.wishes import allowed, why_not
+from pages.parts.wishes import allowed, excuse
 from seg import dataset, labels, preprocess
 from seg.dataset import SIDE
 from seg.labels import NAMES, TRAIN_ID
@@ -156,8 +156,7 @@ def _check(chosen: pairs.Chosen) -> None:
     """Every file of the set read, on a wish."""
     st.session_state.setdefault("checked", {})
     with st.expander("Are all files whole?", icon=":material/fact_check:"):
-        if not allowed():
-            st.caption(f"Nothing can be started from this page: {why_not()}.")
+        excuse()
         if st.button(f"Check every file of {plain(chosen.data.name)}", key="check", disabled=not allowed()):
             bar, bad, count = st.progress(0.0, "Reading …"), [], 0
             for split in dataset.SPLITS:

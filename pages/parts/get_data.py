@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.parts.frame import plain
-from pages.parts.wishes import allowed, free, why_not
+from pages.parts.wishes import allowed, excuse, free
 from seg import dataset, scenes
 
 
@@ -55,8 +55,7 @@ def render_set(wishes: scenes.Wishes) -> None:
     if st.button(f"Render them as {dataset.FOLDER / name}", key="render", disabled=not allowed(), icon=":material/landscape:"):
         if run_now(words, lambda pid: _pairs_in(scenes.rendering(target, pid)), count + val, "Rendering"):
             st.rerun()
-    if not allowed():
-        st.caption(f"Nothing can be started from this page: {why_not()}.")
+    excuse()
     for other in scenes.under_way(dataset.FOLDER):  # begun in another window, or before the page was loaded anew
         name = other.name.split(".rendering")[0].lstrip(".")
         st.caption(f"{plain(name)} is being rendered: {_pairs_in(other):,} pairs so far.")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pages.parts.frame import plain
 from pages.parts.get_data import run
-from pages.parts.wishes import allowed, lasting, why_not
+from pages.parts.wishes import allowed, excuse, lasting
 from seg import dataset, labels, preprocess
 from seg.dataset import SIDE, DatasetError
 
@@ -108,8 +108,7 @@ def _decode(chosen: Chosen, ask: bool) -> bool:
             )
             words = f"Decode {count:,} pairs"
             if not st.button(words, key="decode", type="primary", disabled=not allowed(), icon=":material/palette:"):
-                if not allowed():
-                    st.caption(f"Nothing can be started from this page: {why_not()}.")
+                excuse()
                 return False
     with place.container():
         words = ("data", "check", str(chosen.data), "--split", chosen.split)

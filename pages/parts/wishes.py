@@ -49,6 +49,12 @@ def why_not() -> str:
     return "the server can be reached from other computers. `SEG_TRAINING=on` allows it"
 
 
+def excuse() -> None:
+    """Says below what is off why nothing can be started, where that is so."""
+    if not allowed():
+        st.caption(f"Nothing can be started from this page: {why_not()}.")
+
+
 def _said() -> str:
     return os.environ.get("SEG_TRAINING", "").strip().lower()
 
