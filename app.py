@@ -84,13 +84,13 @@ def show(photo: cached.Photo, cards: Sequence[weights.Card], factor: float, best
     label = known_truth(photo)
     asked = {card.name: (photo.digest, cached.digest(card), factor, best) for card in cards}
     ready = [card for card in cards if asked[card.name] in answered]
+    waiting = [card for card in cards if card not in ready]
     with st.spinner(f"Looking at {plain(short(photo.name))} …", show_time=True):
         found = [(card, cached.answer(photo, card, round(card.working_height * factor), best=best)) for card in ready]
     made = [mask for card, answer in found for mask in masks_of(card, answer, card is cards[0])]
     judged = judge(photo, made, label)
-    point = viewer(packed(photo, made, label, judged), key="viewer")
+    point = viewer(packed(photo, made, label, judged, waiting=bool(waiting)), key="viewer")
     looking, below = st.empty(), st.empty()
-    waiting = [card for card in cards if card not in ready]
     if waiting:
         card = waiting[0]
         words = f"{plain(card.name)} looks at {plain(short(photo.name))}"

@@ -1,9 +1,12 @@
 """The Compare page in a real browser on a real server, with the shipped weights."""
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -20,6 +23,17 @@ SHIPPED = Path(__file__).parent.parent / "weights"
 @pytest.fixture(scope="module")
 def address(serve: Callable[[Path], str]) -> str:
     return serve(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def two_weights(tmp_path_factory) -> Path:
+    """The shipped ones under two names."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name in ("one", "two"):
+        shutil.copytree(SHIPPED / weights.DEFAULT, folder / name)
+        card = json.loads((folder / name / "card.json").read_text())
+        (folder / name / "card.json").write_text(json.dumps(card | {"name": name}))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +242,43 @@ def test_a_link_restores_the_view(visitor):
     expect(own.get_by_text("stayed on its owner")).to_be_visible()
     wild = visitor("?layer=x&opacity=9e9&hide=a,b&panes=&pair=1&at=1,2&swipe=-1&only=%3Cb%3E&photo=%00")
     assert panes(wild) and wild.locator(".viewer .chip").count() > 3
+
+
+def test_a_link_stays_whole_while_its_masks_are_awaited(serve, visit, two_weights):
+    wanted = {
+        "beside": "two",
+        "panes": "8s,two-8s",
+        "pair": "8s,two-8s",
+        "layer": "disagreement",
+        "only": "car",
+        "at": "512,256,300",
+    }
+    page = visit("about:blank")
+    page.add_init_script("""window.said = [];
+        for (const kind of ["pushState", "replaceState"]) {
+          const change = history[kind].bind(history);
+          history[kind] = (state, title, url) => { if (url) said.push(String(url)); return change(state, title, url); };
+        }""")
+    page.goto(f"{serve(two_weights)}?{urlencode({'weights': 'one', 'photo': '7', 'detail': 'Best'} | wanted)}")
+    expect(page.locator('.viewer canvas[data-pane="photo"]')).to_be_visible(timeout=PATIENCE)  # chosen is what is on its way
+    page.locator(".viewer").get_by_role("button", name="Safe colours").click()
+    ready(page)
+    expect(page.locator(".viewer canvas")).to_have_count(2, timeout=PATIENCE)
+    page.wait_for_timeout(500)
+    said = [dict(parse_qsl(urlsplit(url).query)) for url in [*page.evaluate("said"), page.url]]
+    assert "safe" in said[-1] and all(one.items() >= wanted.items() for one in said), said
+    assert panes(page) == ["8s", "two-8s"]
+
+
+def test_weights_chosen_later_come_beside_the_panes_that_were_chosen(serve, visit, two_weights):
+    page = visit(f"{serve(two_weights)}?weights=one&photo=7")
+    ready(page)
+    page.locator('.viewer button[data-pane="16s"]').click()
+    page.get_by_test_id("stMultiSelect").locator("input").click()
+    page.get_by_role("option", name="two").click()
+    page.keyboard.press("Escape")
+    expect(page.locator(".viewer canvas")).to_have_count(4, timeout=PATIENCE)
+    assert panes(page) == ["photo", "32s", "8s", "two-8s"]
 
 
 def test_the_keyboard_reaches_everything(visitor):

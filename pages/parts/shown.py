@@ -41,8 +41,15 @@ def masks_of(card: weights.Card, answer: cached.Answer, main: bool) -> list[Mask
     ]
 
 
-def packed(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, judged: Mapping[str, cached.Judgement]) -> bytes:
-    """What the viewer is sent."""
+def packed(
+    photo: cached.Photo,
+    made: Sequence[Mask],
+    label: bytes | None,
+    judged: Mapping[str, cached.Judgement],
+    *,
+    waiting: bool = False,
+) -> bytes:
+    """What the viewer is sent; `waiting` says that more masks are on their way."""
     panes = [Pane("photo", "Photo", "photo", "rendered" if photo.rendered else short(photo.name))]
     for mask in made:
         answer, variant = mask.answer, mask.variant
@@ -65,7 +72,7 @@ def packed(photo: cached.Photo, made: Sequence[Mask], label: bytes | None, judge
         panes.append(Pane("truth", "Truth", "truth", shown=not photo.rendered, ids=deflate(cached.shown_truth(photo, label))))
         found.append(masks.shares(masks.read_png(label)))
     size = photo.width, photo.height
-    return pack(photo.jpeg, photo.shown_size, size, panes, present(found), own=not photo.rendered)
+    return pack(photo.jpeg, photo.shown_size, size, panes, present(found), own=not photo.rendered, waiting=waiting)
 
 
 def judge(photo: cached.Photo, made: Sequence[Mask], label: bytes | None) -> dict[str, cached.Judgement]:

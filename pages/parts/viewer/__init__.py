@@ -65,12 +65,13 @@ def pack(
     shares: Mapping[int, float],
     *,
     own: bool,
+    waiting: bool = False,
 ) -> bytes:
     """What the viewer is sent.
 
     `jpeg` is the photo as it is shown, of `size` (width, height), `photo_size` is its own; `shares` is what `present` made;
-    `own` says that it is a visitor's own photo, which no link can hold. Four bytes, little-endian, say how long the JSON header
-    is; the sections that it lists by offset and length follow it.
+    `own` says that it is a visitor's own photo, which no link can hold; `waiting` that more panes are on their way. Four bytes,
+    little-endian, say how long the JSON header is; the sections that it lists by offset and length follow it.
     """
     sections: list[bytes] = []
 
@@ -89,6 +90,7 @@ def pack(
         "width": size[0],
         "height": size[1],
         "own": own,
+        "waiting": waiting,
         "classes": [{"name": c.name, "color": c.color, "safe": _rgb(safe)} for c, safe in zip(CLASSES, SAFE, strict=True)],
         "present": [{"id": id, "share": share} for id, share in shares.items()],
         "panes": [

@@ -15,7 +15,8 @@ const MATRIX_CELLS = 24, MOST_CELLS = 4;
 class Controls {
   constructor(viewer) {
     this.viewer = viewer;
-    const button = (label, title, act) => make("button", { type: "button", title, "aria-label": title, onclick: act }, label);
+    const name = (label, title) => (/[a-z]{3}/i.test(label) ? label : title); // who speaks to the page says what stands there
+    const button = (label, title, act) => make("button", { type: "button", title, "aria-label": name(label, title), onclick: act }, label);
     const view = (act) => () => { act(viewer.view); viewer.moved(); };
     const middle = ({ width, height }) => [width / 2, height / 2];
     const toggle = (name, label, title) => (this[name] = button(label, title, () => viewer.set({ [name]: !viewer.state[name] })));
@@ -60,7 +61,7 @@ class Controls {
   }
 
   slide(name, key, title) {
-    const input = make("input", { type: "range", min: 0, max: 100, "aria-label": title });
+    const input = make("input", { type: "range", min: 0, max: 100, "aria-label": name });
     const value = make("output");
     input.addEventListener("input", () => this.viewer.set({ [key]: input.value / 100 }));
     this[key] = { input, value, label: make("label", { title }, name, input, value) };

@@ -23,10 +23,14 @@ function readLink(classes) {
 }
 
 function writeLink(viewer) {
-  const { state, model, view } = viewer, { classes } = model;
+  const { state, model, view, linkedView, linkedPanes } = viewer, { classes } = model;
   const percents = (value) => String(Math.round(100 * value));
+  const seen = linkedView ?? { x: view.x, y: view.y, across: view.width / view.scale };
+  // A link that is read stays as it is until all that it names is there: it may be copied, or read again, before.
+  const awaited = [...(linkedPanes ?? [])].filter((id) => !state.panes.has(id));
+  const panes = model.panes.filter((pane) => (awaited.length ? viewer.chosen(pane) : viewer.has(pane))).map((pane) => pane.id);
   const said = {
-    panes: state.panes && model.panes.filter((pane) => viewer.has(pane)).map((pane) => pane.id).join(),
+    panes: state.panes.size > 0 && [...panes, ...awaited].join(),
     layer: state.layer !== DEFAULTS.layer && state.layer,
     opacity: state.opacity !== DEFAULTS.opacity && percents(state.opacity),
     threshold: state.threshold > 0 && percents(state.threshold),
@@ -36,7 +40,7 @@ function writeLink(viewer) {
     swipe: state.swipe && percents(state.divider),
     grid: state.grid && "1",
     safe: state.safe && "1",
-    at: !view.whole && [view.x, view.y, view.width / view.scale].map((value) => Number(value.toPrecision(7))).join(),
+    at: (linkedView || !view.whole) && [seen.x, seen.y, seen.across].map((value) => Number(value.toPrecision(7))).join(),
   };
   const address = new URL(location.href);
   for (const [key, value] of Object.entries(said)) {

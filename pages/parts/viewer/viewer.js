@@ -7,8 +7,8 @@ class Viewer {
     this.root = root;
     this.send = send;
     this.state = {
-      ...DEFAULTS, divider: 0.5, hidden: new Set(), solo: null, lit: null, cell: null, pair: null, panes: null,
-      cross: null, pinned: null, help: false,
+      ...DEFAULTS, divider: 0.5, hidden: new Set(), solo: null, lit: null, cell: null, pair: null,
+      panes: new Map(), cross: null, pinned: null, help: false,
     };
     this.pointer = null;
     this.controls = new Controls(this);
@@ -31,11 +31,14 @@ class Viewer {
   show(model) {
     const { state } = this, first = !this.model, same = this.model?.photo_digest === model.photo_digest;
     this.model = model;
-    const { at, ...linked } = first ? readLink(model.classes) : {};
+    const { at, panes, ...linked } = first ? readLink(model.classes) : {};
     Object.assign(state, linked);
+    this.linkedPanes ??= panes;
+    for (const { id } of this.linkedPanes ? model.panes : []) if (!state.panes.has(id)) state.panes.set(id, this.linkedPanes.has(id));
+    if (!model.waiting) this.linkedPanes = null;
     const masks = model.panes.filter((pane) => pane.kind === "mask");
     const paired = () => state.pair?.every((id) => model.panes.some((pane) => pane.id === id));
-    if (!paired() && masks.length > 1) state.pair = [masks[0].id, (masks.findLast((pane) => pane.shown) ?? masks.at(-1)).id];
+    if (!paired() && masks.length > 1 && !(state.pair && model.waiting)) state.pair = [masks[0].id, (masks.findLast((pane) => pane.shown) ?? masks.at(-1)).id];
     const needs = { error: Boolean(model.truth), disagreement: Boolean(paired()), confidence: model.panes.some((pane) => pane.sure) };
     this.layers = Object.keys(LAYERS).filter((layer) => needs[layer] ?? true);
     Object.assign(state, { cell: null, lit: null }); // the chip under the mouse is made anew
@@ -43,7 +46,7 @@ class Viewer {
       Object.assign(state, { pinned: null, cross: null });
       this.tell();
     }
-    if (masks.length && !model.present.some(({ id }) => id === state.solo)) state.solo = null;
+    if (!model.waiting && !model.present.some(({ id }) => id === state.solo)) state.solo = null;
     if (!same || !this.view) this.view = new View(model);
     this.view.model = model;
     this.linkedView ??= at;
@@ -52,16 +55,18 @@ class Viewer {
     this.set({});
   }
 
-  // Whether a pane is on the screen: as chosen, else as it came. What was chosen may be on its way yet.
+  // Whether a pane was chosen, or came as shown and nobody chose otherwise.
+  chosen({ id, shown }) {
+    return this.state.panes.get(id) ?? shown;
+  }
+
+  // Whether a pane is on the screen: as chosen; where nothing is that was chosen (it may be on its way yet), as it came.
   has(pane) {
-    const { panes } = this.state;
-    return panes && this.model.panes.some(({ id }) => panes.has(id)) ? panes.has(pane.id) : pane.shown;
+    return this.model.panes.some((one) => this.chosen(one)) ? this.chosen(pane) : pane.shown;
   }
 
   toggle(pane) {
-    const panes = new Set(this.model.panes.filter((one) => this.has(one)).map((one) => one.id));
-    if (!panes.delete(pane.id)) panes.add(pane.id);
-    this.set({ panes });
+    this.set({ panes: new Map(this.state.panes).set(pane.id, !this.has(pane)) });
   }
 
   // The layer that is drawn: the chosen one, where there is what it needs.
@@ -90,7 +95,7 @@ class Viewer {
       this.grid.replaceChildren(...shown.map((pair) => this.figure(pair, size)));
       this.view.resize(model, size.width, size.height);
       if (this.linkedView) this.view.look(this.linkedView);
-      if (model.panes.some((pane) => pane.kind === "mask")) this.linkedView = null; // until then the panes are not those of the link
+      if (!model.waiting) this.linkedView = null; // until then the panes are not those of the link
     }
     this.redraw();
   }
