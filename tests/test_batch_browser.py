@@ -4,19 +4,18 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from pages.parts.results import A_PAGE
 from seg import masks, weights
 from seg.predict import Predictor
-
-PATIENCE = 120_000  # milliseconds; a busy machine is no failure
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +30,9 @@ def address(serve: Callable[..., str], registry: Path, temporary: Path) -> str:
 
 
 @pytest.fixture
-def arrive(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+def arrive(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
     """Opens the page as a visitor of one's own."""
-    contexts = []
-
-    def open_page(width: int = 1440, height: int = 900) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/batch")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
+    return partial(visit, f"{address}/batch")
 
 
 def png(seed: int) -> bytes:
@@ -62,7 +50,7 @@ def give(page: Page, files: dict[str, bytes]) -> None:
 
 
 def done(page: Page) -> None:
-    expect(page.get_by_role("button", name="New batch")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="New batch")).to_be_visible()
 
 
 def test_photos_and_a_zip_go_in_and_masks_come_out(arrive, address, registry):
@@ -71,7 +59,7 @@ def test_photos_and_a_zip_go_in_and_masks_come_out(arrive, address, registry):
         opened.writestr("trip/one.png", png(3))
         opened.writestr("../escaped.png", png(4))
     page = arrive()
-    expect(page.get_by_text("Choose photos, a folder or a zip")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Choose photos, a folder or a zip")).to_be_visible()
     give(page, {"📷 first.png": png(1), "second.png": png(2), "trip.zip": packed.getvalue(), "bad.png": b"no picture"})
     done(page)
     expect(page.get_by_text("3 of 5 looked at by FCN-8s")).to_be_visible()

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 import pytest
-from conftest import PATIENCE
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -55,8 +54,8 @@ def visitor(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
 
 def ready(page: Page) -> None:
     """Wait until all but the samples' thumbnails is drawn."""
-    expect(page.get_by_role("button", name="Make the files")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator(".viewer .chip").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Make the files")).to_be_visible()
+    expect(page.locator(".viewer .chip").first).to_be_visible()
 
 
 def street(seed: int, width: int, height: int) -> bytes:
@@ -69,6 +68,11 @@ def upload(page: Page, **files: bytes) -> None:
     page.locator('input[type="file"]').set_input_files(
         [{"name": f"{name}.png", "mimeType": "image/png", "buffer": data} for name, data in files.items()]
     )
+
+
+def settled(page: Page) -> str:
+    """The page's address with all in it that was done before: the viewer's own timer is older than this one, and shorter."""
+    return page.evaluate("new Promise((done) => setTimeout(() => done(location.href), 400))")
 
 
 LOOK = """async ({pane, points}) => {
@@ -112,8 +116,8 @@ def layer(page: Page, name: str) -> None:
 
 def showing(page: Page, name: str) -> None:
     """Wait for the masks of a photo of this name."""
-    expect(page.locator(".viewer figcaption").first).to_contain_text(name, timeout=PATIENCE)
-    expect(page.locator('.viewer canvas[data-pane="8s"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".viewer figcaption").first).to_contain_text(name)
+    expect(page.locator('.viewer canvas[data-pane="8s"]')).to_be_visible()
 
 
 def panes(page: Page) -> list[str]:
@@ -158,13 +162,13 @@ def test_who_waits_sees_it_without_scrolling(visitor):
 def test_classes_are_hidden_alone_and_lit_up(visitor):
     page = visitor("?layer=mask")
     road = [*labels.PALETTE[labels.TRAIN_ID["road"]].tolist(), 255]
-    count = """([r, g, b]) => { const c = document.querySelector('.viewer canvas[data-pane="8s"]');
+    count = """async ([r, g, b]) => { const c = document.querySelector('.viewer canvas[data-pane="8s"]');
+        for (let frames = 0; frames < 3; frames++) await new Promise(requestAnimationFrame);
         const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let n = 0;
         for (let i = 0; i < d.length; i += 4) n += d[i] === r && d[i + 1] === g && d[i + 2] === b && d[i + 3] === 255;
         return n; }"""
 
     def roads() -> int:
-        page.wait_for_timeout(150)
         return page.evaluate(count, road[:3])
 
     whole = roads()
@@ -181,8 +185,7 @@ def test_classes_are_hidden_alone_and_lit_up(visitor):
     only.click()
     page.mouse.move(1, 1)
     assert roads() == 0
-    page.wait_for_timeout(400)
-    assert "only=sky" in page.url
+    assert "only=sky" in settled(page)
     only.click()
     page.mouse.move(1, 1)
     assert roads() == whole
@@ -193,8 +196,7 @@ def test_panes_swipe_and_zoom_in_step(visitor, predictor):
     press(page, "+", "+", "ArrowRight")
     before = {pane: look(page, pane, 6) for pane in ("32s", "8s")}
     assert [one["where"] for one in before["32s"]] == [one["where"] for one in before["8s"]]
-    page.wait_for_timeout(500)
-    place = page.url.split("at=")[1].split("&")[0].split("%2C")
+    place = settled(page).split("at=")[1].split("&")[0].split("%2C")
     press(page, "s")
     assert panes(page) == ["32s|8s"]
     found = predictor.predict(Image.fromarray(scenes.render(11).photo)).masks
@@ -202,19 +204,16 @@ def test_panes_swipe_and_zoom_in_step(visitor, predictor):
         side = "32s" if place_across < 0.5 else "8s"
         if abs(place_across - 0.5) > 0.03:  # the divider and its handle
             assert one["color"] == [*labels.PALETTE[found[side][one["y"], one["x"]]], 255], (side, one)
-    page.wait_for_timeout(500)
-    again = page.url.split("at=")[1].split("&")[0].split("%2C")
+    again = settled(page).split("at=")[1].split("&")[0].split("%2C")
     assert again[:2] == place[:2]  # the point in the middle
     press(page, "0", "ArrowRight", "ArrowRight")
-    page.wait_for_timeout(500)
-    assert "swipe=52" in page.url
+    assert "swipe=52" in settled(page)
     canvas = page.locator(".viewer canvas").bounding_box()
     page.mouse.move(canvas["x"] + 0.52 * canvas["width"], canvas["y"] + 100)
     page.mouse.down()
     page.mouse.move(canvas["x"] + 0.25 * canvas["width"], canvas["y"] + 100, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(500)
-    assert "swipe=25" in page.url
+    assert "swipe=25" in settled(page)
 
 
 def test_a_link_restores_the_view(visitor):
@@ -223,11 +222,10 @@ def test_a_link_restores_the_view(visitor):
     press(page, "p", "g", "+", "+")
     page.locator('.viewer [data-class="sky"]').click()
     page.locator('.viewer button[data-pane="16s"]').click()
-    page.wait_for_timeout(500)
-    link = page.url.removeprefix(page.url.split("?")[0])
-    other = visitor(link)
-    other.wait_for_timeout(1000)
-    assert other.url == page.url
+    address = settled(page)
+    other = visitor(address.removeprefix(address.split("?")[0]))
+    expect(other.locator(".viewer canvas")).to_have_count(3)
+    assert settled(other) == address
     assert panes(other) == ["photo", "32s", "8s"]
     expect(other.get_by_role("radio", name="Outlines")).to_have_attribute("aria-checked", "true")
     expect(other.locator('.viewer [data-class="sky"]')).to_have_attribute("aria-pressed", "false")
@@ -236,8 +234,8 @@ def test_a_link_restores_the_view(visitor):
         np.testing.assert_allclose(mine["color"], theirs["color"], atol=2)  # the photo is smoothed
     other.reload()
     ready(other)
-    other.wait_for_timeout(1000)
-    assert other.url == page.url
+    expect(other.locator(".viewer canvas")).to_have_count(3)
+    assert settled(other) == address
     own = visitor("?photo=own")
     expect(own.get_by_text("stayed on its owner")).to_be_visible()
     wild = visitor("?layer=x&opacity=9e9&hide=a,b&panes=&pair=1&at=1,2&swipe=-1&only=%3Cb%3E&photo=%00")
@@ -260,12 +258,12 @@ def test_a_link_stays_whole_while_its_masks_are_awaited(serve, visit, two_weight
           history[kind] = (state, title, url) => { if (url) said.push(String(url)); return change(state, title, url); };
         }""")
     page.goto(f"{serve(two_weights)}?{urlencode({'weights': 'one', 'photo': '7', 'detail': 'Best'} | wanted)}")
-    expect(page.locator('.viewer canvas[data-pane="photo"]')).to_be_visible(timeout=PATIENCE)  # chosen is what is on its way
+    expect(page.locator('.viewer canvas[data-pane="photo"]')).to_be_visible()  # chosen is what is on its way
     page.locator(".viewer").get_by_role("button", name="Safe colours").click()
     ready(page)
-    expect(page.locator(".viewer canvas")).to_have_count(2, timeout=PATIENCE)
-    page.wait_for_timeout(500)
-    said = [dict(parse_qsl(urlsplit(url).query)) for url in [*page.evaluate("said"), page.url]]
+    expect(page.locator(".viewer canvas")).to_have_count(2)
+    last = settled(page)
+    said = [dict(parse_qsl(urlsplit(url).query)) for url in [*page.evaluate("said"), last]]
     assert "safe" in said[-1] and all(one.items() >= wanted.items() for one in said), said
     assert panes(page) == ["8s", "two-8s"]
 
@@ -277,7 +275,7 @@ def test_weights_chosen_later_come_beside_the_panes_that_were_chosen(serve, visi
     page.get_by_test_id("stMultiSelect").locator("input").click()
     page.get_by_role("option", name="two").click()
     page.keyboard.press("Escape")
-    expect(page.locator(".viewer canvas")).to_have_count(4, timeout=PATIENCE)
+    expect(page.locator(".viewer canvas")).to_have_count(4)
     assert panes(page) == ["photo", "32s", "8s", "two-8s"]
 
 
@@ -332,7 +330,7 @@ def test_a_pair_file_brings_its_truth(visitor, pairs):
     file = dataset.find(pairs, "val")[0]
     page.locator('input[type="file"]').first.set_input_files(file)
     showing(page, file.name)
-    expect(page.locator('.viewer canvas[data-pane="truth"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator('.viewer canvas[data-pane="truth"]')).to_be_visible()
     layer(page, "Mask")
     exact = labels.decode(dataset.read_pair(file)[1])
     for one in look(page, "truth"):
@@ -359,7 +357,7 @@ def test_a_redraw_is_quick_and_does_not_grow_with_the_photo(visitor):
 def test_a_bad_file_is_named_and_the_good_one_stands(visitor):
     page = visitor()
     upload(page, broken=b"this is no picture", good=street(102, 256, 128))
-    expect(page.get_by_role("alert").filter(has_text="broken.png")).to_contain_text("not a picture", timeout=PATIENCE)
+    expect(page.get_by_role("alert").filter(has_text="broken.png")).to_contain_text("not a picture")
     showing(page, "good.png")
     ready(page)
     assert panes(page) == ["photo", "32s", "16s", "8s"]
@@ -387,8 +385,8 @@ def test_a_double_click_zooms_and_leaves_the_pin(visitor):
     said = pinned.inner_text()
     page.wait_for_timeout(500)
     canvas.dblclick(position={"x": 200, "y": 100})
-    page.wait_for_timeout(1500)
-    assert "at=" in page.url and pinned.inner_text() == said
+    page.wait_for_timeout(1500)  # a second pin would be told to Python meanwhile
+    assert "at=" in settled(page) and pinned.inner_text() == said
     page.keyboard.press("Escape")
     canvas.click(position={"x": 200, "y": 100})
     expect(pinned).not_to_contain_text(said.split()[2])
@@ -423,6 +421,6 @@ def test_two_visitors_see_their_own_photos(visitor, predictor):
 def test_without_weights_the_page_says_what_to_do(browser, serve, tmp_path):
     page = browser.new_page()
     page.goto(serve(tmp_path))
-    expect(page.get_by_text("python -m seg publish")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("python -m seg publish")).to_be_visible()
     assert "Traceback" not in page.inner_text("body")
     page.close()

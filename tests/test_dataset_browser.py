@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PATIENCE
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -30,7 +29,7 @@ def arrive(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
 
 
 def see(page: Page, text: str | re.Pattern) -> None:
-    expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(text).first).to_be_visible()
 
 
 def press(page: Page, name: str | re.Pattern) -> None:
@@ -40,13 +39,13 @@ def press(page: Page, name: str | re.Pattern) -> None:
 def test_from_the_grid_to_a_pair_and_how_it_was_decoded(arrive):
     page = arrive()
     tiles = page.locator(".st-key-grid-pairs button")
-    expect(tiles).to_have_count(14, timeout=PATIENCE)
+    expect(tiles).to_have_count(14)
     tiles.nth(3).click()
     see(page, "train/4.jpg")
-    expect(page.locator('.viewer canvas[data-pane="label"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator('.viewer canvas[data-pane="label"]')).to_be_visible()
     assert "number=4" in page.url
     page.get_by_role("button", name="Exact label", exact=True).click()
-    expect(page.locator('.viewer canvas[data-pane="exact"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator('.viewer canvas[data-pane="exact"]')).to_be_visible()
     press(page, "Next")
     see(page, "train/5.jpg")
     page.get_by_role("radio", name="Decoding").click()  # the same pair
@@ -72,7 +71,7 @@ def test_the_split_is_decoded_and_its_classes_are_counted(arrive):
 
 def test_a_street_is_rendered_to_order_and_kept(arrive):
     page = arrive("data_view=Render+a+scene&seed=2&wish_sky=evening&wish_people=15")
-    expect(page.locator('.viewer canvas[data-pane="label"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator('.viewer canvas[data-pane="label"]')).to_be_visible()
     see(page, re.compile(r"Rendered in \d"))
     with page.expect_download() as photo:
         press(page, "Photo as PNG")
@@ -85,5 +84,5 @@ def test_a_street_is_rendered_to_order_and_kept(arrive):
 @pytest.mark.parametrize("query", ["", "number=2", "data_view=Decoding&number=2", "data_view=Render+a+scene&wish_fog=0.03"])
 def test_on_a_phone_nothing_sticks_out(arrive, query):
     page = arrive(query, 390, 844)
-    expect(page.locator(".viewer canvas, .halves img, .st-key-grid-pairs button").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".viewer canvas, .halves img, .st-key-grid-pairs button").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

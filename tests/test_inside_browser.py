@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -31,7 +30,7 @@ def choose_view(page: Page, view: str) -> None:
 def test_the_path_is_walked_and_a_click_moves_the_point_of_all_views(arrive):
     page = arrive("The path")
     nodes = page.locator(".diagram .node")
-    expect(nodes).to_have_count(16, timeout=PATIENCE)
+    expect(nodes).to_have_count(16)
     assert "19 × 3 × 6" in page.locator('[data-node="score32"]').inner_text()
     assert "2048 × 3 × 6" in page.locator('[data-node="stage32"]').inner_text()
     assert "19 × 96 × 192" in page.locator('[data-node="upscore8"]').inner_text()
@@ -55,7 +54,7 @@ def test_the_path_is_walked_and_a_click_moves_the_point_of_all_views(arrive):
 
     choose_view(page, "Why this class")
     spot = page.locator(".pictures .spot")
-    expect(spot).to_have_count(3, timeout=PATIENCE)
+    expect(spot).to_have_count(3)
     assert abs(float(spot.first.evaluate("e => parseFloat(e.style.left)")) - 90) < 1.5
     for table in page.locator("table.legend").all():
         cells = [[float(cell) for cell in row.locator("td").all_inner_texts()] for row in table.locator("tbody tr").all()]
@@ -64,20 +63,20 @@ def test_the_path_is_walked_and_a_click_moves_the_point_of_all_views(arrive):
     expect(page.locator(".js-plotly-plot")).to_have_count(3)
 
     choose_view(page, "Receptive field")
-    expect(page.locator(".pictures .box")).to_have_count(3, timeout=PATIENCE)
+    expect(page.locator(".pictures .box")).to_have_count(3)
     expect(page.locator(".pictures figcaption").first).to_contain_text(
         re.compile(r"could see 515 × 515 pixels; 95 % lies within")
     )
     before = page.locator(".pictures img").first.get_attribute("src")
     page.locator(".pictures .frame").first.focus()
     page.keyboard.press("ArrowLeft")
-    expect(page.locator(".pictures img").first).not_to_have_attribute("src", before, timeout=PATIENCE)
+    expect(page.locator(".pictures img").first).not_to_have_attribute("src", before)
 
 
 def test_the_skips_are_turned_off_and_back(arrive):
     page = arrive("Touch the skips")
     changed = page.locator(".viewer figcaption").filter(has_text="What changed")
-    expect(changed).to_contain_text("0.0% of the pixels", timeout=PATIENCE)
+    expect(changed).to_contain_text("0.0% of the pixels")
     for name in ("Skip at stride 16, times", "Skip at stride 8, times"):
         page.get_by_role("slider", name=name).focus()
         page.keyboard.press("Home")
@@ -93,7 +92,7 @@ def test_the_skips_are_turned_off_and_back(arrive):
 def test_a_transposed_convolution_by_hand(arrive):
     page = arrive("Transposed convolution")
     verdict = page.locator(".toy .verdict")
-    expect(verdict).to_contain_text("every output is reached by 4 inputs", timeout=PATIENCE)
+    expect(verdict).to_contain_text("every output is reached by 4 inputs")
     page.get_by_role("button", name=re.compile("^Checkerboard")).click()
     expect(verdict).to_contain_text("reached by 1 to 4 inputs. Equal inputs give unequal outputs: a checkerboard")
     page.get_by_role("button", name=re.compile("^Gaps")).click()
@@ -114,16 +113,16 @@ def test_a_photo_given_on_one_page_is_there_on_the_next(visit, address):
         page.locator('input[type="file"]').first.set_input_files(
             {"name": f"{name}.png", "mimeType": "image/png", "buffer": photo.getvalue()}
         )
-        expect(page.locator(".viewer figcaption").first).to_contain_text(f"{name}.png", timeout=PATIENCE)
+        expect(page.locator(".viewer figcaption").first).to_contain_text(f"{name}.png")
     page.get_by_role("link", name="Inside").first.click()
     strip = page.locator(".st-key-strip button")
-    expect(strip).to_have_count(2, timeout=PATIENCE)
-    expect(page.locator('[data-node="photo"]')).to_contain_text("3 × 96 × 192", timeout=PATIENCE)
+    expect(strip).to_have_count(2)
+    expect(page.locator('[data-node="photo"]')).to_contain_text("3 × 96 × 192")
     page.get_by_role("link", name="Compare").first.click()
-    expect(page.locator(".viewer figcaption").first).to_contain_text("other.png", timeout=PATIENCE)  # still the chosen one
+    expect(page.locator(".viewer figcaption").first).to_contain_text("other.png")  # still the chosen one
     page.get_by_role("button", name="Forget the photos given before").click()
     expect(strip).to_have_count(0)
-    expect(page.locator(".viewer figcaption").first).to_contain_text("rendered", timeout=PATIENCE)
+    expect(page.locator(".viewer figcaption").first).to_contain_text("rendered")
 
 
 def test_on_a_phone_nothing_sticks_out(arrive):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE
 from playwright.sync_api import Page, expect
 
 from seg import evaluate, weights
@@ -49,13 +48,13 @@ def choose_view(page: Page, view: str) -> None:
 
 
 def see(page: Page, text: str | re.Pattern) -> None:
-    expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(text).first).to_be_visible()
 
 
 def test_from_the_matrix_to_the_photos_behind_a_cell(arrive):
     page = arrive("Confusion")
     cells = page.locator(".confusion td button:not(:disabled)")
-    expect(cells.first).to_be_visible(timeout=PATIENCE)
+    expect(cells.first).to_be_visible()
     assert cells.count() > 10
     said = cells.first.get_attribute("aria-label")
     pixels = int(re.search(r"([\d,]+) pixels", said)[1].replace(",", ""))
@@ -63,21 +62,21 @@ def test_from_the_matrix_to_the_photos_behind_a_cell(arrive):
     see(page, "The card has the matrix, not the photos behind it")
     page.get_by_role("button", name=re.compile("^Score ")).click()
     tiles = page.locator('[class*="st-key-grid-behind"] button')
-    expect(tiles.first).to_be_visible(timeout=PATIENCE)  # once the evaluation, a process of its own, has ended
+    expect(tiles.first).to_be_visible()  # once the evaluation, a process of its own, has ended
     behind = [int(re.search(r"([\d,]+) pixels", words)[1].replace(",", "")) for words in tiles.all_inner_texts()]
     assert sum(behind) == pixels and behind == sorted(behind, reverse=True)
     tiles.first.click()
-    expect(page.locator('.viewer canvas[data-pane="truth"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator('.viewer canvas[data-pane="truth"]')).to_be_visible()
     expect(page.locator('.viewer canvas[data-pane="8s"]')).to_be_visible()
 
     choose_view(page, "Worst photos")
     tiles = page.locator('[class*="st-key-grid-worst"] button')
-    expect(tiles).to_have_count(3, timeout=PATIENCE)
+    expect(tiles).to_have_count(3)
     scores = [float(words.split("·")[1]) for words in tiles.all_inner_texts()]
     assert scores == sorted(scores)
 
     choose_view(page, "Calibration")
-    expect(page.locator(".js-plotly-plot")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator(".js-plotly-plot")).to_have_count(2)
 
     choose_view(page, "Card")
     see(page, re.compile("The same as the card says"))
@@ -92,7 +91,7 @@ def test_times_are_measured_and_drawn_with_the_ceilings(arrive):
     see(page, "ceiling of stride 32")
     assert "ceiling of stride 8" in page.locator(".js-plotly-plot").first.inner_text()
     choose_view(page, "Classes and sizes")
-    expect(page.locator(".js-plotly-plot")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator(".js-plotly-plot")).to_have_count(2)
 
 
 def test_weights_without_scores_say_what_to_do(arrive):

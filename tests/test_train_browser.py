@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE
 from playwright.sync_api import Page, expect
 
 from seg import runs
@@ -42,14 +41,14 @@ def arrive(visit: Callable[..., Page], address: str) -> Callable[..., Page]:
 
     def open_page(path: str, *size: int) -> Page:
         page = visit(f"{address}/{path}", *size)
-        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
         return page
 
     return open_page
 
 
 def see(page: Page, text: str | re.Pattern) -> None:
-    expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(text).first).to_be_visible()
 
 
 def type_into(page: Page, label: str, value: str) -> None:
@@ -79,7 +78,7 @@ def test_from_the_form_to_new_weights_on_the_compare_page(arrive, place):
 
     # it moves, without anything being pressed
     see(page, re.compile(r"step [1-9]\d* of 60"))
-    expect(page.locator(".strip img").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".strip img").first).to_be_visible()
     assert run.alive() and run.heartbeat()["pid"] != os.getpid()
     press(page, "Stop")
     see(page, "stopped")
@@ -94,7 +93,7 @@ def test_from_the_form_to_new_weights_on_the_compare_page(arrive, place):
     see(other, re.compile(r"step \d+ of 60"))
     page.reload()
     see(page, re.compile(r"step \d+ of 60"))
-    expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible()
     see(other, "finished")
     see(page, "finished")
     assert json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 60
@@ -104,9 +103,9 @@ def test_from_the_form_to_new_weights_on_the_compare_page(arrive, place):
     other.locator('[data-testid="stPopoverBody"]').get_by_role("button", name="Publish").click()
     see(other, "Published as")
     other.get_by_text("Compare photos with it").click()
-    expect(other.locator(".viewer .chip").first).to_be_visible(timeout=PATIENCE)
+    expect(other.locator(".viewer .chip").first).to_be_visible()
     assert "weights=mine" in other.url
-    expect(other.locator('.viewer canvas[data-pane$="8s"]')).to_be_visible(timeout=PATIENCE)
+    expect(other.locator('.viewer canvas[data-pane$="8s"]')).to_be_visible()
 
 
 def test_a_run_started_in_a_terminal_is_found_and_a_killed_one_told_from_a_stopped(arrive, place):

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-from conftest import PATIENCE
 from playwright.sync_api import expect
 from visitor import jpeg
 
@@ -33,10 +32,8 @@ def test_no_page_runs_what_it_is_told_about(url, visit, path):
     page = visit(f"{url}/{path}")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    expect(page.get_by_test_id("stSidebar")).to_contain_text(
-        "onerror" if path not in ("dataset", "train") else "Dataset", timeout=PATIENCE
-    )
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+    expect(page.get_by_test_id("stSidebar")).to_contain_text("onerror" if path not in ("dataset", "train") else "Dataset")
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
     assert page.evaluate("window.harmed") is None
     assert page.locator('img[src="x"], a[href^="javascript"], script:has-text("harmed")').count() == 0
     assert not [one for one in asked if not one.startswith((url, "data:", "blob:", url.replace("http", "ws")))]
@@ -48,13 +45,13 @@ def test_names_of_photos_are_text(url, visit):
     page.locator('input[type="file"]').first.set_input_files(
         [{"name": name, "mimeType": "image/jpeg", "buffer": jpeg(4, (320, 160))}]
     )
-    expect(page.locator(".viewer figcaption").first).to_contain_text("<img src=x", timeout=PATIENCE)
-    expect(page.locator('.viewer canvas[data-pane="8s"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".viewer figcaption").first).to_contain_text("<img src=x")
+    expect(page.locator('.viewer canvas[data-pane="8s"]')).to_be_visible()
     living = "www.evil.example http:evil.example :material_home: a@b.example -> -- "
     bad = {"name": living + name, "mimeType": "image/jpeg", "buffer": b"no picture"}
     page.locator('input[type="file"]').first.set_input_files([bad])
     alert = page.get_by_test_id("stAlert").first
-    expect(alert).to_contain_text("<img src=x", timeout=PATIENCE)
+    expect(alert).to_contain_text("<img src=x")
     assert living.strip() in alert.inner_text().replace("\u2060", "") and alert.locator("a").count() == 0
     assert page.evaluate("window.harmed") is None
     assert page.locator('img[src="x"], a[href^="javascript"]').count() == 0
