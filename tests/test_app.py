@@ -117,6 +117,8 @@ def test_a_link_to_weights_that_are_not_here_says_so(monkeypatch, registry):
     assert not at.exception and len(at.sidebar.info) == 1
     assert r"\<b\>\*gone\*, which are not here" in at.sidebar.info[0].value
     assert not page(monkeypatch, registry, weights=weights.DEFAULT).sidebar.info
+    other = page(monkeypatch, registry, beside="gone")
+    assert other.sidebar.info[0].value.endswith("names the weights gone, which are not here.")
 
 
 def test_other_weights_become_panes(monkeypatch, registry, tmp_path):

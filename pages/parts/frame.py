@@ -106,16 +106,17 @@ def choose_weights(beside: bool = True) -> list[weights.Card]:
         st.stop()
     with st.sidebar:
         names = sorted(cards, key=lambda name: name != weights.DEFAULT)
-        asked = st.query_params.get("weights", names[0])
+        asked = st.query_params.get_all("weights"), st.query_params.get_all("beside") if beside else []
         page = st.session_state["title"]
-        if asked not in names:
+        if not set(names).issuperset(sum(asked, [])):
             st.session_state["lost_weights"] = asked, page
         found = partial(st.session_state.pop, "lost_weights", None)
         card = cards[st.selectbox("Weights", names, key="weights", bind="query-params", on_change=found)]
-        lost, where = st.session_state.get("lost_weights", ("", ""))
-        if where == page:  # on the next page it is known
-            words = f"The link names the weights {plain(lost[:80])}, which are not here. These are {plain(card.name)}."
-            st.info(words, icon=":material/link_off:")
+        (first, more), where = st.session_state.get("lost_weights", (([], []), ""))
+        lost = ", ".join(dict.fromkeys(plain(name[:80]) for name in [*first, *more] if name not in cards))
+        if lost and where == page:  # on the next page it is known
+            these = "" if cards.keys() >= set(first) else f" These are {plain(card.name)}."
+            st.info(f"The link names the weights {lost}, which are not here.{these}", icon=":material/link_off:")
         st.html(_summary(card))
         others = [name for name in names if name != card.name] if beside else []
         compared = others and st.multiselect(
@@ -124,6 +125,7 @@ def choose_weights(beside: bool = True) -> list[weights.Card]:
             key="beside",
             bind="query-params",
             max_selections=3,
+            on_change=found,
             placeholder="Other weights",
             help="Their masks become panes beside those of the weights above.",
         )
