@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,13 +20,16 @@ from seg.fcn import FCN, VARIANTS
 PATIENCE = 180_000
 """Milliseconds: a busy machine is no failure."""
 
-
 QUICK = {
     *("archive", "augment", "batch", "ceiling", "checkpoint", "crew", "dataset", "encoder", "fcn", "feed", "files", "limits"),
     *("line", "masks", "metrics", "photo", "preprocess", "recipe", "runs", "scoring", "structure", "truth", "trust", "turn"),
     *("viewer", "weights"),
 }
 """The modules of `make check`: what tests them takes seconds."""
+
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # what a script starts in the background ignores it, and so would all in it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -224,7 +224,7 @@ def test_a_stop_leaves_whole_files_and_the_same_command_goes_on(tmp_path, begin,
         os.killpg(process.pid, number)
         time.sleep(0.05)
     said, complained = process.communicate(timeout=60)
-    assert process.returncode == code and "the same command goes on" in said and complained.strip() == "stopped"
+    assert (process.returncode, complained.strip()) == (code, "stopped") and "the same command goes on" in said, said
     assert "0.tif" in (tmp_path / "out" / folder.FAILED).read_text()
     (tmp_path / "out" / folder.FAILED).unlink()
     (tmp_path / "in" / "0.tif").unlink()

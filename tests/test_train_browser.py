@@ -63,6 +63,7 @@ def press(page: Page, name: str) -> None:
 
 def test_from_the_form_to_new_weights_on_the_compare_page(arrive, place):
     page = arrive("train")
+    see(page, "Get more data")  # all is drawn: what is typed before may be overwritten by what a field begins with
     box = page.get_by_role("combobox", name="Encoder starts from")
     box.click()
     page.keyboard.type("untrained")
@@ -121,6 +122,7 @@ def test_a_run_started_in_a_terminal_is_found_and_a_killed_one_told_from_a_stopp
             see(page, re.compile(r"step \d+ of 1,000"))
             # a second one waits for its turn, and says for whom
             form = arrive("train?view=New+training")
+            see(form, "Get more data")
             type_into(form, "Name of the run", "second")
             form.get_by_text("All other settings").click()
             type_into(form, "Pairs held out", "4")
