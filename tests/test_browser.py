@@ -25,14 +25,14 @@ def address(serve: Callable[[Path], str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def two_weights(tmp_path_factory) -> Path:
-    """The shipped ones under two names."""
+def with_two(serve: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The app on the shipped weights under two names."""
     folder = tmp_path_factory.mktemp("weights")
     for name in ("one", "two"):
         shutil.copytree(SHIPPED / weights.DEFAULT, folder / name)
         card = json.loads((folder / name / "card.json").read_text())
         (folder / name / "card.json").write_text(json.dumps(card | {"name": name}))
-    return folder
+    return serve(folder)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_a_link_restores_the_view(visitor):
     assert panes(wild) and wild.locator(".viewer .chip").count() > 3
 
 
-def test_a_link_stays_whole_while_its_masks_are_awaited(serve, visit, two_weights):
+def test_a_link_stays_whole_while_its_masks_are_awaited(visit, with_two):
     wanted = {
         "beside": "two",
         "panes": "8s,two-8s",
@@ -257,7 +257,7 @@ def test_a_link_stays_whole_while_its_masks_are_awaited(serve, visit, two_weight
           const change = history[kind].bind(history);
           history[kind] = (state, title, url) => { if (url) said.push(String(url)); return change(state, title, url); };
         }""")
-    page.goto(f"{serve(two_weights)}?{urlencode({'weights': 'one', 'photo': '7', 'detail': 'Best'} | wanted)}")
+    page.goto(f"{with_two}?{urlencode({'weights': 'one', 'photo': '7', 'detail': 'Best'} | wanted)}")
     expect(page.locator('.viewer canvas[data-pane="photo"]')).to_be_visible()  # chosen is what is on its way
     page.locator(".viewer").get_by_role("button", name="Safe colours").click()
     ready(page)
@@ -268,8 +268,8 @@ def test_a_link_stays_whole_while_its_masks_are_awaited(serve, visit, two_weight
     assert panes(page) == ["8s", "two-8s"]
 
 
-def test_weights_chosen_later_come_beside_the_panes_that_were_chosen(serve, visit, two_weights):
-    page = visit(f"{serve(two_weights)}?weights=one&photo=7")
+def test_weights_chosen_later_come_beside_the_panes_that_were_chosen(visit, with_two):
+    page = visit(f"{with_two}?weights=one&photo=7")
     ready(page)
     page.locator('.viewer button[data-pane="16s"]').click()
     page.get_by_test_id("stMultiSelect").locator("input").click()
