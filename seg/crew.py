@@ -8,18 +8,24 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+KILLED = "A process that helped was killed: by somebody, or by the system when memory ran out. Do the same again."
 
 
 def crew(workers: int) -> ProcessPoolExecutor:
-    """Processes that are started at once, leave ctrl-C to this one, and end when it does, however it ends."""
+    """Processes that are started at once, leave ctrl-C to this one, and end when it does, however it ends.
+
+    Where one dies meanwhile, the first work that they are given raises BrokenProcessPool.
+    """
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_with_parent)
     # they inherit it, in all of their threads, from their first moment
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        for _ in range(workers):
-            pool.submit(int)
+        with suppress(BrokenProcessPool):
+            for _ in range(workers):
+                pool.submit(int)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pool
@@ -44,9 +50,7 @@ def helpers() -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BrokenProcessPool:
-        raise ChildProcessError(
-            "A process that helped was killed: by somebody, or by the system when memory ran out. Do the same again."
-        ) from None
+        raise ChildProcessError(KILLED) from None
     finally:
         dismiss(pool)
 

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from seg import archive, preprocess, results
-from seg.crew import crew, dismiss, to_the_end
+from seg.crew import KILLED, crew, dismiss, to_the_end
 from seg.files import write_atomic
 from seg.networks import TITLES
 from seg.photo import PhotoError
@@ -234,12 +234,12 @@ class Pipeline:
             yield self._written(writing.popleft())
 
     def _submit(self, call: Callable, *words: Any) -> Future:
-        try:
-            return self._crew.submit(call, *words)
-        except BrokenProcessPool:  # one of them died, and the others were ended
-            self._crew.shutdown()
+        for _ in range(3):
+            with suppress(BrokenProcessPool):
+                return self._crew.submit(call, *words)
+            self._crew.shutdown()  # one of them died, and the others were ended
             self._crew = crew(self._workers)
-            return self._crew.submit(call, *words)
+        raise ChildProcessError(KILLED)
 
     def _photo(self, task: "_Reading", beside: "list[_Reading | _Writing]") -> tuple[Image.Image, dict[str, int], float]:
         try:

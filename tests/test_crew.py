@@ -4,10 +4,13 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from seg.crew import crew, dismiss
+from seg.crew import crew, dismiss, helpers
+from seg.folder import Pipeline
 
 
 @pytest.mark.parametrize("unlucky", [0, 1])
@@ -26,3 +29,19 @@ def test_one_killed_at_the_end_keeps_nobody(unlucky: int):
     ending.join(30)
     assert not ending.is_alive()
     assert processes[unlucky].exitcode == -signal.SIGKILL and processes[1 - unlucky].exitcode is not None
+
+
+def test_one_killed_as_it_comes_is_told_in_words(monkeypatch):
+    class Unlucky(ProcessPoolExecutor):
+        def submit(self, *words):
+            job = super().submit(*words)
+            for process in list(self._processes.values()):
+                process.kill()
+            assert isinstance(job.exception(60), BrokenProcessPool)  # from now on nothing can be given to them
+            return job
+
+    monkeypatch.setattr("seg.crew.ProcessPoolExecutor", Unlucky)
+    with pytest.raises(ChildProcessError, match="was killed.*Do the same again"), helpers() as pool:
+        pool.submit(int)
+    with Pipeline(2) as pipeline, pytest.raises(ChildProcessError, match="was killed.*Do the same again"):
+        pipeline._submit(int)
