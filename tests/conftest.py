@@ -27,9 +27,8 @@ QUICK = {
 }
 """The modules of `make check`: what tests them takes seconds."""
 
-signal.signal(
-    signal.SIGINT, signal.default_int_handler
-)  # what a script starts in the background ignores it, and so would all in it
+# what a script starts in the background ignores it, and so would all in it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
