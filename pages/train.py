@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from pages.parts import form
 from pages.parts.begin import new_training
 from pages.parts.frame import frame, plain
 from pages.parts.watch import everything, show
@@ -16,7 +15,6 @@ def main() -> None:
     found = runs.find(runs.FOLDER)
     if "view" not in st.session_state:
         st.session_state["view"] = RUNS if found else NEW
-    form.keep()
     view = st.segmented_control("View", [RUNS, NEW], required=True, key="view", bind="query-params", label_visibility="collapsed")
     if not allowed():
         st.info(

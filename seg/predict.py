@@ -73,8 +73,11 @@ def bf16_is_fast(device: torch.device) -> bool:
 
 
 @torch.inference_mode()
-def convolution_seconds(precisions: Sequence[torch.dtype], repeats: int = 5) -> list[float]:
-    """The least time of one convolution as ResNet-50 has in its middle, on the CPU, in each precision; measured in turns."""
+def convolution_seconds(precisions: Sequence[torch.dtype], repeats: int = 25) -> list[float]:
+    """The least time of one convolution as ResNet-50 has in its middle, on the CPU, in each precision; measured in turns.
+
+    As often as this because others compute too: beside five busy processes, five turns gave a wrong answer once in twelve times.
+    """
     least = [float("inf")] * len(precisions)
     for _ in range(repeats):
         for number, precision in enumerate(precisions):

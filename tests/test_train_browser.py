@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from seg import runs
 from seg.checkpoint import Run
@@ -107,6 +107,38 @@ def test_from_the_form_to_new_weights_on_the_compare_page(arrive, place):
     expect(other.locator(".viewer .chip").first).to_be_visible()
     assert "weights=mine" in other.url
     expect(other.locator('.viewer canvas[data-pane$="8s"]')).to_be_visible()
+
+
+def test_what_is_typed_while_the_page_is_still_at_work_stays(arrive):
+    sent: list[Callable[[], None]] = []  # what the page has said and the server has not heard yet
+
+    def slow(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        socket.on_message(lambda message: sent.append(lambda: server.send(message)))
+
+    def hear() -> None:
+        while not sent:
+            page.wait_for_timeout(20)
+        sent.pop(0)()
+
+    page = arrive("train?view=New+training")
+    page.route_web_socket(re.compile("_stcore/stream"), slow)
+    page.reload()
+    hear()
+    see(page, "Get more data")
+    while sent:
+        hear()
+    page.wait_for_timeout(1000)
+    type_into(page, "Epochs", "6")
+    type_into(page, "Batch size", "3")
+    hear()
+    command = page.get_by_test_id("stCode")
+    expect(command).to_contain_text("--epochs 6")  # the answer to the first comes after the second was typed
+    type_into(page, "Height of the views", "64")
+    hear()
+    hear()
+    expect(command).to_contain_text("--height 64")
+    expect(command).to_contain_text("--batch-size 3")
 
 
 def test_a_run_started_in_a_terminal_is_found_and_a_killed_one_told_from_a_stopped(arrive, place):

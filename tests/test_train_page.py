@@ -125,7 +125,7 @@ def test_starting_makes_the_run_and_shows_it(place):
     assert config["command"].startswith("python -m seg train --data") and config["holdout"] == 4
 
 
-def test_a_number_typed_just_before_the_start_counts(place):
+def test_a_number_typed_just_before_the_start_counts_and_the_form_is_kept(place):
     at = page(view="New training")
     field(at, "holdout").set_value(4)
     field(at, "encoder_weights").select("none")
@@ -136,6 +136,10 @@ def test_a_number_typed_just_before_the_start_counts(place):
     assert not at.exception and Run(place / "runs" / "mine").config()["epochs"] == 3
     at.segmented_control(key="view").set_value("New training").run()
     assert field(at, "epochs").value == 3 and at.text_input(key="new_name").value == "fcn"
+    at.switch_page("app.py").run()
+    at.switch_page("pages/train.py").run()
+    at.segmented_control(key="view").set_value("New training").run()
+    assert field(at, "epochs").value == 3 and field(at, "holdout").value == 4
 
 
 def test_options_become_fields_and_commands_stay():

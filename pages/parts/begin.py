@@ -28,12 +28,13 @@ def new_training() -> None:
         no_data()
         return
     st.session_state.setdefault("preset", form.FIRST_PRESET)
-    st.pills("Begin from", list(form.PRESETS), key="preset", on_change=take_preset)
+    st.pills("Begin from", list(form.PRESETS), key="preset", persist_state="session", on_change=take_preset)
     st.session_state.setdefault("new_name", free("fcn", [one.name for one in runs.find(runs.FOLDER)]))
     left, right = st.columns(2, vertical_alignment="bottom")
-    left.text_input("Name of the run", key="new_name", help=f"It becomes the folder {runs.FOLDER}/NAME.")
+    help = f"It becomes the folder {runs.FOLDER}/NAME."
+    left.text_input("Name of the run", key="new_name", persist_state="session", help=help)
     right.toggle(
-        "Staged: FCN-32s first, then FCN-16s from it, then FCN-8s from that", key="staged",
+        "Staged: FCN-32s first, then FCN-16s from it, then FCN-8s from that", key="staged", persist_state="session",
         help="Three runs in line, as Long, Shelhamer and Darrell trained theirs; else all variants share one network.",
     )  # fmt: skip
     form.draw()

@@ -81,13 +81,6 @@ def in_words(sentence: str) -> str:
     return re.sub(r"--([a-z][a-z-]*)", named, sentence)
 
 
-def keep() -> None:
-    """Has the form outlive that another view of the page is drawn."""
-    for name in _FIELDS:
-        if _key(name) in st.session_state:
-            st.session_state[_key(name)] = st.session_state[_key(name)]
-
-
 def fill(values: Mapping[str, Any]) -> None:
     """Sets the form: what is not named gets the command line's default."""
     for name, field in _FIELDS.items():
@@ -100,8 +93,10 @@ def draw() -> None:
         fill(PRESETS[FIRST_PRESET])
     meaning = words()
     kind = ARCHITECTURES[st.session_state[_key("arch")]]
-    fine = [v for v in st.session_state[_key("variants")] if v in kind.variants]
-    st.session_state[_key("variants")] = fine or list(kind.variants)
+    chosen = st.session_state[_key("variants")]
+    fine = [v for v in chosen if v in kind.variants] or list(kind.variants)
+    if fine != chosen:  # what is written here overwrites what is clicked meanwhile
+        st.session_state[_key("variants")] = fine
     shown = [name for name in FIRST if name != "variants" or len(kind.variants) > 1]
     for start in range(0, len(shown), 4):
         for place, name in zip(st.columns(4), shown[start : start + 4], strict=False):
@@ -157,6 +152,7 @@ def _stay_inside(values: Mapping[str, Any]) -> None:
 
 def _field(name: str, help: str, variants: tuple[str, ...]) -> None:
     key, kind, title = _key(name), _KINDS[name], label(name)
+    told: dict[str, Any] = {"key": key, "help": help, "persist_state": "session"}
     # a choice that is gone meanwhile, as weights that were deleted, gives way to the first one
     if name in ("data", "encoder_weights", "parent"):
         choices = _offered()
@@ -164,22 +160,22 @@ def _field(name: str, help: str, variants: tuple[str, ...]) -> None:
             st.session_state[key] = choices[name][0]
         called = {"imagenet": "ImageNet (downloaded)", "none": "nothing: untrained", "": "nothing: a new network"}
         off = name == "encoder_weights" and bool(st.session_state.get(_key("parent")))
-        st.selectbox(title, choices[name], key=key, help=help, format_func=lambda c: called.get(c, c), disabled=off)
+        st.selectbox(title, choices[name], format_func=lambda c: called.get(c, c), disabled=off, **told)
     elif name == "variants":
-        st.pills(title, variants, selection_mode="multi", key=key, help=help, format_func=TITLES.get)
+        st.pills(title, variants, selection_mode="multi", format_func=TITLES.get, **told)
     elif name == "mix":
-        st.text_input(title, key=key, help=help, placeholder="data/scenes:0.1")
+        st.text_input(title, placeholder="data/scenes:0.1", **told)
     elif name == "scale":
-        st.slider(title, 0.25, 4.0, step=0.05, key=key, help=help)
+        st.slider(title, 0.25, 4.0, step=0.05, **told)
     elif typing.get_origin(kind) is typing.Literal:
-        st.selectbox(title, typing.get_args(kind), key=key, help=help)
+        st.selectbox(title, typing.get_args(kind), **told)
     elif kind is bool:
-        st.toggle(title, key=key, help=help)
+        st.toggle(title, **told)
     elif kind is int:
-        st.number_input(title, min_value=_NOT_BELOW.get(name), step=_STEPS.get(name, 1), key=key, help=help)
+        st.number_input(title, min_value=_NOT_BELOW.get(name), step=_STEPS.get(name, 1), **told)
     else:
         step = _FIELDS[name].default / 10 or 0.01
-        st.number_input(title, min_value=0.0, format="%g", step=step, key=key, help=help)
+        st.number_input(title, min_value=0.0, format="%g", step=step, **told)
 
 
 def _meant(name: str, held: Any) -> Any:
