@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -229,8 +228,12 @@ def peak(run: Callable[[], object], device: torch.device) -> int | None:
     if not reset.exists():
         run()
         return None
-    before = psutil.Process().memory_info().rss
+
+    def high() -> int:
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
     reset.write_text("5")  # the high-water mark begins anew: proc(5)
+    before = high()
     run()
-    high = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(high.split()[1]) * 1024 - before
+    return high() - before
