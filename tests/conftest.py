@@ -127,9 +127,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., str]]:
-    """Start the app on weights of a folder, with more of its environment by name -> its address; it ends with the tests."""
+    """Start the app on weights of a folder, with more of its environment by name -> its address; it ends with its file."""
     running: list[subprocess.Popen] = []
 
     def start(folder: Path, **more: str) -> str:

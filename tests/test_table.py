@@ -20,17 +20,14 @@ def card(registry, pairs) -> weights.Card:
     )
 
 
-def rows(published, controls, limits, digest) -> list[table.Row]:
-    return table.rows(published, controls, limits, digest, table.measure(table.kinds([*published, *controls]), "cpu"))
-
-
 def test_rows_are_read_off_the_cards_and_drawn(card, tmp_path):
     limits = {(height, stride): 0.9 for height in (96, 256) for stride in table.STRIDES}
     (tmp_path / card.name).mkdir()
     (tmp_path / card.name / weights.CARD).write_bytes(weights.to_json(card))
     published, controls = table.cards(tmp_path / "empty", tmp_path)
     assert (published, controls) == ([card], [])
-    made = rows([card], [dataclasses.replace(card, name="a <control>")], limits, "these")
+    control = dataclasses.replace(card, name="a <control>")
+    made = table.rows([card], [control], limits, "these", table.measure(table.kinds([card, control]), "cpu"))
     assert [(row.variant, row.photos, row.ceiling) for row in made] == 2 * [(v, 22, 0.9) for v in ("32s", "16s", "8s")]
     assert [row.control for row in made] == 3 * [False] + 3 * [True]
     assert all(row.seconds > 0 and row.report == card.metrics["variants"][row.variant] for row in made)
@@ -44,17 +41,21 @@ def test_rows_are_read_off_the_cards_and_drawn(card, tmp_path):
 def test_a_ceiling_stands_only_beside_what_was_scored_on_its_pairs_at_one_size(card):
     limits = {(96, stride): 0.9 for stride in table.STRIDES}
     both = dataclasses.replace(card, metrics=card.metrics | {"best": card.metrics["variants"]})
-    made = rows([both], [], limits, "these")
+    made = table.rows([both], [], limits, "these", {})
     assert [row.ceiling for row in made] == 3 * [0.9] + 3 * [None]
     assert [row.best for row in made] == 3 * [False] + 3 * [True]
-    assert {row.ceiling for row in rows([card], [], limits, "others")} == {None}
+    assert {row.ceiling for row in table.rows([card], [], limits, "others", {})} == {None}
 
 
 def test_times_can_be_compared_at_one_height(card):
-    made = rows([card, dataclasses.replace(card, name="taller", working_height=320)], [], {}, "these")
+    both = [card, dataclasses.replace(card, name="taller", working_height=320)]
+    seconds = {kind: float(number) for number, kind in enumerate(table.kinds(both))}
+    assert {(variant, height) for *_, variant, _, height in seconds} == {(v, h) for v in card.variants for h in (96, 320)}
+    made = table.rows(both, [], {}, "these", seconds)
     assert {row.common_height for row in made} == {320}
     for low, high in zip(made[:3], made[3:], strict=True):
-        assert low.seconds < high.seconds == high.common_seconds == low.common_seconds
+        assert low.seconds != high.seconds == high.common_seconds == low.common_seconds
+        assert low.seconds == seconds[low.architecture, "v1", low.variant, False, 96]
 
 
 def test_a_row_stands_without_a_time_too(card):
