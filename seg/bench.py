@@ -236,4 +236,4 @@ def peak(run: Callable[[], object], device: torch.device) -> int | None:
     reset.write_text("5")  # the high-water mark begins anew: proc(5)
     before = high()
     run()
-    return max(0, high() - before)  # its counters have some slack
+    return max(0, high() - before)  # the system counts with some slack

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -117,7 +118,9 @@ def test_what_is_typed_while_the_page_is_still_at_work_stays(arrive):
         socket.on_message(lambda message: sent.append(lambda: server.send(message)))
 
     def hear() -> None:
+        end = time.monotonic() + 60
         while not sent:
+            assert time.monotonic() < end
             page.wait_for_timeout(20)
         sent.pop(0)()
 
