@@ -12,10 +12,10 @@ from seg.cli import main
 
 def test_every_part_and_the_memory_are_told_and_drawn(registry, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(growth.Predictor.of.__func__, "__defaults__", ("auto", registry))
-    rows = [growth._row(weights.DEFAULT, size, 5, "cpu") for size in (0.02, 6)]
+    rows = [growth._row(weights.DEFAULT, size, 5, "cpu") for size in (0.02, 24)]
     monkeypatch.setattr(growth, "measure", lambda *_: rows)
     drawn = tmp_path / "deep" / "g.html"
-    main(["growth", "--megapixels", "0.02", "6", "--device", "cpu", "--plot", str(drawn)])
+    main(["growth", "--megapixels", "0.02", "24", "--device", "cpu", "--plot", str(drawn)])
     for row in rows:
         height, width = row.size
         assert abs(height * width / 1e6 - row.megapixels) < 0.02 and abs(width / height - growth.ASPECT) < 0.1
@@ -25,7 +25,7 @@ def test_every_part_and_the_memory_are_told_and_drawn(registry, tmp_path, capsys
     assert small.seconds["decode"] < large.seconds["decode"] and small.seconds["post"] < large.seconds["post"]
     assert large.memory_bytes is None or large.memory_bytes >= 0  # in a process that had room already it may be none
     said = capsys.readouterr().out
-    assert "2000x3000" in said and "peak MB" in said and "encoder, ms" in said
+    assert "4000x6000" in said and "peak MB" in said and "encoder, ms" in said
     assert "megapixels of the photo" in drawn.read_text()
 
 
