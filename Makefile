@@ -1,39 +1,62 @@
 PYTHON ?= python3
 BIN = .venv/bin
+MINUTES ?= 30
+PYTEST = $(BIN)/pytest --numprocesses 2
+# as `seg` sets it; the tests import PyTorch first
+export GOMP_SPINCOUNT ?= 1000
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 
-.PHONY: run test check lint coverage prove lock audit licences clean
+.PHONY: run test check lint lint-js check-js stress coverage benchmarks lock audit licenses clean
 
 run: .venv/installed  ## open the app
 	$(BIN)/streamlit run app.py
 
 test: lint  ## all tests, browser tests included
-	sh tests/browser.sh
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	sh tests/support/browser.sh
+	$(PYTEST) --dist loadfile
 
-check: lint  ## what takes less than a minute
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow"
+check: lint  ## the quick unit tests: less than a minute
+	$(PYTEST) --dist loadfile -m "not slow" tests/unit
 
-lint: .venv/installed-dev
+lint: .venv/installed-dev lint-js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lint-js:  ## the JavaScript: lint, types and unit tests. Without Node it is skipped, where CI=true it fails
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; then $(MAKE) --no-print-directory check-js; \
+	elif [ "$$CI" = true ]; then echo "Node 20 or newer and npm are needed to check the JavaScript"; exit 1; \
+	else echo "skipped: the checks of the JavaScript (they need Node 20 or newer and npm)"; fi
+
+check-js: node_modules/.package-lock.json
+	npm run --silent lint
+	npm run --silent types
+	npm run --silent test
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --loglevel=error --no-audit --no-fund
+	touch $@
+
+stress: .venv/installed-dev  ## faults, hostile files and crowds, and browsers for MINUTES; a nightly run
+	sh tests/support/browser.sh
+	$(BIN)/pytest --stress tests/stress tests/integration/test_visitors.py
+	$(BIN)/python -m benchmarks.soak $(MINUTES)
+
 coverage: .venv/installed-dev  ## all tests again, and which lines of seg they leave out
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report term-missing:skip-covered
+	$(PYTEST) --dist loadfile --cov --cov-report term-missing:skip-covered
 
-prove: .venv/installed-dev .venv/installed-ray  ## what takes longer than a test should; prints what docs/prove.md keeps
-	$(BIN)/python tests/prove.py
+benchmarks: .venv/installed-dev .venv/installed-ray  ## what takes longer than a test should; prints what docs/verification.md keeps
+	$(BIN)/python -m benchmarks.report
 
-lock: .venv/installed-dev  ## exact versions and hashes, for Linux, macOS and Windows, of what the .in files ask for
-	$(LOCK) requirements.in --output-file requirements.txt
-	for what in export dev ray; do \
-	$(LOCK) --constraint requirements.txt requirements/$$what.in --output-file requirements/$$what.txt; done
+lock: .venv/installed-dev  ## exact versions and hashes, for Linux, macOS and Windows, of the dependencies in pyproject.toml
+	$(LOCK) pyproject.toml --output-file requirements.txt
+	for extra in export dev ray; do \
+	$(LOCK) pyproject.toml --extra $$extra --constraint requirements.txt --output-file requirements/$$extra.txt; done
 
 audit: .venv/installed-dev  ## are there known holes in what is installed? Asks pypi.org
 	$(BIN)/uvx pip-audit==2.10.1 --requirement requirements.txt --disable-pip
 
-licences: .venv/installed-dev  ## prints the table of docs/licences.md
+licenses: .venv/installed-dev  ## prints the table of docs/licenses.md
 	@$(BIN)/uvx --quiet pip-licenses==5.5.5 --python $(BIN)/python --format markdown --packages $$(sed -n 's/==.*//p' requirements.txt)
 
 .venv/installed: requirements.txt
@@ -52,4 +75,4 @@ licences: .venv/installed-dev  ## prints the table of docs/licences.md
 	touch $@
 
 clean:  ## forget decoded data and the environment; runs and weights stay
-	rm -rf .venv .cache
+	rm -rf .venv .cache node_modules

@@ -1,40 +1,51 @@
-"""Dataset: the pairs that networks learn from, what their labels are made of, and streets rendered to order."""
+"""The Dataset page: training pairs, their class distribution, label decoding, and rendered scenes."""
 
 import streamlit as st
 
-from pages.parts import balance, browse, decoding, pairs, rendering
-from pages.parts.frame import frame, plain
-from pages.parts.get_data import more_data, no_data
-from seg import dataset
-from seg.dataset import DatasetError
-from seg.files import why
+from seg import paths
+from seg.data.pairs import DatasetError, list_datasets
+from seg.errors import user_message
+from ui.dataset import class_distribution, label_decoding, pair_browser, pair_cache, scene_renderer
+from ui.dataset.import_data import import_section, no_data
+from ui.shared.layout import begin_page
+from ui.shared.text import plain
 
-BROWSE, SHARES, DECODING, RENDER = "Browse", "Class shares", "Decoding", "Render a scene"
-"""The views of the page; only the one that is chosen is computed."""
+BROWSE, FREQUENCIES, DECODING, RENDER = "Browse", "Class frequencies", "Label decoding", "Render a scene"
+"""The views of the page; only the chosen one is computed."""
 
 
 def main() -> None:
     """Draw the page."""
-    frame(
-        "Dataset", "Look through the photos and labels that networks learn from, see how the labels are read, and render streets."
+    begin_page(
+        "Dataset",
+        "Browse training pairs, inspect how their labels are decoded, and render synthetic streets.",
     )
     view = st.segmented_control(
-        "View", [BROWSE, SHARES, DECODING, RENDER], default=BROWSE, required=True, key="data_view", bind="query-params",
+        "View",
+        [BROWSE, FREQUENCIES, DECODING, RENDER],
+        default=BROWSE,
+        required=True,
+        key="data_view",
+        bind="query-params",
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     if view == RENDER:
-        rendering.draw()
+        scene_renderer.draw()
         return
-    found = dataset.sets(dataset.FOLDER)
-    if not found:
+    datasets = list_datasets(paths.data())
+    if not datasets:
         no_data()
         return
+    views = {BROWSE: pair_browser.draw, FREQUENCIES: class_distribution.draw, DECODING: label_decoding.draw}
     try:
-        chosen = pairs.choose(found, splits_too=view != SHARES)
-        {BROWSE: browse.draw, SHARES: balance.draw, DECODING: decoding.draw}[view](chosen)
+        chosen = pair_cache.choose_split(datasets, with_split=view != FREQUENCIES)
+        if problem := pair_cache.label_problem(chosen):
+            st.error(plain(problem), icon=":material/broken_image:")
+        if view == BROWSE or not problem:  # the pairs show what is wrong
+            views[view](chosen)
     except (DatasetError, OSError) as error:
-        st.error(plain(why(error)), icon=":material/broken_image:")
-    more_data()
+        st.error(plain(user_message(error)), icon=":material/broken_image:")
+    import_section()
 
 
 main()

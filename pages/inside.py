@@ -1,95 +1,114 @@
-"""Inside: how coarse scores become a fine mask, tensor by tensor, for a photo and a point of the visitor's own."""
+"""The Inside page: the activations of a network for a photo, and experiments with them."""
 
 import streamlit as st
 
-from pages.parts import cached, field, path, skips, upsampling
-from pages.parts.frame import choose_weights, frame, plain
-from pages.parts.photos import choose_photo, render_thumbnails
-from seg import inside, weights
-from seg.fcn import VARIANTS
-from seg.networks import ARCHITECTURES, TITLES
+from seg.interpretability import activations
+from seg.models.factory import ARCHITECTURES, DISPLAY_NAMES
+from seg.models.fcn import VARIANTS
+from seg.models.model_card import ModelCard
+from ui.inside import network_diagram, receptive_field, skip_playground, transposed_conv
+from ui.shared.layout import begin_page
+from ui.shared.photo_picker import choose_photo, render_thumbnails
+from ui.shared.text import plain
+from ui.shared.weights_picker import choose_weights
+from ui.state import predictions
+from ui.state.model_pool import MODEL_ERRORS, borrow_model, queue_notice
+from ui.state.photos import Photo
+from ui.state.session import session
 
-PATH, SKIPS, KERNELS, FIELD, REASONS = (
-    "The path",
-    "Touch the skips",
+NETWORK, SKIPS, KERNELS, FIELD, ATTRIBUTION = (
+    "Network",
+    "Edit skip connections",
     "Transposed convolution",
     "Receptive field",
-    "Why this class",
+    "Logit attribution",
 )
-"""The views of the page; only the one that is chosen is computed."""
+"""The views of the page; only the chosen one is computed."""
 
 SOURCES = """
-- Scores, skips, learned upsampling: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR
-  2015.
+- Score layers, skip connections, learned upsampling: Long, Shelhamer, Darrell, *Fully Convolutional Networks
+  for Semantic Segmentation*, CVPR 2015.
 - The encoder: He, Zhang, Ren, Sun, *Deep Residual Learning for Image Recognition*, 2015.
-- Transposed convolution: Dumoulin, Visin, *A guide to convolution arithmetic for deep learning*, 2016; Odena, Dumoulin, Olah,
-  *Deconvolution and Checkerboard Artifacts*, Distill 2016.
-- Receptive fields: Luo, Li, Urtasun, Zemel, *Understanding the Effective Receptive Field in Deep Convolutional Neural Networks*,
-  NIPS 2016.
+- Transposed convolution: Dumoulin, Visin, *A guide to convolution arithmetic for deep learning*, 2016; Odena,
+  Dumoulin, Olah, *Deconvolution and Checkerboard Artifacts*, Distill 2016.
+- Receptive fields: Luo, Li, Urtasun, Zemel, *Understanding the Effective Receptive Field in Deep
+  Convolutional Neural Networks*, NIPS 2016.
 """
 
 
 def main() -> None:
     """Draw the page."""
-    frame(
-        "Inside",
-        "Follow a photo through the network: how coarse scores become a fine mask, and what the skips have to do with it.",
+    begin_page(
+        "Inside", "Step through the activations of a network for a photo and edit its skip connections."
     )
-    card = choose_weights(beside=False)[0]
+    card = choose_weights(comparable=False)[0]
     if ARCHITECTURES[card.architecture].variants != VARIANTS:
         st.info(
-            f"{plain(card.name)} is no FCN with scores and skips, so there is no such way to look into. Choose other weights in "
-            "the sidebar.",
+            f"{plain(card.name)} is not an FCN with skip connections. Choose FCN weights in the sidebar.",
             icon=":material/schema:",
         )
         return
     photo = choose_photo("inside")
     view = st.segmented_control(
-        "View", [PATH, SKIPS, KERNELS, FIELD, REASONS], default=PATH, required=True, key="inside_view", bind="query-params",
+        "View",
+        [NETWORK, SKIPS, KERNELS, FIELD, ATTRIBUTION],
+        default=NETWORK,
+        required=True,
+        key="inside_view",
+        bind="query-params",
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     try:
         show(view, photo, card)
-    except (*cached.UNABLE, inside.InsideError) as error:
+    except (*MODEL_ERRORS, activations.InspectionError) as error:
         st.error(plain(str(error)))
         st.button("Try again", icon=":material/refresh:")
     except MemoryError:
-        st.error("There is not enough memory for this photo. Choose a smaller one.")
+        st.error("Not enough memory for this photo. Choose a smaller one.")
     with st.expander("Sources", icon=":material/menu_book:"):
         st.markdown(SOURCES)
     render_thumbnails()
 
 
-def show(view: str, photo: cached.Photo, card: weights.Card) -> None:
-    """One view. A click in it moves the point, for all views."""
+def show(view: str, photo: Photo, card: ModelCard) -> None:
+    """Draw a view. A click in it moves the point of all views."""
     if view == KERNELS:
-        upsampling.draw(card)
+        transposed_conv.draw(card)
         return
-    with st.container(key="looking"), st.spinner("Looking at the photo …", show_time=True):
-        seen = cached.inside_of(photo, card, card.working_height, cached.place())
+    with st.container(key="progress"), st.spinner("Computing the activations …", show_time=True):
+        activity = predictions.activations_of(photo, card, card.working_height, queue_notice())
     if view == SKIPS:
-        skips.draw(photo, card, seen)
+        skip_playground.draw(photo, card, activity)
         return
-    draw = {PATH: path.draw, FIELD: field.draw_fields, REASONS: field.draw_reasons}[view]
-    if card.variants[-1] != "32s":
+    views = {
+        NETWORK: network_diagram.draw,
+        FIELD: receptive_field.draw_fields,
+        ATTRIBUTION: receptive_field.draw_attribution,
+    }
+    finest = card.variants[-1]
+    if finest != "32s":
         st.button(
-            "Go where the skips decide", icon=":material/my_location:", on_click=decide, args=(card, seen),
-            help=f"To where {TITLES[card.variants[-1]]} is surest of a class that it would not name without its skips.",
-        )  # fmt: skip
-    point = st.session_state.get("point", (0.5, 0.5))
-    clicked = draw(photo, card, seen, point)
+            "Jump to largest skip effect",
+            icon=":material/my_location:",
+            on_click=move_to_largest_skip_effect,
+            args=(card, activity),
+            help=f"Moves the point to the pixel where {DISPLAY_NAMES[finest]} is most confident of a class "
+            "that it would not predict without its skip connections.",
+        )
+    point = session().get("point", (0.5, 0.5))
+    clicked = views[view](photo, card, activity, point)
     if clicked is not None and clicked != st.session_state.get(f"clicked {view}"):
         st.session_state[f"clicked {view}"] = clicked
-        st.session_state["point"] = clicked
+        session()["point"] = clicked
         st.rerun()
 
 
-def decide(card: weights.Card, seen: inside.Seen) -> None:
-    """Moves the point to where the skips decide most."""
-    with cached.network(card) as predictor:
-        row, column = inside.decided(inside.fcn_of(predictor), seen)
-    height, width = seen.size
-    st.session_state["point"] = ((column + 0.5) / width, (row + 0.5) / height)
+def move_to_largest_skip_effect(card: ModelCard, activity: activations.Activations) -> None:
+    """Move the point to the pixel whose prediction depends most on the skip connections."""
+    with borrow_model(card) as predictor:
+        row, column = activations.most_affected_pixel(activations.fcn_of(predictor), activity)
+    height, width = activity.size
+    session()["point"] = ((column + 0.5) / width, (row + 0.5) / height)
 
 
 main()

@@ -1,47 +1,59 @@
-"""Scores: what every published network reaches, where it fails, and whether the figures can be relied on."""
+"""The Evaluation page: metrics of published weights, failure cases, calibration and reproducibility."""
 
 import streamlit as st
 
-from pages.parts import cached, evaluations, mistakes, overview, reliance
-from pages.parts.frame import choose_weights, frame, plain
-from pages.parts.wishes import REFUSALS
-from seg.files import why
-from seg.photo import PhotoError
+from seg.data.image_io import PhotoError
+from seg.errors import user_message
+from ui.evaluation import error_analysis, evaluation_runs, leaderboard_view, reliability
+from ui.shared.layout import begin_page
+from ui.shared.permissions import ACTION_ERRORS
+from ui.shared.text import plain
+from ui.shared.weights_picker import choose_weights
+from ui.state.model_pool import MODEL_ERRORS
 
 ALL, CLASSES, CONFUSION, WORST, CALIBRATION, CARD = (
-    *("All weights", "Classes and sizes", "Confusion", "Worst photos", "Calibration", "Card"),
+    *("All weights", "Per class and size", "Confusion matrix", "Worst images", "Calibration", "Model card"),
 )
-"""The views of the page; only the one that is chosen is computed."""
+"""The views of the page; only the chosen one is computed."""
 
 
 def main() -> None:
     """Draw the page."""
-    frame("Scores", "What each network reaches, where it fails and on which photos, and whether its figures come out again.")
-    card = choose_weights(beside=False)[0]
-    pairs = evaluations.choose_pairs(card)
+    begin_page(
+        "Evaluation",
+        "Compare model metrics, inspect failure cases and check that published results reproduce.",
+    )
+    card = choose_weights(comparable=False)[0]
+    pairs = evaluation_runs.choose_pairs(card)
     view = st.segmented_control(
-        "View", [ALL, CLASSES, CONFUSION, WORST, CALIBRATION, CARD], default=ALL, required=True, key="scores_view",
-        bind="query-params", label_visibility="collapsed",
-    )  # fmt: skip
-    found = evaluations.evaluation(card, pairs)
+        "View",
+        [ALL, CLASSES, CONFUSION, WORST, CALIBRATION, CARD],
+        default=ALL,
+        required=True,
+        key="scores_view",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    evaluation = evaluation_runs.load_evaluation(card, pairs)
     try:
         if view == ALL:
-            overview.draw(pairs)
+            leaderboard_view.draw(pairs)
         elif view == CARD:
-            reliance.draw_card(card, pairs, found)
+            reliability.draw_card(card, pairs, evaluation)
         elif view == WORST:
-            mistakes.worst(card, pairs, found)
+            error_analysis.draw_worst(card, pairs, evaluation)
         elif view == CALIBRATION:
-            reliance.calibration(card, pairs, found)
+            reliability.draw_calibration(card, pairs, evaluation)
         elif not card.metrics.get("variants"):
-            st.info(f"{plain(card.name)} was published without scores.", icon=":material/leaderboard:")
-            evaluations.offer(card, pairs, "Its card says nothing of classes. Score it here to see what it reaches.")
+            st.info(f"{plain(card.name)} was published without metrics.", icon=":material/leaderboard:")
+            reason = "The model card has no per-class metrics. Evaluate the weights here to compute them."
+            evaluation_runs.evaluate_section(card, pairs, reason)
         elif view == CLASSES:
-            overview.by_class(card)
+            leaderboard_view.draw_by_class(card)
         else:
-            mistakes.confusion(card, pairs, found)
-    except (*REFUSALS, *cached.UNABLE, MemoryError, PhotoError) as error:
-        st.error(plain(why(error)), icon=":material/error:")
+            error_analysis.draw_confusion(card, pairs, evaluation)
+    except (*ACTION_ERRORS, *MODEL_ERRORS, MemoryError, PhotoError) as error:
+        st.error(plain(user_message(error)), icon=":material/error:")
 
 
 main()

@@ -1,40 +1,57 @@
-"""Train: start trainings, watch them, go on with them, and make weights of them."""
+"""The Train page: start trainings, monitor and resume runs, and publish their weights."""
 
 import streamlit as st
 
-from pages.parts.begin import new_training
-from pages.parts.frame import frame, plain
-from pages.parts.watch import everything, show
-from pages.parts.wishes import NEW, RUNS, allowed, why_not
-from seg import runs
+from seg import paths
+from seg.errors import printable
+from seg.system.folders import broken_links
+from seg.training import run_status
+from ui.shared.layout import begin_page
+from ui.shared.permissions import NEW, RUNS, allowed, why_not
+from ui.shared.text import plain
+from ui.training.new_run import new_training
+from ui.training.run_monitor import run_table, show
 
 
 def main() -> None:
     """Draw the page."""
-    frame("Train", "Start a training, watch it learn, stop it, go on with it, and make weights of it to compare photos with.")
-    found = runs.find(runs.FOLDER)
+    begin_page(
+        "Train",
+        "Start a training, monitor it, stop and resume it, and publish its weights for the Compare page.",
+    )
+    runs = run_status.find_runs(paths.runs())
     if "view" not in st.session_state:
-        st.session_state["view"] = RUNS if found else NEW
-    view = st.segmented_control("View", [RUNS, NEW], required=True, key="view", bind="query-params", label_visibility="collapsed")
+        st.session_state["view"] = RUNS if runs else NEW
+    view = st.segmented_control(
+        "View", [RUNS, NEW], required=True, key="view", bind="query-params", label_visibility="collapsed"
+    )
     if not allowed():
         st.info(
-            f"Trainings cannot be started or changed from this page: {why_not()}. Runs can be watched.", icon=":material/lock:"
+            f"Starting or changing trainings from this page is disabled: {why_not()}. Runs can be viewed.",
+            icon=":material/lock:",
         )
+    for sentence in broken_links(paths.runs()):
+        st.warning(plain(sentence), icon=":material/link_off:")
     if view == NEW:
         new_training()
-    elif found:
-        names = [folder.name for folder in found]
-        asked = st.query_params.get("run")
+    elif runs:
+        folders = {printable(folder.name): folder for folder in runs}
+        names = list(folders)
+        linked = st.query_params.get("run")
         if st.session_state.get("run") not in names:
-            st.session_state["run"] = asked if asked in names else names[0]
-        name = st.pills("Run", names, key="run", required=True, format_func=plain, label_visibility="collapsed")
-        # not bound: that would leave out a run that was chosen by starting it
+            st.session_state["run"] = linked if linked in names else names[0]
+        name = st.pills(
+            "Run", names, key="run", required=True, format_func=plain, label_visibility="collapsed"
+        )
+        name = name or names[0]
+        # not bound: binding would omit a run that was chosen by starting it
         st.query_params["run"] = name
-        show(runs.FOLDER / name)
-        everything()
+        show(folders[name])
+        run_table()
     else:
         st.info(
-            "There are no runs yet. Start one under *New training*, or on the command line.", icon=":material/model_training:"
+            "No runs yet. Start one in the view *New training* or on the command line.",
+            icon=":material/model_training:",
         )
 
 

@@ -1,9 +1,15 @@
-"""python -m seg"""
+"""``python -m seg`` and ``street-fcn``."""
 
-if __name__ == "__main__":  # the import too: processes that this one starts look in here as well
-    from seg.stopping import orderly
 
-    with orderly():
-        from seg.cli import main  # takes seconds, in which ctrl-C may come
+def run() -> None:
+    """Run the command line; Ctrl-C and SIGTERM end it without a traceback."""
+    from seg.system.signals import graceful_exit
+
+    with graceful_exit():
+        from seg.cli.main import main  # takes seconds for most commands; Ctrl-C may come meanwhile
 
         main()
+
+
+if __name__ == "__main__":  # worker processes import this module as well
+    run()

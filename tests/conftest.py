@@ -1,4 +1,4 @@
-"""What several tests need: a small rendered data set, throw-away weights, and the app in a real server and browser."""
+"""Shared fixtures: a small rendered dataset, random weights, and the app in a real server and browser."""
 
 import hashlib
 import os
@@ -9,32 +9,48 @@ from pathlib import Path
 
 import pytest
 import torch
-from browsers import NONE, launched
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from safetensors.torch import save
-from visitor import start_server
 
-from seg import dataset, labels, preprocess, scenes, weights
-from seg.fcn import FCN, VARIANTS
+from seg.data import cityscapes, label_decoder, preprocess, scenes
+from seg.models.fcn import FCN, VARIANTS
+from seg.models.model_card import CARD_FORMAT, ModelCard, to_json
+from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, WEIGHTS_FILE
+from tests.support.browsers import NONE, launched
+from tests.support.visitor import start_server
 
 PATIENCE = 180_000
-"""Milliseconds: a busy machine is no failure."""
+"""Milliseconds. A busy machine must not fail a test."""
 
-QUICK = {
-    *("archive", "augment", "batch", "ceiling", "checkpoint", "crew", "dataset", "encoder", "fcn", "feed", "files", "limits"),
-    *("line", "masks", "metrics", "photo", "preprocess", "recipe", "runs", "scoring", "structure", "truth", "trust", "turn"),
-    *("viewer", "weights"),
-}
-"""The modules of `make check`: what tests them takes seconds."""
-
-# what a script starts in the background ignores it, and so would all in it
+# A shell starts background processes with SIGINT ignored, and their children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.stem.removeprefix("test_") not in QUICK:
-            item.add_marker(pytest.mark.slow)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stress",
+        action="store_true",
+        help="run the soak, fault and fuzz tests at full length, not a sample",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    common = {
+        "deadline": None,
+        "derandomize": True,
+        "database": None,
+        "suppress_health_check": list(HealthCheck),
+    }
+    settings.register_profile("sample", max_examples=40, **common)
+    settings.register_profile("stress", max_examples=300, **common)
+    settings.load_profile("stress" if config.getoption("--stress") else "sample")
+
+
+@pytest.fixture(scope="session")
+def stress(pytestconfig: pytest.Config) -> bool:
+    """Whether the soak, fault and fuzz tests run at full length."""
+    return pytestconfig.getoption("--stress")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,14 +58,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Decoded data goes to a folder of this test session."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, "CACHE", folder)
-        patch.setenv("SEG_CACHE", str(folder))  # for the processes that tests start
+        patch.setenv("SEG_CACHE", str(folder))
         yield folder
 
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fourteen rendered pairs to train on, three to score on."""
+    """Fourteen rendered pairs for training and three for evaluation."""
     folder = tmp_path_factory.mktemp("data") / "pairs"
     scenes.write_pairs(folder, 14, 3, seed=1)
     return folder
@@ -57,33 +72,38 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with weights of the default name that know nothing: their parameters are random, the same each time."""
+    """A registry with random weights under the default name. The parameters are the same each time."""
     folder = tmp_path_factory.mktemp("weights")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = FCN(len(labels.CLASSES), VARIANTS, "v1")
+        model = FCN(len(cityscapes.CLASSES), VARIANTS, "v1")
         for score in (model.score32, model.score16, model.score8):
             torch.nn.init.normal_(score.weight, std=0.02)
-    content = save({key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()})
-    card = weights.Card(
-        format=weights.FORMAT,
-        name=weights.DEFAULT,
+    content = save(
+        {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in model.state_dict().items()
+        }
+    )
+    card = ModelCard(
+        format=CARD_FORMAT,
+        name=DEFAULT_WEIGHTS,
         architecture="fcn-resnet50",
         variants=list(VARIANTS),
-        classes=list(labels.NAMES),
+        classes=list(cityscapes.NAMES),
         mean=list(preprocess.MEAN),
         std=list(preprocess.STD),
         working_height=96,
-        working_rule="cover",
-        heights_tried={},
+        resize_mode="cover",
+        height_search={},
         encoder={"name": "none", "strides": "v1", "source": "random", "licence": "none"},
-        parent=None,
+        init_from=None,
         command="",
         config={},
         hours=0.0,
-        photos=0,
+        samples_seen=0,
         data={},
-        decoder_version=labels.DECODER_VERSION,
+        decoder_version=label_decoder.DECODER_VERSION,
         metrics={},
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
@@ -91,14 +111,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
         licence="none",
     )
     (folder / card.name).mkdir()
-    (folder / card.name / weights.FILE).write_bytes(content)
-    (folder / card.name / weights.CARD).write_bytes(weights.to_json(card))
+    (folder / card.name / WEIGHTS_FILE).write_bytes(content)
+    (folder / card.name / CARD_FILE).write_bytes(to_json(card))
     return folder
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A real Chromium or Chrome. Without one the browser tests are skipped, except where CI=true."""
+    """A real Chromium or Chrome. Without one the browser tests are skipped, or fail if CI=true."""
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         running = launched(playwright)
@@ -112,7 +132,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens an address as a visitor of one's own, in a window of this size; a busy machine is waited for."""
+    """Opens an address in a new browser context, in a window of this size, with a long timeout."""
     contexts: list[BrowserContext] = []
 
     def arrive(address: str, width: int = 1440, height: int = 900, **options: object) -> Page:
@@ -129,7 +149,8 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., str]]:
-    """Start the app on weights of a folder, with more of its environment by name -> its address; it ends with its file."""
+    """Starts the app with the weights of a folder and further environment variables -> its address. The
+    server stops at the end of the test file."""
     running: list[subprocess.Popen] = []
 
     def start(folder: Path, **more: str) -> str:

@@ -1,0 +1,40 @@
+"""The command that starts the app: app."""
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from seg import paths
+from seg.cli.console import CommandError
+
+
+@dataclass(frozen=True)
+class App:
+    """Start the app; its address is printed, for the browser."""
+
+    port: int = 8501
+    """Port of the server."""
+    address: str = "localhost"
+    """Address to listen on; 0.0.0.0 for all networks (see docs/deployment.md first)."""
+
+    def run(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise CommandError("--port must be from 1 to 65535.")
+        with (paths.app() / ".streamlit" / "config.toml").open("rb") as file:
+            settings = tomllib.load(file)
+        settings["server"] |= {"port": self.port, "address": self.address}
+        command = [sys.executable, "-m", "streamlit", "run", str(paths.app() / "app.py"), *_options(settings)]
+        raise SystemExit(subprocess.call(command))
+
+
+def _options(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The settings of config.toml as options: Streamlit looks for that file in the working directory only."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _options(value, f"{prefix}{name}.")
+        else:
+            yield f"--{prefix}{name}"
+            yield str(value).lower() if isinstance(value, bool) else str(value)

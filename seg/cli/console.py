@@ -1,0 +1,121 @@
+"""Shared by all commands: the console, progress bars, checks of options, the table of metrics."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from seg.data.decode_cache import PairDataset, load_split
+from seg.errors import StreetFCNError, printable, user_message
+from seg.evaluation import evaluate
+from seg.inference.device import out_of_memory
+from seg.models.factory import DISPLAY_NAMES
+from seg.system.atomic_io import write_json
+
+
+class SafeConsole(Console):
+    """A console that replaces control characters: file names from elsewhere must not control the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a printed string, or the title or a cell of a table."""
+        return super().render_str(strip_control_chars(text), **options)
+
+
+def strip_control_chars(text: str) -> str:
+    """Replace control characters, and bytes of file names that are not UTF-8."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", "\ufffd", printable(text))
+
+
+console = SafeConsole()
+
+wide = SafeConsole(
+    width=max(console.width, 220)
+)  # for tables of many columns: the terminal may wrap them, Rich would cut them
+
+
+class CommandError(StreetFCNError, ValueError):
+    """A command with unusable options; the message says why."""
+
+
+def error_message(error: BaseException) -> str:
+    if out_of_memory(error):
+        return (
+            "There is not enough memory. End what else needs it, or ask for less: smaller images, or --device"
+            " cpu."
+        )
+    return user_message(error) or "Stopped."
+
+
+def load_split_with_progress(data: Path, split: str) -> PairDataset:
+    with progress_bar(f"decoding {split}") as on_progress:
+        return load_split(data, split, on_progress)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[..., None]]:
+    """Show progress: a bar on a terminal, else at most ten lines on standard error. Yields the function to
+    call with it."""
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(description)
+
+        def on_progress(done: int, total: int, description: str = description) -> None:
+            bar.update(task, description=description, completed=done, total=total)
+            if not console.is_terminal and 10 * done // total > 10 * (done - 1) // total:
+                print(f"{description}: {done} of {total}", file=sys.stderr)
+
+        yield on_progress
+
+
+def check_variants(known: Sequence[str], variants: Sequence[str]) -> None:
+    missing = [v for v in variants if v not in known]
+    if missing:
+        raise CommandError(f"These weights have no {missing[0]}; they have {', '.join(known)}.")
+
+
+def check_page(file: Path | None, option: str) -> None:
+    if file and file.suffix != ".html":
+        raise CommandError(f"{option} writes a page: its name ends in .html, and {file.name} does not.")
+
+
+def check_height(height: int | None) -> None:
+    if height is not None and not 32 <= height <= 2048:
+        raise CommandError("--height must be from 32 to 2048.")
+
+
+def save_json(file: Path | None, value: Any) -> None:
+    """Write a value to a file, if one is given."""
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, value)
+
+
+def print_metrics(title: str, rows: dict[str, dict]) -> None:
+    table = Table("", *(DISPLAY_NAMES[v] for v in rows), title=title)
+    reports = list(rows.values())
+    for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
+        table.add_row(
+            key.replace("_", " ").replace("iou", "IoU"), *(evaluate.format_score(r[key]) for r in reports)
+        )
+        intervals = [evaluate.format_interval(r["intervals"][key]) for r in reports]
+        table.add_row("  95 % interval", *intervals, style="dim")
+    for key in ("frequency_weighted_iou", "boundary_iou", "calibration_error"):
+        table.add_row(
+            key.replace("_", " ").replace("iou", "IoU"), *(evaluate.format_score(r.get(key)) for r in reports)
+        )
+    table.add_section()
+    for sizes in zip(*(r["by_size"] for r in reports), strict=True):
+        table.add_row(
+            evaluate.size_bin_label(sizes[0]), *(evaluate.format_score(size["iou"]) for size in sizes)
+        )
+    for group in ("category_iou", "iou"):
+        table.add_section()
+        for name in reports[0][group]:
+            table.add_row(name, *(evaluate.format_score(r[group][name]) for r in reports))
+    console.print(table)

@@ -1,0 +1,126 @@
+"""Commands for data sets: fetch, check, render."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+from rich.markup import escape
+from rich.table import Table
+from tyro.conf import Positional, subcommand
+
+from seg import paths
+from seg.cli.console import CommandError, console, load_split_with_progress, progress_bar
+from seg.data import cityscapes, label_decoder, scenes
+from seg.data.download import download
+from seg.data.label_check import LabelHalfError, check_labels, find_faults, summarize
+from seg.data.pairs import SPLITS, find_pairs, has_pairs
+from seg.data.statistics import class_shares
+
+MAX_REPORTED = 50
+"""Unusable pairs that `data check` names, for each split."""
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Download the Cityscapes Image Pairs from Kaggle (115 MB)."""
+
+    to: Path = field(default_factory=paths.default_dataset)
+    """Folder to write to; it must be new or empty."""
+
+    def run(self) -> None:
+        console.print(f"{download(self.to)} holds the pairs. Check them: python -m seg data check {self.to}")
+
+
+@dataclass(frozen=True)
+class Check:
+    """Verify and decode the pairs of a data set, and print the class frequencies."""
+
+    folder: Positional[Path]
+    """Folder of the pairs: train/1.jpg … and val/1.jpg …"""
+    split: Literal["train", "val"] | None = None
+    """Split to check; by default both."""
+
+    def run(self) -> None:
+        table = Table(
+            "class", title=f"share of the pixels that have a class, decoder {label_decoder.DECODER_VERSION}"
+        )
+        columns, totals = [], []
+        for name in (self.split,) if self.split else self._splits():
+            self._verify(name)
+            split = load_split_with_progress(self.folder, name)
+            shares, ignored = class_shares(split.labels)
+            table.add_column(f"{name} ({len(split)} pairs)", justify="right")
+            columns.append([f"{share:.3%}" for share in shares])
+            totals.append(f"{ignored:.3%}")
+            console.print(f"{name}: {len(split)} pairs, digest {split.digest}", soft_wrap=True)
+        for row in zip(cityscapes.NAMES, *columns, strict=True):
+            table.add_row(*row)
+        table.add_section()
+        table.add_row("ignored, of all pixels", *totals)
+        console.print(table)
+
+    def _splits(self) -> tuple[str, ...]:
+        """The splits to check: val may be missing."""
+        if has_pairs(self.folder, "val"):
+            return SPLITS
+        find_pairs(self.folder, "train")
+        console.print(
+            f"{escape(str(self.folder))} has no val: a training needs held-out pairs of train (--holdout).",
+            soft_wrap=True,
+        )
+        return ("train",)
+
+    def _verify(self, name: str) -> None:
+        """Print which pairs are unusable, and fail if a training could not use the split: it can use one in
+        which some labels are void."""
+        files = find_pairs(self.folder, name)
+        with progress_bar(f"verifying {name}") as on_progress:
+            errors = find_faults(files, on_progress)
+        is_readable = all(isinstance(error, LabelHalfError) for error in errors)
+        if is_readable and len(errors) == len(files):
+            check_labels(files)
+        for error in errors[:MAX_REPORTED]:
+            console.print(f"[red]unusable[/] {escape(str(error))}", soft_wrap=True)
+        if len(errors) > MAX_REPORTED:
+            console.print(f"and {len(errors) - MAX_REPORTED:,} more")
+        if not is_readable:
+            raise CommandError(
+                f"{len(errors):,} of the pairs in {files[0].parent} are unusable: {summarize(errors)}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render(scenes.SceneOptions):
+    """Render street scenes with exact labels as a data set of pairs; options that are not given vary from
+    scene to scene."""
+
+    to: Path
+    """Folder to write to; it must be new or empty."""
+    train: int = 300
+    """Number of pairs in train."""
+    val: int = 50
+    """Number of pairs in val."""
+    seed: int = 0
+    """Random seed; another seed gives other scenes."""
+
+    def run(self) -> None:
+        if min(self.train, self.val) < 1:
+            raise CommandError("--train and --val must be at least 1.")
+        options = scenes.SceneOptions(**{f.name: getattr(self, f.name) for f in fields(scenes.SceneOptions)})
+        with progress_bar("rendering") as on_progress:
+            scenes.write_pairs(self.to, self.train, self.val, self.seed, on_progress, options)
+        console.print(f"{self.to}: {self.train} pairs in train, {self.val} in val, exact labels in exact/")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Download, check or render a data set."""
+
+    action: (
+        Annotated[Fetch, subcommand("fetch")]
+        | Annotated[Check, subcommand("check")]
+        | Annotated[Render, subcommand("render")]
+    )
+
+    def run(self) -> None:
+        self.action.run()

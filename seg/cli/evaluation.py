@@ -1,0 +1,259 @@
+"""Commands that measure accuracy: evaluate, leaderboard, resolution."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from seg import paths
+from seg.cli.console import (
+    CommandError,
+    check_height,
+    check_page,
+    check_variants,
+    console,
+    error_message,
+    load_split_with_progress,
+    print_metrics,
+    progress_bar,
+    save_json,
+    wide,
+)
+from seg.data import cityscapes
+from seg.data.decode_cache import HELD_OUT
+from seg.data.label_check import check_labels
+from seg.data.pairs import content_hash, find_pairs
+from seg.errors import printable
+from seg.evaluation import evaluate, grid_reference, resolution_study, store
+from seg.evaluation import leaderboard as comparison
+from seg.evaluation.leaderboard_html import write_html
+from seg.inference.device import Device
+from seg.inference.predictor import Predictor
+from seg.models.factory import DISPLAY_NAMES
+from seg.models.registry import read_card
+from seg.system.status_file import write_status
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate published weights on a data set, with labels at 256x256."""
+
+    name: Positional[str]
+    """Name of the weights."""
+    data: Path = field(default_factory=paths.default_dataset)
+    """Folder of the pairs."""
+    split: Literal["train", "val"] = "val"
+    """Split to evaluate on."""
+    variants: tuple[str, ...] = ()
+    """Variants to evaluate; by default all of the weights."""
+    limit: int | None = None
+    """Evaluate only the first LIMIT pairs."""
+    height: int | None = None
+    """Working height in pixels; by default the card's."""
+    tta: Annotated[bool, arg(aliases=["--best"])] = False
+    """Multi-scale + flip (TTA): average three scales, each also mirrored; several times slower."""
+    ground_truth: Annotated[evaluate.GroundTruth, arg(aliases=["--truth"])] = "decoded"
+    """decoded, or nearest: nearest-color decoding, for comparison with results published elsewhere."""
+    device: Device = "auto"
+    """auto: a GPU if there is one."""
+    json: Path | None = None
+    """File for all results as JSON, confusion matrices included."""
+    keep: bool = False
+    """Keep the counts of every photo for the Evaluation page; only for a whole split at the card's
+    settings."""
+
+    def run(self) -> None:
+        self._check()
+        # in fp32, whose results are the same on every machine
+        predictor = Predictor.from_pretrained(self.name, self.device, bf16=False)
+        files = find_pairs(self.data, self.split)
+        check_labels(files[: self.limit])
+        variants = self.variants or predictor.model.variants
+        check_variants(predictor.model.variants, variants)
+        indices = range(len(files))[: self.limit]
+        sha256 = read_card(self.name).sha256
+        folder = store.store_dir(sha256, content_hash(files))
+        start = time.time()
+
+        def report(status: str, **more: str | int) -> None:  # for the page that started it
+            if self.keep:
+                folder.mkdir(parents=True, exist_ok=True)
+                write_status(
+                    folder, store.NOTE, {"status": status, "total": len(indices), "since": start, **more}
+                )
+
+        try:
+            split = load_split_with_progress(self.data, self.split)
+            with progress_bar("evaluating") as bar:
+
+                def on_progress(done: int, total: int) -> None:
+                    bar(done, total)
+                    report("running", done=done)
+
+                counts = evaluate.accumulate(
+                    predictor,
+                    split,
+                    variants,
+                    indices,
+                    self.height,
+                    self.ground_truth,
+                    self.tta,
+                    on_progress=on_progress,
+                )
+        except BaseException as error:
+            report("failed", message=error_message(error))
+            raise
+        if predictor.note:
+            console.print(predictor.note)
+        results = {
+            "weights": self.name,
+            "sha256": sha256,
+            "data": printable(str(self.data)),
+            "digest": split.digest,
+            "split": self.split,
+            "images": len(indices),
+            "truth": self.ground_truth,
+            "working_height": self.height or predictor.working_height,
+            "best_quality": self.tta,
+            "variants": {variant: evaluate.report(counted) for variant, counted in counts.items()},
+        }
+        self._print(results)
+        if self.keep:
+            store.save(folder, results, counts)
+            report("finished")
+        save_json(self.json, results)
+
+    def _print(self, results: dict[str, Any]) -> None:
+        quality = ", multi-scale + flip (TTA)" if self.tta else ""
+        title = f"{self.name} on {results['images']} pairs of {self.data} {self.split}{quality}"
+        print_metrics(title, results["variants"])
+
+    def _check(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise CommandError("--limit must be at least 1.")
+        if self.keep and (
+            self.limit or self.height or self.tta or self.variants or self.ground_truth != "decoded"
+        ):
+            raise CommandError("--keep goes with a whole split, all variants and the card's own height.")
+        check_height(self.height)
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Compare all published networks and baselines; draw them as an HTML page."""
+
+    data: Path = field(default_factory=paths.default_dataset)
+    """Folder of the pairs; the references of the output grids are computed on its val."""
+    baselines: Annotated[Path | None, arg(aliases=["--controls"])] = None
+    """Folder of the baselines' cards, NAME/card.json; by default those of Street FCN."""
+    out: Path | None = None
+    """File for the page, ending in .html."""
+    json: Path | None = None
+    """File for all results as JSON."""
+    device: Device = "auto"
+    """auto: a GPU if there is one."""
+
+    def run(self) -> None:
+        if self.baselines and not self.baselines.is_dir():
+            raise CommandError(f"There is no folder {self.baselines}.")
+        check_page(self.out, "--out")
+        published, baselines = comparison.cards(self.baselines or paths.baselines())
+        heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in (*published, *baselines))})
+        split = load_split_with_progress(self.data, "val")
+        about = f"{len(split)} labels of {self.data} val"
+        with progress_bar("grid references") as on_progress:
+            references = grid_reference.reference_scores(split, heights, comparison.STRIDES, on_progress)
+        with progress_bar("times") as on_progress:
+            seconds = comparison.measure(
+                comparison.timing_cases((*published, *baselines)), self.device, on_progress
+            )
+        rows = comparison.rows(published, baselines, references, split.digest, seconds)
+        self._print_tables(rows, references, heights, about)
+        methods = comparison.about_methods(published)
+        console.print(methods, soft_wrap=True, highlight=False)
+        elsewhere = sorted(
+            {
+                card.name if card.metrics["split"] != HELD_OUT else f"{card.name} ({HELD_OUT})"
+                for card in (*published, *baselines)
+                if card.metrics.get("digest", split.digest) != split.digest
+            }
+        )
+        if elsewhere:
+            console.print(f"evaluated on other pairs, so without a reference: {', '.join(elsewhere)}")
+        if self.out:
+            note = (
+                "Each row was evaluated at its own height, on the pairs that its card names; the class-share"
+                f" references of the output grids are the mean IoU of {about}. {methods}"
+            )
+            write_html(rows, references, note, self.out)
+            console.print(f"drawn to {self.out}", soft_wrap=True)
+        grid_references = [{"height": h, "stride": s, "mean_iou": v} for (h, s), v in references.items()]
+        save_json(self.json, {"grid_references": grid_references, "rows": [asdict(row) for row in rows]})
+
+    @staticmethod
+    def _print_tables(
+        rows: list[comparison.LeaderboardRow],
+        references: dict[tuple[int, int], float],
+        heights: list[int],
+        about: str,
+    ) -> None:
+        grid = Table(
+            "input",
+            *(f"stride {stride}" for stride in comparison.STRIDES),
+            title=f"class-share reference of the output grids: mean IoU of {about}",
+        )
+        for height in heights:
+            values = (evaluate.format_score(references[height, stride]) for stride in comparison.STRIDES)
+            grid.add_row(f"{height}x{2 * height}", *values)
+        console.print(grid)
+        table = Table(*comparison.header(rows))
+        for row in rows:
+            table.add_row(*comparison.format_row(row))
+        wide.print(table)
+        finest = comparison.finest(rows)
+        networks = (row.network for row in finest)
+        classes = Table("class", *networks, title="IoU by class, finest variant of each network")
+        for name in cityscapes.NAMES:
+            classes.add_row(name, *(evaluate.format_score(row.report["iou"][name]) for row in finest))
+        console.print(classes)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Measure mean IoU by working height, aspect ratio and resize mode."""
+
+    name: Positional[str]
+    """Name of the weights."""
+    data: Path = field(default_factory=paths.default_dataset)
+    """Folder of the pairs; its val photos are cropped to other shapes."""
+    count: int = 50
+    """Number of photos of each shape and size."""
+    device: Device = "auto"
+    """auto: a GPU if there is one."""
+
+    def run(self) -> None:
+        if self.count < 1:
+            raise CommandError("--count must be at least 1.")
+        predictor = Predictor.from_pretrained(self.name, self.device)
+        split = load_split_with_progress(self.data, "val")
+        with progress_bar("evaluating") as on_progress:
+            rows = resolution_study.study(predictor, split, self.count, on_progress)
+        variant = DISPLAY_NAMES[predictor.model.variants[-1]]
+        heights = sorted({height for row in rows for height in row["by_height"]})
+        table = Table(
+            "photos",
+            "shape",
+            "width",
+            *map(str, heights),
+            "fit height",
+            "cover",
+            title=f"mean IoU of {variant} by working height, {self.count} photos per row",
+        )
+        for row in rows:
+            cells = (evaluate.format_score(row["by_height"].get(height)) for height in heights)
+            rules = (evaluate.format_score(row["by_rule"][rule]) for rule in ("fit_height", "cover"))
+            table.add_row(row["source"], row["shape"], str(row["width"]), *cells, *rules)
+        wide.print(table)

@@ -1,0 +1,166 @@
+"""Commands for trainings: train, cost, runs, publish."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+from rich.markup import escape
+from rich.table import Column, Table
+from tyro.conf import Positional, arg
+
+from seg import paths
+from seg.cli.console import (
+    CommandError,
+    check_height,
+    console,
+    error_message,
+    print_metrics,
+    progress_bar,
+    save_json,
+    wide,
+)
+from seg.data.decode_cache import HELD_OUT
+from seg.evaluation.evaluate import format_score
+from seg.models.factory import DISPLAY_NAMES
+from seg.models.model_card import evaluated_on
+from seg.publishing import publish
+from seg.system.folders import broken_links
+from seg.system.status_file import write_status
+from seg.training import cost_estimate, lifecycle, run_status
+from seg.training.config import TrainConfig
+from seg.training.lineage import find_equivalent
+
+EXISTING_MESSAGES = {
+    "weights": "This recipe is trained already: it produced the weights {name}.",
+    "finished": (
+        "This recipe is trained already in {name}. Publish it: python -m seg publish {name} --name NAME."
+    ),
+    "unfinished": "This recipe was started in {name}. Resume it: python -m seg train --resume {name}.",
+}
+
+
+@dataclass(frozen=True)
+class Train(TrainConfig):
+    """Train a network, or continue a run: --resume RUN alone."""
+
+    again: bool = False
+    """Train again even if an equivalent training exists."""
+    resume: Path | None = None
+    """Folder of a run to resume with its own settings; no other option is allowed."""
+
+    def run(self) -> None:
+        if self.resume is None:
+            config = TrainConfig(**{f.name: getattr(self, f.name) for f in fields(TrainConfig)})
+            for existing in () if self.again else find_equivalent(config, config.out.parent):
+                message = EXISTING_MESSAGES[existing.kind].format(name=existing.name)
+                raise CommandError(f"{message} To train it again, add --again.")
+            lifecycle.train(config)
+            return
+        if self != Train(resume=self.resume):
+            raise CommandError(
+                "--resume allows no other option: a run keeps its settings. For more epochs, start a new run"
+                f" from its result: python -m seg train --init-from {self.resume} --epochs N --out NEW_RUN."
+            )
+        lifecycle.resume(self.resume)
+
+
+@dataclass(frozen=True)
+class Cost(TrainConfig):
+    """Estimate the time and memory of a training by a few of its steps; nothing is kept."""
+
+    json: Path | None = None
+    """File for the estimate as JSON."""
+
+    def run(self) -> None:
+        config = TrainConfig(**{f.name: getattr(self, f.name) for f in fields(TrainConfig)})
+        estimate = cost_estimate.measure(config)
+        for line in cost_estimate.format_lines(estimate):
+            console.print(line, soft_wrap=True, highlight=False)
+        save_json(self.json, asdict(estimate))
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Evaluate a finished run and publish it: float16 parameters and a card."""
+
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The run's folder."""
+    name: str
+    """Name of the weights; it must be new."""
+    height: int | None = None
+    """Working height in pixels; by default the best of five on the held-out pairs."""
+    data: Path | None = None
+    """Folder of the pairs; by default the one that the run was trained on."""
+    tta: Annotated[bool, arg(aliases=["--best"])] = False
+    """Evaluate with multi-scale + flip (TTA) as well."""
+
+    def run(self) -> None:
+        check_height(self.height)
+        with progress_bar("reading") as bar:
+
+            def on_progress(stage: str, done: int, total: int) -> None:
+                bar(done, total, f"evaluating: {stage}")
+                report("running", what=f"evaluating: {stage}", done=done, total=total)
+
+            def report(status: str, **more: str | int) -> None:  # for the app, which watches the run's folder
+                if self.run_folder.is_dir():
+                    write_status(self.run_folder, "publishing", {"name": self.name, "status": status, **more})
+
+            try:
+                card = publish.publish(
+                    self.run_folder, self.name, self.height, self.data, self.tta, on_progress
+                )
+            except BaseException as error:
+                report("failed", message=error_message(error))
+                raise
+            report("finished")
+        for height, mean_ious in card.height_search.items():
+            by_variant = ", ".join(
+                f"{DISPLAY_NAMES[variant]} {format_score(value)}" for variant, value in mean_ious.items()
+            )
+            console.print(
+                f"{height} pixels high: mean IoU {by_variant} on the held-out pairs", soft_wrap=True
+            )
+        print_metrics(
+            f"{self.name} on {evaluated_on(card.metrics)}",
+            card.metrics["variants"],
+        )
+        if card.height_search and card.metrics["split"] == HELD_OUT:
+            console.print("The working height was chosen on the same pairs, which favors these metrics.")
+        if self.tta:
+            print_metrics("the same, multi-scale + flip (TTA)", card.metrics["tta"])
+        console.print(f"published {paths.weights() / self.name} ({card.bytes / 1e6:.1f} MB)", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List the trainings and their states."""
+
+    folder: Positional[Path | None] = None
+    """Folder that contains the runs; by default that of the app."""
+
+    def run(self) -> None:
+        runs = self.folder or paths.runs()
+        statuses = [run_status.get_status(folder) for folder in run_status.find_runs(runs)]
+        for sentence in broken_links(runs):
+            console.print(escape(sentence), soft_wrap=True)
+        if not statuses:
+            raise CommandError(f"There are no runs in {runs}. Start one: python -m seg train --help.")
+        table = Table(
+            Column("run", no_wrap=True),
+            "state",
+            "step",
+            "left",
+            "mean IoU on the held-out pairs",
+            "what happened",
+        )
+        for status in statuses:
+            scores = " ".join(
+                f"{DISPLAY_NAMES[v]} {format_score(score['mean_iou'], 3)}"
+                for v, score in status.metrics.items()
+            )
+            running = status.eta_seconds is not None and status.state == "running"
+            eta = f"{status.eta_seconds / 60:.0f} min" if status.eta_seconds is not None and running else ""
+            step = f"{status.step} of {status.steps}" if status.steps else str(status.step)
+            table.add_row(escape(status.folder.name), status.state, step, eta, scores, escape(status.message))
+        wide.print(table)

@@ -1,0 +1,136 @@
+"""Cache of decoded splits in the cache folder, by the content hash of their files; use `load_split`."""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from seg import paths
+from seg.data import label_decoder
+from seg.data.label_check import check_labels
+from seg.data.pairs import SIDE, DatasetError, OnProgress, content_hash, find_pairs, read_pair
+from seg.system.atomic_io import new_folder
+from seg.system.worker_pool import worker_pool
+
+_HOLDING, _DONE = ".decoding-", "done"
+"""Prefix of folders of running decodings, and the file in them with the progress and the process id."""
+
+
+HELD_OUT = "held-out slice of train"
+"""Name of the validation (hold-out) pairs as a split, on which a network is evaluated without a val."""
+
+
+@dataclass(frozen=True)
+class PairDataset:
+    """A decoded split: n x 256 x 256 x 3 RGB photos and n x 256 x 256 labels, memory-mapped uint8.
+
+    It is a map-style dataset for torch's DataLoader. It is no subclass of Dataset, so that the processes that
+    decode need not import PyTorch.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    digest: str  # sha256 over the files' names and contents
+    photos: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def held_out(self, count: int) -> "PairDataset":
+        """Return the last `count` pairs as a split of its own."""
+        files = self.files[-count:]
+        return PairDataset(HELD_OUT, files, content_hash(files), self.photos[-count:], self.labels[-count:])
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.photos[index], self.labels[index]
+
+
+def load_split(data: Path, split: str, on_progress: OnProgress | None = None) -> PairDataset:
+    """Open a split, and decode it first if the cache lacks these files or used another decoder version.
+
+    Args:
+        data: the folder of the data set.
+        split: ``train`` or ``val``.
+        on_progress: called with the number of pairs decoded and of all.
+
+    Raises:
+        DatasetError: if the split is missing, empty or damaged, or if none of its pairs has a label.
+        OSError: if the cache cannot be written.
+    """
+    files = find_pairs(data, split)
+    check_labels(files)
+    digest = content_hash(files)
+    folder = _folder_of(digest)
+    if not folder.is_dir():
+        _decode_all(files, folder, on_progress)
+    photos = np.load(folder / "photos.npy", mmap_mode="c")
+    return PairDataset(split, files, digest, photos, np.load(folder / "labels.npy", mmap_mode="c"))
+
+
+def is_decoded(digest: str) -> bool:
+    """Return whether the cache contains the split with this content hash."""
+    return _folder_of(digest).is_dir()
+
+
+def decoding_progress(digest: str) -> tuple[int, int] | None:
+    """Return the pairs decoded so far and the total if another process is decoding a split, else None."""
+    for place in paths.cache().glob(f"{_HOLDING}{_folder_of(digest).name}-*/{_DONE}"):
+        try:
+            done, total, pid = map(int, place.read_text().split())
+        except OSError:  # the decoding just ended
+            continue
+        if psutil.pid_exists(pid):
+            return done, total
+    return None
+
+
+def _folder_of(digest: str) -> Path:
+    return paths.cache() / f"decoded-{digest[:16]}-v{label_decoder.DECODER_VERSION}"
+
+
+def _decode_one(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    photo, picture = read_pair(file)
+    return photo, label_decoder.decode(picture)
+
+
+def _decode_all(files: tuple[Path, ...], folder: Path, on_progress: OnProgress | None) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for stale in folder.parent.glob(f"{_HOLDING}*"):  # of decodings that were killed
+        if time.time() - stale.stat().st_mtime > 24 * 3600:
+            shutil.rmtree(stale, ignore_errors=True)
+    needed = 4 * SIDE * SIDE * len(files)
+    if (
+        shutil.disk_usage(folder.parent).free < 1.05 * needed
+    ):  # writing to a mapped file on a full disk kills the process
+        raise DatasetError(
+            f"Decoding needs {needed / 1e6:.0f} MB in {folder.parent}: free some space, or move it with "
+            "SEG_CACHE."
+        )
+    # decode into a temporary folder and rename it, so that an interruption leaves no incomplete split
+    try:
+        with new_folder(folder, prefix=f"{_HOLDING}{folder.name}-") as temp_dir:
+            _decode_into(temp_dir, files, on_progress)
+    except OSError:
+        if not folder.is_dir():  # otherwise another process has decoded the same files
+            raise
+
+
+def _decode_into(folder: Path, files: tuple[Path, ...], on_progress: OnProgress | None) -> None:
+    shape = (len(files), SIDE, SIDE)
+    photos = np.lib.format.open_memmap(folder / "photos.npy", "w+", np.uint8, (*shape, 3))
+    labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.uint8, shape)
+    with worker_pool() as pool:
+        for i, (photo, label) in enumerate(pool.map(_decode_one, files, chunksize=4)):
+            photos[i], labels[i] = photo, label
+            (folder / f".{_DONE}").write_text(f"{i + 1} {len(files)} {os.getpid()}")
+            os.replace(folder / f".{_DONE}", folder / _DONE)  # atomic for readers
+            if on_progress:
+                on_progress(i + 1, len(files))
+    photos.flush()
+    labels.flush()
+    (folder / _DONE).unlink()

@@ -1,0 +1,116 @@
+"""Check of the label halves of pairs: `check_labels` refuses pairs of which none has a label."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from seg.data import label_decoder
+from seg.data.pairs import DamagedPairError, DatasetError, OnProgress, PairSizeError, read_pair
+
+_STEP = 4
+"""Every fourth row and column of a half is compared with the label colors."""
+
+MIN_PALETTE_MATCH = 0.6
+"""The least `label_decoder.palette_match` of a label; those of Cityscapes reach 0.8, photos at most 0.5."""
+
+MIN_HALVES_DIFFERENCE = 0.2
+"""The least difference of the palette match between the label and the photo of a pair."""
+
+_MIN_CLASS_MATCH = 0.02
+"""The least share of the pixels that match a class: JPEG noise along black-and-white edges matches some."""
+
+
+class _Fault(NamedTuple):
+    problem: str
+    remedy: str
+
+
+_SWAPPED = _Fault("the halves are swapped", "Put the photo on the left and the label on the right")
+_NO_COLORS = _Fault(
+    "the right half does not show the classes of Cityscapes in their colors",
+    "Write the label in these colors; class ids and black-and-white masks cannot be read",
+)
+
+
+class LabelHalfError(DatasetError):
+    """A pair without a label in its right half."""
+
+
+def check_labels(files: Sequence[Path]) -> None:
+    """Check that at least one of the pairs has a label; usually this reads a single file.
+
+    Args:
+        files: pairs of one split.
+
+    Raises:
+        LabelHalfError: if none has a label.
+        DatasetError: if a file that is read is no pair.
+    """
+    faults = []
+    for file in files:
+        fault = _label_fault(*read_pair(file))
+        if fault is None:
+            return
+        faults.append(fault)
+    if not faults:
+        return
+    names = ", ".join(file.name for file in files[:3]) + ", …" * (len(files) > 3)
+    none_of_them = (
+        f"None of the {len(files):,} pairs in {files[0].parent} ({names}) has a"
+        if len(files) > 1
+        else f"{files[0]} has no"
+    )
+    raise LabelHalfError(f"{none_of_them} usable label: {faults[0].problem}. {faults[0].remedy}.")
+
+
+def check_pair(file: Path) -> None:
+    """Check a single pair.
+
+    Raises:
+        DamagedPairError: if the file cannot be decoded.
+        PairSizeError: if it has another size than a pair.
+        LabelHalfError: if it has no label.
+    """
+    if fault := _label_fault(*read_pair(file)):
+        raise LabelHalfError(f"{file} has no usable label: {fault.problem}.")
+
+
+def find_faults(files: Sequence[Path], on_progress: OnProgress | None = None) -> list[DatasetError]:
+    """Return the error of each file that fails `check_pair`.
+
+    Args:
+        files: the files to check.
+        on_progress: called with the number of files done and of all.
+    """
+    errors = []
+    for done, file in enumerate(files, 1):
+        try:
+            check_pair(file)
+        except DatasetError as error:
+            errors.append(error)
+        if on_progress:
+            on_progress(done, len(files))
+    return errors
+
+
+def summarize(errors: Sequence[DatasetError]) -> str:
+    """Return the numbers of faulty files by kind, such as "2 damaged, 1 of the wrong size"."""
+    kinds = {
+        "damaged": DamagedPairError,
+        "of the wrong size": PairSizeError,
+        "without a usable label": LabelHalfError,
+    }
+    counts = {kind: sum(isinstance(error, type) for error in errors) for kind, type in kinds.items()}
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+
+
+def _label_fault(photo: np.ndarray, picture: np.ndarray) -> _Fault | None:
+    """Return what is wrong with the label of a pair."""
+    left, right = (label_decoder.palette_match(half[::_STEP, ::_STEP]) for half in (photo, picture))
+    if left >= MIN_PALETTE_MATCH and left - right >= MIN_HALVES_DIFFERENCE:
+        return _SWAPPED
+    if right < MIN_PALETTE_MATCH or label_decoder.class_match(picture[::_STEP, ::_STEP]) < _MIN_CLASS_MATCH:
+        return _NO_COLORS
+    return None

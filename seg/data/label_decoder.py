@@ -1,0 +1,237 @@
+"""Decoding of color label pictures, antialiased and JPEG-compressed, into train ids."""
+
+from enum import IntEnum
+
+import numpy as np
+
+from seg.data.cityscapes import CLASSES, IGNORE, PALETTE, TRAIN_ID, VOID_COLORS
+
+DECODER_VERSION = 1
+"""Increases whenever the result of `decode` changes: decoded caches and published metrics depend on it."""
+
+_COLORS = np.array([*PALETTE, *VOID_COLORS.values()], np.float32)  # by train id, then the void colors
+
+_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32).T
+
+# chroma is stored at half resolution, so luma is more reliable near an edge
+_WEIGHT = np.array([1.0, 0.5, 0.5], np.float32)
+
+_POINTS = (_COLORS @ _TO_YCC) * _WEIGHT
+
+# distance within which a pixel matches a color: JPEG noise at the dataset's quality stays below it
+_CLOSE = 10.0
+
+_NEAR = 3  # search radius in pixels for the two classes of a blend
+
+# The costs are squared distances.
+
+_BLEND_COST = 60.0  # of explaining a pixel by two colors
+
+# of a color without a 3x3 square of it nearby: isolated pixels of rare classes are mostly blends
+_LONE_COST = 220.0
+
+# the same for the colors that edges of cars and riders resemble: truck, person, the void colors but black
+_RARE_COST = 600.0
+
+_THIN_COST = 100.0  # additional cost of a blend if one of its classes occurs nearby only in thin objects
+
+_UNSEEN_COST = 150.0  # additional cost of a pole without a sure pixel: many are thinner than a pixel
+
+_WORST = 700.0  # above it, no known color explains a pixel: ignored
+
+_TIE = 0.10  # distance from an even blend within which it counts for both classes, or for the thin one
+
+_MARGIN = 250.0  # two classes whose costs differ by less are ambiguous: ignored
+
+_THIN_MARGIN = 80.0  # the same if the better class is thin, of which little would be left
+
+_POLE, _BLACK = TRAIN_ID["pole"], len(CLASSES)
+
+_BODY = 6  # person pixels nearby that make a person beside a rider plausible
+
+_THIN = tuple(TRAIN_ID[name] for name in ("traffic light", "rider", "motorcycle"))
+
+_MISTAKEN = (TRAIN_ID["truck"], TRAIN_ID["person"], *range(_BLACK + 1, len(_COLORS)))
+
+
+class IgnoreReason(IntEnum):
+    """Why a pixel was ignored; ``KEPT`` if it was not."""
+
+    KEPT = 0
+    BLACK = 1
+    VOID = 2
+    TIE = 3
+    AMBIGUOUS = 4
+    UNKNOWN = 5
+
+
+def decode_nearest_color(picture: np.ndarray) -> np.ndarray:
+    """Decode a label picture by plain nearest color, for comparison with metrics published elsewhere.
+
+    Args:
+        picture: H x W x 3 uint8 RGB, a label in the Cityscapes colors.
+
+    Returns:
+        H x W uint8 train ids; ``IGNORE`` for the void colors.
+    """
+    nearest = _distances(picture.reshape(-1, 3).astype(np.float32), _COLORS).argmin(1)
+    return np.where(nearest < len(CLASSES), nearest, IGNORE).astype(np.uint8).reshape(picture.shape[:2])
+
+
+def palette_match(picture: np.ndarray) -> float:
+    """Return the share of pixels that match a label color as closely as `decode` requires; low for photos.
+
+    Args:
+        picture: H x W x 3 uint8 RGB.
+    """
+    return float((_nearest_colors(picture) >= 0).mean())
+
+
+def class_match(picture: np.ndarray) -> float:
+    """Return the share of pixels that match the color of an evaluated class: `palette_match` without black
+    and the void colors.
+
+    Args:
+        picture: H x W x 3 uint8 RGB.
+    """
+    nearest = _nearest_colors(picture)
+    return float(((nearest >= 0) & (nearest < len(CLASSES))).mean())
+
+
+def decode(picture: np.ndarray) -> np.ndarray:
+    """Decode an antialiased, JPEG-compressed label picture.
+
+    Args:
+        picture: H x W x 3 uint8 RGB, a label in the Cityscapes colors.
+
+    Returns:
+        H x W uint8 train ids, as those of `decode_with_reasons`.
+    """
+    return decode_with_reasons(picture)[0]
+
+
+def decode_with_reasons(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decode a label picture, and give the reason for every ignored pixel.
+
+    The cheaper of two explanations is chosen for each pixel: a single color, which costs more if no pixel
+    nearby surely has it (isolated pixels of a rare class are mostly blends of others), or a blend of two
+    colors that both occur nearby, which counts for the class with the larger share. Void pixels, even blends
+    and pixels without an explanation become ``IGNORE``.
+
+    Args:
+        picture: H x W x 3 uint8 RGB, a label in the Cityscapes colors.
+
+    Returns:
+        H x W uint8 train ids, and H x W uint8 of `IgnoreReason`.
+    """
+    h, w, _ = picture.shape
+    points = _to_points(picture)
+    cost = _distances(points, _POINTS)
+    present, planes = _present_colors(cost, h, w)
+    core = planes & (_box_count(planes, 1, 1) == 9)
+    cost, near = _single_color_costs(cost, present, planes, core)
+    choice = cost.argmin(1)
+    undecided = np.flatnonzero(cost[np.arange(len(cost)), choice] > _BLEND_COST)
+    points, lowest = points[undecided], cost[undecided]  # lowest: of each class at each undecided pixel
+
+    rim = np.ones((h, w), bool)
+    rim[2:-2, 2:-2] = False
+    near[present == _BLACK] |= rim.ravel()  # the frames have a thin black rim
+    _lower_to_blends(lowest, points, present, near[:, undecided], 0)
+    choice[undecided] = lowest.argmin(1)
+    thin = planes & (choice.reshape(1, h, w) == np.arange(len(present))[:, None, None])
+    near |= _box_count(thin, 2 * _NEAR, _NEAR).reshape(len(present), -1) > 1
+    _lower_to_blends(lowest, points, present, near[:, undecided], _THIN_COST)
+    near[present == _POLE] = True
+    _lower_to_blends(lowest, points, present, near[:, undecided], _UNSEEN_COST)
+    colors = present[choice]
+    colors[undecided] = present[lowest.argmin(1)]
+
+    reasons = np.select(
+        [colors == _BLACK, colors > _BLACK], [IgnoreReason.BLACK, IgnoreReason.VOID], IgnoreReason.KEPT
+    ).astype(np.uint8)
+    doubts = _doubts(lowest, present)
+    reasons[undecided[doubts > 0]] = doubts[doubts > 0]
+    colors[reasons > 0] = IGNORE
+    return colors.astype(np.uint8).reshape(h, w), reasons.reshape(h, w)
+
+
+def _nearest_colors(picture: np.ndarray) -> np.ndarray:
+    """Return the index of the color that each of N pixels matches, or -1."""
+    distances = _distances(_to_points(picture), _POINTS)
+    return np.where(distances.min(1) < _CLOSE**2, distances.argmin(1), -1)
+
+
+def _to_points(picture: np.ndarray) -> np.ndarray:
+    """Convert H x W x 3 uint8 RGB to HW x 3 float32 weighted YCbCr."""
+    return (picture.reshape(-1, 3).astype(np.float32) @ _TO_YCC) * _WEIGHT
+
+
+def _distances(points: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Return the N x K squared distances of N x 3 points from K x 3 colors."""
+    return (points**2).sum(1)[:, None] - 2 * points @ colors.T + (colors**2).sum(1)
+
+
+def _box_count(planes: np.ndarray, down: int, across: int) -> np.ndarray:
+    """Count the true pixels of K x H x W planes in a window of (2 down + 1) x (2 across + 1) around each."""
+    k, h, w = planes.shape
+    padded = np.zeros((k, h + 2 * down + 1, w + 2 * across + 1), np.int32)
+    padded[:, down + 1 : down + 1 + h, across + 1 : across + 1 + w] = planes
+    total = padded.cumsum(1).cumsum(2)
+    y, x = 2 * down + 1, 2 * across + 1
+    return total[:, y:, x:] - total[:, :-y, x:] - total[:, y:, :-x] + total[:, :-y, :-x]
+
+
+def _present_colors(distances: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the K indices of the colors that occur, and K x H x W bool: the pixels that match them."""
+    closest = distances.argmin(1)
+    close = distances[np.arange(len(distances)), closest] < _CLOSE**2
+    present = np.unique(np.append(closest[close], [_POLE, _BLACK]))
+    return present, ((closest[None] == present[:, None]) & close).reshape(-1, h, w)
+
+
+def _single_color_costs(
+    distances: np.ndarray, present: np.ndarray, planes: np.ndarray, core: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return N x K costs of each present color, and K x N bool: whether a 3 x 3 square of it is nearby."""
+    sure = (_box_count(core, 1, 1) > 0).reshape(len(present), -1)
+    lone = np.where(np.isin(present, _MISTAKEN), _RARE_COST, _LONE_COST)
+    cost = distances[:, present] + np.where(sure.T, 0, lone)
+    near = _box_count(core, _NEAR, _NEAR).reshape(len(present), -1) > 0
+    rider, person = present == TRAIN_ID["rider"], present == TRAIN_ID["person"]
+    if rider.any() and person.any():  # the smeared red of a rider resembles a person's
+        doubtful = (_box_count(planes[rider], 2, 2) > 0) & (_box_count(core[person], _NEAR, _NEAR) < _BODY)
+        cost[:, person] += _RARE_COST * doubtful.reshape(-1, 1)
+        near[person] &= ~doubtful.reshape(1, -1)
+    return cost, near
+
+
+def _lower_to_blends(
+    lowest: np.ndarray, points: np.ndarray, present: np.ndarray, near: np.ndarray, extra: float
+) -> None:
+    """Lower N x K costs, in place, to those of the blends of two nearby colors; `extra` is added to them."""
+    thin = np.isin(present, _THIN)
+    for i in range(len(present)):
+        for j in range(i):
+            at = np.flatnonzero(near[i] & near[j])
+            if not len(at):
+                continue
+            line = _POINTS[present[i]] - _POINTS[present[j]]
+            away = points[at] - _POINTS[present[j]]
+            share = np.clip(away @ line / (line @ line), 0, 1)
+            total = ((away - share[:, None] * line) ** 2).sum(1) + _BLEND_COST + extra
+            lead = _TIE * (thin[i] * 1 - thin[j] * 1)
+            # a tie counts for both
+            for k, mine in ((i, share + lead > 0.5 - _TIE), (j, share + lead < 0.5 + _TIE)):
+                lowest[at[mine], k] = np.minimum(lowest[at[mine], k], total[mine])
+
+
+def _doubts(lowest: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the N `IgnoreReason` that follow from the N x K lowest costs."""
+    first, second = np.partition(lowest, 1, axis=1)[:, :2].T
+    margin = np.where(np.isin(present, (_POLE, *_THIN))[lowest.argmin(1)], _THIN_MARGIN, _MARGIN)
+    # both classes of an even blend have the same cost
+    undecidable = np.where(second == first, IgnoreReason.TIE, IgnoreReason.AMBIGUOUS)
+    return np.select(
+        [first > _WORST, second - first < margin], [IgnoreReason.UNKNOWN, undecidable], IgnoreReason.KEPT
+    )

@@ -1,0 +1,187 @@
+"""Reading of label pictures that users have, as train ids, and splitting of pair files.
+
+Supported are train ids and Cityscapes label ids as gray or indexed PNGs, the Cityscapes colors as an RGB or
+indexed PNG, and pictures in these colors that were shrunk or compressed, such as those of the pairs.
+"""
+
+import io
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from seg.data import cityscapes, image_io, label_decoder, preprocess
+from seg.data.label_check import MIN_HALVES_DIFFERENCE, MIN_PALETTE_MATCH
+from seg.data.pairs import SIDE
+from seg.errors import StreetFCNError
+
+LabelCoding = Literal["train ids", "label ids", "colors", "blended colors"]
+CODINGS: tuple[LabelCoding, ...] = get_args(LabelCoding)
+
+_MIN_PAIR_MATCH = 0.75
+"""The least `label_decoder.palette_match` of the right half of a pair."""
+
+_FROM_LABEL_ID = np.full(256, cityscapes.IGNORE, np.uint8)
+_FROM_LABEL_ID[list(cityscapes.LABEL_IDS)] = range(len(cityscapes.CLASSES))
+_LABEL_ID_COUNT = 34
+_CITYSCAPES_COLORS = np.array([*cityscapes.PALETTE, *cityscapes.VOID_COLORS.values()], np.int32)
+
+
+class LabelImportError(StreetFCNError, ValueError):
+    """The file cannot be used as the label of the photo; the message gives the reason and a remedy."""
+
+
+class ImportedLabel(NamedTuple):
+    """A label and the coding of its file."""
+
+    label: np.ndarray
+    """H x W uint8 train ids."""
+    coding: LabelCoding
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that occur, the largest first."""
+        counts = np.bincount(self.label.ravel(), minlength=256)[: len(cityscapes.CLASSES)]
+        return [cityscapes.NAMES[k] for k in np.argsort(-counts, kind="stable") if counts[k]]
+
+    @property
+    def ignored_fraction(self) -> float:
+        """Fraction of the pixels without a class."""
+        return float((self.label == cityscapes.IGNORE).mean())
+
+
+def read_label(data: bytes, size: tuple[int, int], coding: LabelCoding | None = None) -> ImportedLabel:
+    """Read the file of a label picture.
+
+    Args:
+        data: the content of the file.
+        size: (width, height) of the photo, to which the label is resized by nearest neighbor.
+        coding: how the picture encodes classes; None to detect it.
+
+    Raises:
+        LabelImportError: if the file is not a label picture (of this coding), if no pixel has a class, or if
+            its aspect ratio differs from the photo's.
+    """
+    try:
+        # for its errors and limits; a reduced label would have blended colors
+        upright = image_io.read_photo(data, reduce_large=False)
+        try:
+            picture: Image.Image = Image.open(io.BytesIO(data))
+            picture.load()
+        except UnidentifiedImageError:  # formats that Pillow has no plugin for have no indices either
+            picture = upright
+        imported = _to_train_ids(picture, np.asarray(upright), coding)
+    except image_io.PhotoError as error:
+        raise LabelImportError(str(error)) from None
+    height, width = imported.label.shape
+    if abs(width / height / (size[0] / size[1]) - 1) > 0.02:
+        raise LabelImportError(
+            f"This label picture is {width}×{height} pixels and the photo {size[0]}×{size[1]}: they must have"
+            " one shape. Choose the label of this very photo."
+        )
+    if not imported.classes:
+        raise LabelImportError(
+            f"No pixel of this label picture has a class if it is read as {imported.coding}: all are ignored."
+            " Choose another coding or another picture."
+        )
+    if (width, height) != size:
+        resized = Image.fromarray(imported.label).resize(size, Image.Resampling.NEAREST)
+        imported = ImportedLabel(np.array(resized), imported.coding)
+    return imported
+
+
+def split_pair(picture: Image.Image) -> tuple[Image.Image, np.ndarray] | None:
+    """Split a pair file of the dataset, photo on the left and label on the right.
+
+    Args:
+        picture: the pair file as read by `read_photo`.
+
+    Returns:
+        The photo without the horizontal squeeze and H x W uint8 train ids of its size; None if the picture is
+        not a pair.
+    """
+    if picture.size != (2 * SIDE, SIDE):
+        return None
+    pixels = np.asarray(picture)
+    left, right = pixels[:, :SIDE], pixels[:, SIDE:]
+    match = label_decoder.palette_match(right)
+    if match < _MIN_PAIR_MATCH or label_decoder.palette_match(left) > match - MIN_HALVES_DIFFERENCE:
+        return None
+    photo = preprocess.restore_aspect(Image.fromarray(left))
+    return photo, label_decoder.decode(right).repeat(preprocess.PAIR_ASPECT, axis=1)
+
+
+def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:
+    if coding in ("train ids", "label ids"):
+        values = _id_values(picture)
+        if values is None:
+            raise LabelImportError(f"This is a color picture, so it cannot be read as {coding}.")
+        return _from_ids(values, coding)
+    if coding is None and (values := _detected_ids(picture, rgb)) is not None:
+        return _from_ids(values, None)
+    if coding == "colors" or (coding is None and _only_cityscapes_colors(rgb)):
+        return ImportedLabel(label_decoder.decode_nearest_color(rgb), "colors")
+    if coding == "blended colors" or label_decoder.palette_match(rgb) >= MIN_PALETTE_MATCH:
+        return ImportedLabel(label_decoder.decode(rgb), "blended colors")
+    raise LabelImportError(
+        "This is no label picture: its colors are not those of the Cityscapes classes. Choose a PNG of train"
+        " ids, of Cityscapes' label ids, or in the Cityscapes colors."
+    )
+
+
+def _id_values(picture: Image.Image) -> np.ndarray | None:
+    """Return the values of a picture that may hold ids, H x W; None for a color picture."""
+    if picture.mode in ("P", "L", "I", "1") or picture.mode.startswith("I;16"):
+        return np.asarray(picture)
+    channels = np.asarray(picture)
+    if picture.mode in ("LA", "La"):
+        return channels[..., 0]
+    # OpenCV writes a gray picture with three equal channels if it is given one
+    if picture.mode in ("RGB", "RGBA", "RGBX") and (channels[..., :1] == channels[..., 1:3]).all():
+        return channels[..., 0]
+    return None
+
+
+def _detected_ids(picture: Image.Image, rgb: np.ndarray) -> np.ndarray | None:
+    """Return the ids of a picture that seems to hold ids, H x W; None otherwise."""
+    values = _id_values(picture)
+    if values is None:
+        return None
+    if picture.mode == "P":
+        # with a palette of other colors, or none, the indices are the ids
+        return None if _only_cityscapes_colors(rgb) or values.max() == values.min() else values
+    # three equal channels may also be the gray of a class, such as building
+    is_id = (values < _LABEL_ID_COUNT) | (values == cityscapes.IGNORE)
+    return values if is_id.all() or picture.mode not in ("RGB", "RGBA", "RGBX") else None
+
+
+def _from_ids(values: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:
+    """Interpret values as label ids if any is from 19 to 33, which no train id is; else as train ids."""
+    used = np.unique(values)
+    used = used[used != cityscapes.IGNORE]
+    most = int(used.max()) if used.size else 0
+    if used.size and (used.min() < 0 or most >= _LABEL_ID_COUNT):
+        raise _unknown_ids(values)
+    if coding == "train ids" and most >= len(cityscapes.CLASSES):
+        raise LabelImportError(
+            f"This picture's values go up to {most}, and train ids are 0 to {len(cityscapes.CLASSES) - 1} and"
+            " 255: read it as label ids."
+        )
+    ids = values.astype(np.uint8)
+    if coding != "label ids" and most < len(cityscapes.CLASSES):
+        return ImportedLabel(ids, "train ids")
+    return ImportedLabel(_FROM_LABEL_ID[ids], "label ids")
+
+
+def _unknown_ids(values: np.ndarray) -> LabelImportError:
+    return LabelImportError(
+        f"This picture's values go from {values.min()} to {values.max()}, so they are no ids of Cityscapes"
+        f" classes: train ids are 0 to {len(cityscapes.CLASSES) - 1} and 255, label ids 0 to"
+        f" {_LABEL_ID_COUNT - 1}."
+    )
+
+
+def _only_cityscapes_colors(rgb: np.ndarray) -> bool:
+    """Whether every color of a picture is one of the Cityscapes colors."""
+    codes = np.unique(rgb.astype(np.int32) @ (65536, 256, 1))
+    return bool(np.isin(codes, _CITYSCAPES_COLORS @ (65536, 256, 1)).all())

@@ -1,0 +1,103 @@
+"""Batches of decoded pairs on the training device; `create_loader` takes rows of (data set, index)."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seg.data.decode_cache import PairDataset
+
+Batch = tuple[Tensor, Tensor]
+"""N x S x S x 3 photos and N x S x S labels, uint8."""
+
+MAX_GPU_MEMORY_FRACTION = 0.5
+"""Fraction of a GPU's free memory that the data may use; the rest is for the network."""
+
+
+def create_loader(
+    splits: Sequence[PairDataset], device: torch.device, rows: Iterable[Tensor]
+) -> Iterator[Batch]:
+    """Load batches in the order of `rows`.
+
+    On a GPU the data is kept in its memory if it fits into `MAX_GPU_MEMORY_FRACTION` of the free memory.
+    Otherwise batches are prefetched from disk.
+
+    Args:
+        splits: the data sets.
+        device: the training device.
+        rows: for each batch an N x 2 tensor of data set and index.
+
+    Returns:
+        The batches, on the device.
+    """
+    if device.type == "cuda":
+        size = sum(s.photos.nbytes + s.labels.nbytes for s in splits)
+        if size < MAX_GPU_MEMORY_FRACTION * torch.cuda.mem_get_info(device)[0]:
+            return device_resident_batches(splits, device, rows)
+    return prefetch(splits, device, rows)
+
+
+def _gathered(splits: Sequence[PairDataset], rows: Iterable[Tensor]) -> Iterator[Batch]:
+    """Yield batches in host memory, read from the files."""
+    for batch in rows:
+        photos, labels = zip(*(splits[dataset][index] for dataset, index in batch.tolist()), strict=True)
+        yield torch.from_numpy(np.stack(photos)), torch.from_numpy(np.stack(labels))
+
+
+def device_resident_batches(
+    splits: Sequence[PairDataset], device: torch.device, rows: Iterable[Tensor]
+) -> Iterator[Batch]:
+    """Copy all data to the device first and yield batches from there; see `create_loader`."""
+    offsets = torch.tensor([0, *(len(s) for s in splits)]).cumsum(0)
+    photos, labels = (
+        torch.empty(int(offsets[-1]), *a.shape[1:], dtype=torch.uint8, device=device)
+        for a in _both(splits[0])
+    )
+    for split, offset in zip(splits, offsets.tolist(), strict=False):
+        for on_device, array in zip((photos, labels), _both(split), strict=True):
+            on_device[offset : offset + len(split)].copy_(torch.from_numpy(array))
+    for batch in rows:
+        index = offsets[batch[:, 0]] + batch[:, 1]
+        if device.type == "cuda":
+            index = index.pin_memory()
+        index = index.to(device, non_blocking=True)
+        yield photos.index_select(0, index), labels.index_select(0, index)
+
+
+def prefetch(
+    splits: Sequence[PairDataset], device: torch.device, rows: Iterable[Tensor], depth: int = 2
+) -> Iterator[Batch]:
+    """Read batches from the files and copy them to the device in a thread, up to `depth` batches ahead.
+
+    The other arguments are those of `create_loader`.
+    """
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    gathered = _gathered(splits, rows)
+
+    def load_next() -> tuple[Batch, torch.cuda.Event | None] | None:
+        batch = next(gathered, None)
+        if batch is None:
+            return None
+        if stream is None:
+            return batch, None
+        with torch.cuda.stream(stream):  # parallel to training, behind which a copy would wait
+            photos, labels = (part.pin_memory().to(device, non_blocking=True) for part in batch)
+            return (photos, labels), stream.record_event()
+
+    with ThreadPoolExecutor(1) as thread:
+        pending = deque(thread.submit(load_next) for _ in range(depth))
+        while (loaded := pending.popleft().result()) is not None:
+            pending.append(thread.submit(load_next))
+            batch, copied = loaded
+            if copied is not None:
+                torch.cuda.current_stream(device).wait_event(copied)
+                for part in batch:  # otherwise its memory could be reused for the next batch too early
+                    part.record_stream(torch.cuda.current_stream(device))
+            yield batch
+
+
+def _both(split: PairDataset) -> tuple[np.ndarray, np.ndarray]:
+    return split.photos, split.labels

@@ -1,0 +1,216 @@
+"""Data sets of pairs: a photo and its color-coded label side by side in one picture of 512x256 pixels."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path, PurePath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from seg.data import photo_files
+from seg.errors import StreetFCNError
+from seg.system.file_names import is_system_file
+from seg.system.folders import broken_link
+
+SPLITS = ("train", "val")
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Suffixes of pairs, in lower case."""
+
+SIDE = 256
+"""Height and width in pixels of both halves of a pair."""
+
+
+OnProgress = Callable[[int, int], object]
+"""Progress callback, called with the number of items done and of all."""
+
+
+class DatasetError(StreetFCNError, ValueError):
+    """A data set that cannot be used; the message says why and how to fix it."""
+
+
+class DamagedPairError(DatasetError):
+    """A pair that cannot be decoded."""
+
+
+class PairSizeError(DatasetError):
+    """A picture that is no pair, because it has another size."""
+
+
+def find_pairs(data: Path, split: str) -> tuple[Path, ...]:
+    """List the pairs of a split in numerical order.
+
+    Args:
+        data: the folder of the data set, or a folder in which this is the only data set.
+        split: ``train`` or ``val``.
+
+    Raises:
+        DatasetError: if the folder or its pairs are missing, or if two pairs have the same name.
+        OSError: if the folder cannot be read.
+    """
+    if not data.is_dir():
+        raise DatasetError(
+            (broken_link(data) or f"There is no folder {data}.")
+            + f" Get the data with python -m seg data fetch, or data render --to {data}."
+        )
+    roots = _roots(data)
+    if len(roots) > 1:
+        names = " or ".join(str(root) for root in roots)
+        raise DatasetError(f"{data} contains {len(roots)} data sets. Choose one of them: {names}.")
+    folder = (roots[0] if roots else data) / split
+    files = _pair_files(folder)
+    if not files:
+        raise DatasetError(_no_pairs(folder))
+    most_frequent, count = Counter(file.stem for file in files).most_common(1)[0]
+    if count > 1:
+        names = " and ".join(sorted(file.name for file in files if file.stem == most_frequent))
+        raise DatasetError(
+            f"{folder} contains {names}. Pairs are identified by their names without suffix: rename or remove"
+            " all but one."
+        )
+    return tuple(sorted(files, key=lambda file: (len(file.stem), file.stem)))
+
+
+def has_pairs(data: Path, split: str) -> bool:
+    """Return whether a data set has a split; also if it cannot be read, so that `find_pairs` says why."""
+    try:
+        return any(_pair_files(root / split) for root in _roots(data))
+    except OSError:
+        return True
+
+
+def list_datasets(folder: Path) -> tuple[Path, ...]:
+    """List the data sets in a folder, sorted: its subfolders that contain training pairs.
+
+    A folder that is itself a data set contains none: its exact labels are no pairs.
+    """
+    if all(os.path.isdir(folder / split) for split in SPLITS):
+        return ()
+    return tuple(path for path in _subfolders(folder) if has_pairs(path, "train"))
+
+
+def _roots(data: Path) -> list[Path]:
+    """Return the folders that contain the splits: `data` itself, or subfolders if it was unpacked one level
+    too deep."""
+    for folders in ([data], _subfolders(data)):
+        roots = [folder for folder in folders if any(os.path.isdir(folder / split) for split in SPLITS)]
+        if roots:
+            return roots
+    return []
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Return the visible folders in a folder, and links to folders, sorted; none if it cannot be read."""
+    try:
+        return sorted(
+            path for path in folder.iterdir() if not is_system_file(path.name) and os.path.isdir(path)
+        )
+    except OSError:
+        return []
+
+
+def _pair_files(folder: Path) -> list[Path]:
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [
+        folder / name
+        for name in names
+        if PurePath(name).suffix.lower() in SUFFIXES and not is_system_file(name)
+    ]
+
+
+def _no_pairs(folder: Path) -> str:
+    """Return why a split cannot be used."""
+    present = ""
+    if folder.is_dir():
+        counts = Counter(path.suffix for path in folder.iterdir() if not is_system_file(path.name))
+        types = photo_files.describe_counts(dict(counts.most_common(5)))
+        present = f" It contains {types or 'no files'}; pairs are .jpg or .png files."
+    return (
+        f"No pairs in {folder}. {broken_link(folder)}{present} Place the data set there (python -m seg data"
+        " fetch), or render one: python -m seg data render --to DIR."
+    ).replace("  ", " ")
+
+
+def read_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a pair.
+
+    Args:
+        file: the JPEG or PNG.
+
+    Returns:
+        The photo and the color-coded label, each 256 x 256 x 3 uint8.
+
+    Raises:
+        DamagedPairError: if the file cannot be decoded.
+        PairSizeError: if it has another size than a pair.
+    """
+    try:
+        with Image.open(file, formats=["JPEG", "PNG"]) as picture:
+            width, height = picture.size
+            # other pictures are not decoded, because they may be huge
+            pixels = np.asarray(picture.convert("RGB")) if (width, height) == (2 * SIDE, SIDE) else None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DamagedPairError(
+            f"{file} cannot be read as a JPEG or PNG ({error}). Fetch or copy it again."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PairSizeError(
+            f"{file} has the wrong size: far too many pixels; a pair is {2 * SIDE}x{SIDE} pixels."
+        ) from None
+    if pixels is None:
+        raise PairSizeError(
+            f"{file} has the wrong size: {width}x{height}; a pair is {2 * SIDE}x{SIDE} pixels."
+        )
+    return pixels[:, :SIDE], pixels[:, SIDE:]
+
+
+def is_rendered(data: Path) -> bool:
+    """Return whether `scenes.write_pairs` created a data set, which then contains exact labels."""
+    return any((root / "exact").is_dir() for root in _roots(data))
+
+
+def exact_label(file: Path) -> np.ndarray | None:
+    """Read the exact label of a rendered pair.
+
+    Args:
+        file: the file of the pair.
+
+    Returns:
+        512 x 1024 uint8 train ids, or None if the pair was not rendered.
+
+    Raises:
+        DatasetError: if the label is damaged.
+    """
+    label_file = file.parent.parent / "exact" / file.parent.name / f"{file.stem}.png"
+    if not label_file.is_file():
+        return None
+    try:
+        with Image.open(label_file, formats=["PNG"]) as picture:
+            label = np.array(picture)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise DatasetError(f"{label_file} cannot be read as a PNG ({error}). Render the set again.") from None
+    if label.shape != (2 * SIDE, 4 * SIDE):
+        raise DatasetError(
+            f"{label_file} is not a label of {4 * SIDE}x{2 * SIDE} train ids. Render the set again."
+        )
+    return label
+
+
+def mtime_fingerprint(files: tuple[Path, ...]) -> str:
+    """Return a sha256 of the names, sizes and modification times of files; much faster than
+    `content_hash`."""
+    stats = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files for stat in (file.stat(),)]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()
+
+
+def content_hash(files: tuple[Path, ...]) -> str:
+    """Return a sha256 of the names and contents of the files of a split."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(os.fsencode(file.name) + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()

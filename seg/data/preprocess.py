@@ -1,0 +1,99 @@
+"""Preprocessing for training and prediction: working size, resizing and normalization of photos."""
+
+import math
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet in RGB from 0 to 1 (torchvision's documentation)."""
+
+PAIR_ASPECT = 2
+"""Width over height of the original frames, which the pairs squash from 2048x1024 to 256x256."""
+
+MAX_SIDE = 4096
+"""Maximum side of a working image in pixels; panoramas are reduced to it."""
+
+MAX_AREA_RATIO = 4
+"""Maximum area of a working image, as a multiple of a 2:1 image of the working height."""
+
+ResizeMode = Literal["fit_height", "cover"]
+"""How a working height h applies to photos that are not 2:1: resize to h pixels high, or to cover 2h x h."""
+
+
+def working_size(
+    width: int, height: int, working_height: int, resize_mode: ResizeMode = "cover"
+) -> tuple[int, int]:
+    """Compute the size at which a photo goes through the network; its aspect is preserved.
+
+    Cameras have similar horizontal but different vertical views: a 4:3 photo resized to the height of a 2:1
+    photo shows the same car smaller. Covering the 2:1 box shows it at about the same size
+    (`seg.evaluation.resolution_study` measures both modes).
+
+    Args:
+        width: width of the photo in pixels.
+        height: height of the photo in pixels.
+        working_height: height in pixels at which a 2:1 photo goes through the network.
+        resize_mode: how other shapes are resized.
+
+    Returns:
+        Height and width in pixels.
+    """
+    scale = working_height / height
+    if resize_mode == "cover":
+        scale = max(scale, PAIR_ASPECT * working_height / width)
+    max_scale = math.sqrt(MAX_AREA_RATIO * PAIR_ASPECT * working_height**2 / (width * height))
+    scale = min(scale, max_scale, MAX_SIDE / max(width, height))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def restore_aspect(photo: Image.Image) -> Image.Image:
+    """Restore the 2:1 aspect of the square photo of a pair."""
+    return photo.resize((photo.width * PAIR_ASPECT, photo.height), Image.Resampling.BILINEAR)
+
+
+def to_pixels(photo: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Resize an RGB photo with antialiasing.
+
+    Args:
+        photo: an RGB photo.
+        size: height and width in pixels.
+
+    Returns:
+        H x W x 3 uint8.
+    """
+    resized = photo.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.array(resized, dtype=np.uint8)
+
+
+def to_image(photo: Image.Image, size: tuple[int, int]) -> Tensor:
+    """Resize and normalize an RGB photo.
+
+    Args:
+        photo: an RGB photo.
+        size: height and width in pixels.
+
+    Returns:
+        1 x 3 x H x W float32.
+    """
+    pixels = torch.from_numpy(to_pixels(photo, size))
+    return normalize(pixels.permute(2, 0, 1)[None].float() / 255)
+
+
+def normalize(rgb: Tensor) -> Tensor:
+    """Normalize N x 3 x H x W RGB values from 0-1 with ImageNet's mean and standard deviation."""
+    mean, std = _statistics(rgb.device)
+    return (rgb - mean).div_(std)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation; cached, because a copy to a GPU waits for its queued work."""
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+        return mean, std

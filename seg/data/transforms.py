@@ -1,0 +1,138 @@
+"""Random augmentation of a batch of photos and labels, on the device that trains.
+
+All randomness derives from (seed, step): a step gets the same crops on every device, in any number of
+processes and after every resumption.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seg.data.cityscapes import IGNORE
+from seg.data.preprocess import PAIR_ASPECT, normalize
+
+GRAY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
+
+
+def augment(
+    photos: Tensor,
+    labels: Tensor,
+    height: int,
+    seed: int,
+    step: int,
+    scale: tuple[float, float] = (0.5, 2.0),
+    color: float = 1.0,
+    shard: tuple[int, int] = (0, 1),
+) -> tuple[Tensor, Tensor]:
+    """Draw one random crop of each photo and its label.
+
+    The horizontal squeeze of the pairs is undone. A crop is flipped with probability 1/2, scaled, changed in
+    aspect by up to a quarter, placed at random, and varied in color, blur and noise.
+
+    Args:
+        photos: N x S x S x 3 uint8 RGB.
+        labels: N x S x S uint8 train ids.
+        height: H, the height of the crops in pixels.
+        seed: the seed of the training.
+        step: the step of the training.
+        scale: the range of the scale, drawn log-uniformly.
+        color: the strength of the color changes; 0 for none.
+        shard: (index, number of shards) if the samples are one of several equal parts of a batch; each
+            sample gets the crop that it has in the whole batch.
+
+    Returns:
+        N x 3 x H x 2H float32 normalized images and N x H x 2H int64 train ids, ``IGNORE`` outside the photo.
+    """
+    n, width = len(labels), PAIR_ASPECT * height
+    index, num_shards = shard
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+    def uniform(low: float, high: float) -> Tensor:
+        values = torch.rand(n * num_shards, generator=generator)[index * n : (index + 1) * n]
+        return values * (high - low) + low
+
+    theta = _sample_affine(uniform, scale)
+    params = _sample_color_params(uniform, color)
+
+    device = photos.device
+    # a single asynchronous copy, so that the GPU is not kept waiting
+    device_params = _to_device(torch.cat((theta.flatten(1), params["color"]), 1), device)
+    grid = F.affine_grid(device_params[:, :6].reshape(n, 2, 3), [n, 1, height, width], align_corners=False)
+    rgb = photos.permute(0, 3, 1, 2).float().div_(255)
+    rgb = F.grid_sample(rgb, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    # shifted by one: grid_sample fills with zeros outside the photo; train ids are exact in float
+    shifted = torch.where(labels == IGNORE, 0, labels + 1).unsqueeze(1).float()
+    shifted = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    ids = shifted[:, 0].long()
+    label = torch.where(ids == 0, IGNORE, ids - 1)
+    rgb = _recolor(rgb, device_params[:, 6:])
+    _blur_and_noise(rgb, params)
+    return normalize(rgb.clamp_(0, 1)), label  # a camera clips as well
+
+
+def _sample_affine(uniform: Callable[[float, float], Tensor], scale: tuple[float, float]) -> Tensor:
+    """Draw N x 2 x 3 affine transforms for affine_grid."""
+    size = torch.exp(uniform(*torch.tensor(scale).log().tolist()))
+    aspect = torch.exp(uniform(-0.22, 0.22))
+    flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    # in the coordinates of grid_sample (-1 to 1), a crop of a photo enlarged `size` times spans 1/size of it
+    across, down = 1 / (size * aspect.sqrt()), 1 / (size / aspect.sqrt())
+    left = uniform(-1, 1) * (1 - across).abs()
+    top = uniform(-1, 1) * (1 - down).abs()
+    theta = torch.zeros(len(size), 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = across * flip, left
+    theta[:, 1, 1], theta[:, 1, 2] = down, top
+    return theta
+
+
+def _to_device(host: Tensor, device: torch.device) -> Tensor:
+    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host
+
+
+def _sample_color_params(uniform: Callable[[float, float], Tensor], strength: float) -> dict[str, Tensor]:
+    """Draw gamma, gain, contrast, saturation and white balance (N x 7), blur, noise and noise seed (N)."""
+
+    def happens(probability: float) -> Tensor:
+        return uniform(0, 1) < probability * min(strength, 1.0)
+
+    warm, tint = uniform(-0.12, 0.12), uniform(-0.06, 0.06)
+    gamma = torch.exp(uniform(-0.5, 0.5) * strength)
+    gain = torch.exp(uniform(-0.35, 0.45) * strength)  # biased to overexposure: white skies
+    contrast = torch.exp(uniform(-0.35, 0.35) * strength)
+    saturation = (1 + uniform(-0.6, 0.6) * strength).clamp(min=0) * (~happens(0.05))
+    white = 1 + strength * torch.stack((warm, tint, -warm), 1)
+    return {
+        "color": torch.cat((torch.stack((gamma, gain, contrast, saturation), 1), white), 1),
+        "blur": torch.where(happens(0.25), uniform(0.3, 1.5), torch.zeros(())),
+        "noise": torch.where(happens(0.25), uniform(0.01, 0.06), torch.zeros(())),
+        "seed": (uniform(0, 1) * 2**31).long(),
+    }
+
+
+def _recolor(rgb: Tensor, color: Tensor) -> Tensor:
+    """Apply the N x 7 color parameters; overwrites `rgb`."""
+    gamma, gain, contrast, saturation, *_ = color.view(*color.shape, 1, 1, 1).unbind(1)
+    rgb = rgb.clamp_(0, 1).pow_(gamma).mul_(gain).mul_(color[:, 4:].view(-1, 3, 1, 1))
+    red, green, blue = rgb.split(1, 1)
+    gray = red * GRAY[0] + green * GRAY[1] + blue * GRAY[2]
+    rgb = torch.lerp(gray, rgb, saturation)
+    return torch.lerp(gray.mean((2, 3), keepdim=True), rgb, contrast)
+
+
+def _blur_and_noise(rgb: Tensor, params: dict[str, Tensor]) -> None:
+    """Blur and add noise in place."""
+    generator = torch.Generator(rgb.device)
+    # sample by sample: three of four stay unchanged
+    for row, blur, noise, seed in zip(
+        rgb, *(params[k].tolist() for k in ("blur", "noise", "seed")), strict=True
+    ):
+        if blur:
+            row.lerp_(
+                F.avg_pool2d(F.pad(row[None], (1, 1, 1, 1), mode="replicate"), 3, stride=1)[0], min(blur, 1.0)
+            )
+        if noise:
+            row.add_(
+                torch.randn(row.shape, generator=generator.manual_seed(seed), device=row.device), alpha=noise
+            )

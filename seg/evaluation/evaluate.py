@@ -1,0 +1,299 @@
+"""Evaluation of a network on a split: `evaluate` for published weights, `accumulate` and `report` for its
+parts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from seg.data import cityscapes, label_decoder, preprocess
+from seg.data.decode_cache import PairDataset, load_split
+from seg.data.label_check import check_labels
+from seg.data.pairs import OnProgress, read_pair
+from seg.evaluation import metrics
+from seg.inference.device import Device
+from seg.inference.predictor import Predictor
+
+GroundTruth = Literal["decoded", "nearest"]
+"""How labels are decoded: by `label_decoder.decode`, or by plain nearest color."""
+
+SIZES = (1, 64, 256, 1024, 4096)
+"""Lower bounds of the size bins of connected components, in pixels of the 256 x 256 labels."""
+
+BINS = 20
+"""Number of confidence bins for calibration."""
+
+
+@dataclass
+class MetricAccumulator:
+    """The counts of one variant over a split.
+
+    Attributes:
+        confusions: a K x K matrix for each photo.
+        boundary: sum of `metrics.boundary_counts`.
+        segments: `metrics.component_ious` of each photo.
+        calibration: sum of `metrics.calibration`.
+    """
+
+    confusions: list[np.ndarray] = field(default_factory=list)
+    boundary: np.ndarray = field(default_factory=lambda: np.zeros((2, len(cityscapes.CLASSES)), np.int64))
+    segments: list[np.ndarray] = field(default_factory=list)
+    calibration: np.ndarray = field(default_factory=lambda: np.zeros((3, BINS)))
+
+    def add(self, label: np.ndarray, mask: np.ndarray, confidence: np.ndarray) -> None:
+        """Add the counts of one photo.
+
+        Args:
+            label: H x W uint8 train ids of the ground truth.
+            mask: H x W uint8 train ids.
+            confidence: H x W, from 0 to 1.
+        """
+        classes = len(cityscapes.CLASSES)
+        self.confusions.append(metrics.confusion(label, mask, classes, cityscapes.IGNORE).astype(np.int32))
+        self.boundary += metrics.boundary_counts(label, mask, classes, cityscapes.IGNORE)
+        self.segments.append(metrics.component_ious(label, mask, classes, cityscapes.IGNORE))
+        self.calibration += metrics.calibration(label, mask, confidence, BINS, cityscapes.IGNORE)
+
+
+def confusion_matrices(
+    predictor: Predictor,
+    split: PairDataset,
+    variants: Sequence[str],
+    indices: Sequence[int],
+    working_height: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, np.ndarray]:
+    """Compute only confusion matrices, for example to choose between settings.
+
+    Args:
+        predictor: the network.
+        split: the pairs.
+        variants: the variants to evaluate.
+        indices: the pairs to evaluate.
+        working_height: by default that of the predictor.
+        on_progress: called with the number of photos done and of all.
+
+    Returns:
+        The K x K confusion matrix by variant.
+    """
+    classes = len(cityscapes.CLASSES)
+    totals = {variant: np.zeros((classes, classes), np.int64) for variant in variants}
+    labelled = _labels_and_masks(
+        predictor, split, variants, indices, working_height, "decoded", tta=False, on_progress=on_progress
+    )
+    for label, masks in labelled:
+        for variant, (mask, _) in masks.items():
+            totals[variant] += metrics.confusion(label, mask, classes, cityscapes.IGNORE)
+    return totals
+
+
+def accumulate(
+    predictor: Predictor,
+    split: PairDataset,
+    variants: Sequence[str],
+    indices: Sequence[int],
+    working_height: int | None = None,
+    ground_truth: GroundTruth = "decoded",
+    tta: bool = False,
+    on_progress: OnProgress | None = None,
+) -> dict[str, MetricAccumulator]:
+    """Collect all counts that `report` needs, at the labels' 256 x 256 pixels.
+
+    The aspect of each photo is restored first, and it is then predicted like a user's photo.
+
+    Args:
+        predictor: the network.
+        split: the pairs.
+        variants: the variants to evaluate.
+        indices: the pairs to evaluate.
+        working_height: by default that of the predictor.
+        ground_truth: ``nearest`` decodes labels by nearest color, as most published results on these pairs
+            do; colors of no class are then ignored.
+        tta: use test-time augmentation.
+        on_progress: called with the number of photos done and of all.
+
+    Returns:
+        The counts by variant.
+    """
+    accumulators = {variant: MetricAccumulator() for variant in variants}
+    labelled = _labels_and_masks(
+        predictor,
+        split,
+        variants,
+        indices,
+        working_height,
+        ground_truth,
+        tta,
+        on_progress,
+        with_confidence=True,
+    )
+    for label, masks in labelled:
+        for variant, (mask, confidence) in masks.items():
+            assert confidence is not None  # because of `with_confidence`
+            accumulators[variant].add(label, mask, confidence)
+    return accumulators
+
+
+def _labels_and_masks(
+    predictor: Predictor,
+    split: PairDataset,
+    variants: Sequence[str],
+    indices: Sequence[int],
+    working_height: int | None,
+    ground_truth: GroundTruth,
+    tta: bool,
+    on_progress: OnProgress | None,
+    with_confidence: bool = False,
+) -> Iterator[tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray | None]]]]:
+    """Yield the label of each pair, and mask and confidence (or None) by variant."""
+    for done, i in enumerate(indices):
+        if ground_truth == "decoded":
+            label = split.labels[i]
+        else:
+            label = label_decoder.decode_nearest_color(read_pair(split.files[i])[1])
+        photo = preprocess.restore_aspect(Image.fromarray(split.photos[i]))
+        yield (
+            label,
+            predictor.predict_masks(photo, variants, label.shape, working_height, tta, with_confidence),
+        )
+        if on_progress:
+            on_progress(done + 1, len(indices))
+
+
+def evaluate(
+    weights: str,
+    data: str | Path,
+    split: Literal["train", "val"] = "val",
+    variants: Sequence[str] | None = None,
+    limit: int | None = None,
+    working_height: int | None = None,
+    tta: bool = False,
+    device: Device = "auto",
+    on_progress: OnProgress | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Evaluate published weights on a data set, in fp32, with labels at 256 x 256.
+
+    Args:
+        weights: a name from `list_weights`.
+        data: the folder of the pairs.
+        split: ``train`` or ``val``.
+        variants: the variants to evaluate; by default all.
+        limit: evaluate the first pairs only.
+        working_height: height in pixels at which photos go through the network; by default the card's.
+        tta: use test-time augmentation, several scales and flips.
+        device: ``auto`` is a GPU if there is one.
+        on_progress: called with the number of photos done and of all.
+
+    Returns:
+        For each variant the metrics of `report`, such as ``mean_iou`` and ``iou`` by class.
+
+    Raises:
+        StreetFCNError: if the weights or the data cannot be used.
+    """
+    predictor = Predictor.from_pretrained(weights, device, bf16=False)
+    pairs = load_split(Path(data), split)
+    check_labels(pairs.files[:limit])
+    indices = range(len(pairs))[:limit]
+    accumulators = accumulate(
+        predictor,
+        pairs,
+        variants or predictor.model.variants,
+        indices,
+        working_height,
+        tta=tta,
+        on_progress=on_progress,
+    )
+    return {variant: report(counts) for variant, counts in accumulators.items()}
+
+
+def report(counts: MetricAccumulator) -> dict[str, Any]:
+    """Compute the metrics of one variant, as `evaluate --json` writes them.
+
+    Args:
+        counts: the counts of all photos.
+
+    Returns:
+        JSON values, the fields of `VariantMetrics`; None where a metric is undefined, for example for a class
+        that does not occur.
+    """
+    confusions = np.stack(counts.confusions)
+    by_class, mean = metrics.boundary_iou(counts.boundary)
+    return metrics_from_confusion(confusions.sum(0, dtype=np.int64)) | {
+        "intervals": {name: list(bounds) for name, bounds in metrics.bootstrap_ci(confusions).items()},
+        "boundary_iou": _number(mean),
+        "boundary_iou_by_class": {
+            name: _number(value) for name, value in zip(cityscapes.NAMES, by_class, strict=True)
+        },
+        "by_size": _by_size(np.concatenate(counts.segments)),
+        "calibration_error": _number(metrics.calibration_error(counts.calibration)),
+        "calibration": _by_confidence(counts.calibration),
+    }
+
+
+def metrics_from_confusion(confusion: np.ndarray) -> dict[str, Any]:
+    """Compute the metrics that depend only on a K x K confusion matrix, as JSON values."""
+    overall = metrics.compute_metrics(confusion)
+    groups = [cityscapes.CATEGORIES.index(c.category) for c in cityscapes.CLASSES]
+    by_category = metrics.compute_metrics(metrics.merge_classes(confusion, groups)).iou
+    return {
+        "pixel_accuracy": _number(overall.pixel_accuracy),
+        "mean_accuracy": _number(overall.mean_accuracy),
+        "mean_iou": _number(overall.mean_iou),
+        "frequency_weighted_iou": _number(overall.frequency_weighted_iou),
+        "iou": {name: _number(v) for name, v in zip(cityscapes.NAMES, overall.iou, strict=True)},
+        "category_iou": {
+            name: _number(v) for name, v in zip(cityscapes.CATEGORIES, by_category, strict=True)
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def _by_size(segments: np.ndarray) -> list[dict[str, Any]]:
+    """Compute the mean IoU of connected components by area in pixels."""
+    rows = []
+    for low, high in zip(SIZES, (*SIZES[1:], None), strict=True):
+        ious = segments[(segments[:, 1] >= low) & (segments[:, 1] < (high or np.inf)), 2]
+        mean = _number(ious.mean()) if len(ious) else None
+        rows.append({"from": low, "below": high, "segments": len(ious), "iou": mean})
+    return rows
+
+
+def _by_confidence(counts: np.ndarray) -> list[dict[str, Any]]:
+    """Compute the number of pixels, mean confidence and accuracy of each confidence bin that is not empty."""
+    edges = [i / BINS for i in range(BINS + 1)]
+    return [
+        {
+            "from": low,
+            "to": high,
+            "pixels": int(pixels),
+            "confidence": float(confidence_sum / pixels),
+            "accuracy": float(correct / pixels),
+        }
+        for low, high, (pixels, confidence_sum, correct) in zip(edges, edges[1:], counts.T, strict=False)
+        if pixels
+    ]
+
+
+def size_bin_label(size: dict[str, Any]) -> str:
+    """Return the name of a size bin of `report`, such as "parts of 1–63 pixels"."""
+    if size["below"] is None:
+        return f"parts of {size['from']} pixels and more"
+    return f"parts of {size['from']}–{size['below'] - 1} pixels"
+
+
+def format_score(value: float | None, digits: int = 4) -> str:
+    """Format a metric, or a dash if it is undefined (None or nan)."""
+    return "–" if value is None or np.isnan(value) else f"{value:.{digits}f}"
+
+
+def format_interval(bounds: Sequence[float], digits: int = 4) -> str:
+    """Format a confidence interval, or a dash if one photo, or equal ones, give none."""
+    low, high = bounds
+    return "–" if low == high or np.isnan([low, high]).any() else f"{low:.{digits}f}–{high:.{digits}f}"
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,280 @@
+"""The leaderboard: metrics of all published networks and baselines, with the grid references and measured
+times.
+
+The metrics come from the cards that `publish` wrote; `measure` measures the times on this machine.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from seg.data import cityscapes
+from seg.data.pairs import OnProgress
+from seg.evaluation import evaluate
+from seg.inference.device import Device, pick_device
+from seg.inference.postprocess import to_mask
+from seg.inference.predictor import Predictor
+from seg.models import encoder
+from seg.models.factory import ARCHITECTURES, OUTPUT_STRIDE, Architecture, create_model, method_name
+from seg.models.model_card import ModelCard
+from seg.models.registry import METHODS, list_weights, read_card
+
+STRIDES = (8, 16, 32)
+"""Output strides of the grid references, in pixels."""
+
+HEIGHTS = (256, 320, 384, 512)
+"""Input heights of the grid references, besides those of the cards; inputs are twice as wide."""
+
+REPEATS = 6
+"""Number of turns in which the times are measured."""
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One variant of one card.
+
+    Attributes:
+        weights: name of the weights.
+        is_baseline: whether the network is not published and was evaluated only for comparison.
+        architecture: its architecture.
+        network: its name for users.
+        variant: the variant.
+        tta: whether the metrics are those of test-time augmentation.
+        parameters: number of parameters.
+        samples_seen: crops seen in training, including those of the weights that it was initialized from.
+        start: origin of the encoder's parameters.
+        height: working height in pixels.
+        report: `evaluate.report`.
+        seconds: time for a 2:1 photo of 512 x 1024, from preprocessing to mask; None if not measured.
+        common_height: the greatest working height of all cards, at which times are comparable.
+        common_seconds: the time at that height; None if not measured.
+        grid_reference: mean IoU of the grid reference; None for test-time augmentation, for networks without
+            one, and if the row was evaluated on other pairs.
+    """
+
+    weights: str
+    is_baseline: bool
+    architecture: Architecture
+    network: str
+    variant: str
+    tta: bool
+    parameters: int
+    samples_seen: int
+    start: str
+    height: int
+    report: dict[str, Any]
+    seconds: float | None
+    common_height: int
+    common_seconds: float | None
+    grid_reference: float | None
+
+
+TimingCase = tuple[Architecture, encoder.ResNetVersion, str, bool, int]
+"""The factors of a time: architecture, ResNet version, variant, test-time augmentation, working height."""
+
+
+def cards(baselines: Path, registry: Path | None = None) -> tuple[list[ModelCard], list[ModelCard]]:
+    """Read the cards of all published weights and of the baselines.
+
+    Args:
+        baselines: a registry that contains only cards, of networks that are not shipped.
+        registry: the registry of the weights; by default all of `paths.registries()`.
+
+    Returns:
+        The cards of the published weights, and those of the baselines.
+
+    Raises:
+        WeightsError: if a card cannot be used.
+    """
+    published = [read_card(name, registry) for name in list_weights(registry)]
+    return published, [read_card(name, baselines) for name in list_weights(baselines)]
+
+
+def rows(
+    published: Sequence[ModelCard],
+    baselines: Sequence[ModelCard],
+    references: Mapping[tuple[int, int], float],
+    digest: str,
+    seconds: Mapping[TimingCase, float],
+) -> list[LeaderboardRow]:
+    """Create a row for each variant of each card.
+
+    Args:
+        published: the cards of the published weights.
+        baselines: the cards of the baselines.
+        references: grid references by input height and stride.
+        digest: content hash of the pairs of the grid references.
+        seconds: times from `measure`.
+    """
+    all_cards = (*published, *baselines)
+    common_height = _common_height(all_cards)
+    return [
+        LeaderboardRow(
+            weights=card.name,
+            is_baseline=card in baselines,
+            architecture=card.architecture,
+            network=method_name(card.architecture, variant) + ", multi-scale + flip" * tta,
+            variant=variant,
+            tta=tta,
+            parameters=card.parameters,
+            samples_seen=_total_samples(card),
+            start=_encoder_origin(card),
+            height=card.working_height,
+            report=report,
+            seconds=seconds.get(_timing_case(card, variant, tta, card.working_height)),
+            common_height=common_height,
+            common_seconds=seconds.get(_timing_case(card, variant, tta, common_height)),
+            grid_reference=references.get((card.working_height, OUTPUT_STRIDE.get(variant, 0)))
+            if card.metrics.get("digest") == digest and not tta
+            else None,
+        )
+        for card, variant, tta, report in _variants_with_report(all_cards)
+    ]
+
+
+def timing_cases(cards: Sequence[ModelCard]) -> list[TimingCase]:
+    """Return the cases that `rows` of these cards needs: at the heights of the cards and at the common
+    height."""
+    common_height = _common_height(cards)
+    return sorted(
+        {
+            _timing_case(card, variant, tta, height)
+            for card, variant, tta, _ in _variants_with_report(cards)
+            for height in (card.working_height, common_height)
+        }
+    )
+
+
+def _variants_with_report(
+    cards: Sequence[ModelCard],
+) -> Iterator[tuple[ModelCard, str, bool, dict[str, Any]]]:
+    """Yield card, variant, whether TTA was used, and report."""
+    for card in cards:
+        for tta, key in ((False, "variants"), (True, "tta")):
+            for variant, report in card.metrics.get(key, {}).items():
+                yield card, variant, tta, report
+
+
+def _timing_case(card: ModelCard, variant: str, tta: bool, height: int) -> TimingCase:
+    return card.architecture, card.encoder["strides"], variant, tta, height
+
+
+def _encoder_origin(card: ModelCard) -> str:
+    """Return the origin of the encoder's parameters: random, ImageNet, or the name of a file."""
+    name, source = card.encoder["name"], card.encoder["source"]
+    return "random" if name == "none" else "ImageNet" if "ImageNet" in source or name == "imagenet" else name
+
+
+def _common_height(cards: Sequence[ModelCard]) -> int:
+    return max((card.working_height for card in cards), default=0)
+
+
+def _total_samples(card: ModelCard) -> int:
+    """Return the samples seen in the training and in those that it was initialized from."""
+    samples, ancestor = card.samples_seen, card.init_from
+    while ancestor:
+        samples, ancestor = samples + ancestor["photos"], ancestor["parent"]
+    return samples
+
+
+def measure(
+    cases: Sequence[TimingCase], device: Device = "auto", on_progress: OnProgress | None = None
+) -> dict[TimingCase, float]:
+    """Measure the prediction time of a 512 x 1024 photo.
+
+    The cases are measured in turns, so that other work on the machine slows all of them equally. The networks
+    are untrained, because times do not depend on the parameters.
+
+    Args:
+        cases: the cases to measure.
+        device: ``auto`` is a GPU if there is one.
+        on_progress: called with the number of predictions done and of all.
+
+    Returns:
+        The shortest time in seconds of each case.
+
+    Raises:
+        DeviceError: if the device does not exist.
+    """
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8))
+    torch_device = pick_device(device)
+    networks = {}
+    for architecture, strides, *_ in cases:
+        variants = ARCHITECTURES[architecture].variants
+        model = create_model(architecture, len(cityscapes.CLASSES), variants, strides)
+        networks[architecture, strides] = Predictor.for_inference(model, 1, torch_device).model
+    fastest: dict[TimingCase, float] = {}
+    for turn in range(REPEATS):
+        for number, case in enumerate(cases):
+            architecture, strides, variant, tta, height = case
+            predictor = Predictor(networks[architecture, strides], height, torch_device)
+            start = time.perf_counter()
+            to_mask(predictor.logits(photo, [variant], tta=tta)[variant], photo.height, photo.width)
+            fastest[case] = min(fastest.get(case, float("inf")), time.perf_counter() - start)
+            if on_progress:
+                on_progress(turn * len(cases) + number + 1, REPEATS * len(cases))
+    return fastest
+
+
+def finest(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
+    """Return the row of the finest variant of each of the published weights, without test-time
+    augmentation."""
+    return list({row.weights: row for row in rows if not row.is_baseline and not row.tta}.values())
+
+
+def about_methods(published: Sequence[ModelCard]) -> str:
+    """Return two sentences on how the three shipped methods differ and how to read their metrics.
+
+    The text is empty if one of the methods is missing.
+    """
+    by_name = {card.name: card for card in published}
+    if not by_name.keys() >= set(METHODS):
+        return ""
+    _, vgg, _ = methods = [by_name[name] for name in METHODS]
+    names = [method_name(card.architecture, card.variants[-1]) for card in methods]
+    budgets = [
+        f"{name} saw {_total_samples(card):,} crops {card.config.get('height')} pixels high"
+        + (" and was stopped early" if card.training and card.training["ended"] == "stopped" else "")
+        for name, card in zip(names, methods, strict=True)
+    ]
+    start = ""
+    if vgg.encoder["name"] == "none":
+        start = " that started from random parameters, because no ImageNet file of it was available"
+    return (
+        f"{names[0]} and {names[2]} share the encoder: U-Net's decoder concatenates and convolves the "
+        f"features of every stage, FCN's adds the class scores of three stages, and {names[1]} has the FCN "
+        f"decoder on another encoder{start}. The table shows what these trainings reached, not what the "
+        f"methods can reach: {', '.join(budgets)}, so a difference in accuracy mixes method, start and "
+        "budget."
+    )
+
+
+def format_row(row: LeaderboardRow) -> list[str]:
+    """Return the cells of a row as text, in the order of `header`."""
+    accuracies = (row.report[key] for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"))
+    return [
+        *(row.network, row.weights, row.start, str(row.samples_seen)),
+        *(f"{row.parameters / 1e6:.1f} M", str(row.height)),
+        *(evaluate.format_score(value) for value in accuracies),
+        evaluate.format_interval(row.report["intervals"]["mean_iou"]),
+        evaluate.format_score(row.report["boundary_iou"]),
+        evaluate.format_score(row.grid_reference),
+        *(
+            "–" if seconds is None else f"{1000 * seconds:.0f}"
+            for seconds in (row.seconds, row.common_seconds)
+        ),
+    ]
+
+
+def header(rows: Sequence[LeaderboardRow]) -> list[str]:
+    """Return the column titles of `format_row`."""
+    return [
+        *("network", "weights", "start", "samples", "parameters", "height"),
+        *("pixel acc.", "mean acc.", "mean IoU", "95%", "boundary IoU", "grid reference", "ms"),
+        *(f"ms, {row.common_height} high" for row in rows[:1]),
+    ]

@@ -1,0 +1,160 @@
+"""Plots and the HTML page of the leaderboard, from its rows."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from seg.evaluation import evaluate
+from seg.evaluation.leaderboard import STRIDES, LeaderboardRow, finest, format_row, header
+from seg.models.factory import ARCHITECTURES
+from seg.system.atomic_io import write_atomic
+
+TICKS = [digit * 10**power for power in range(5) for digit in (1, 2, 5)]
+"""Ticks of the time axis in milliseconds."""
+
+COLORS = {
+    "fcn-resnet50": ("#5eead4", "#14b8a6", "#115e59"),
+    "fcn-vgg16": ("#fdba74", "#f97316", "#9a3412"),
+    "unet-resnet50": ("#7c3aed",),
+    "dilated-resnet50": ("#db2777",),
+}
+"""Colors of the variants of each architecture, the coarsest first."""
+
+
+def write_html(
+    rows: Sequence[LeaderboardRow], references: Mapping[tuple[int, int], float], about: str, file: Path
+) -> None:
+    """Write the leaderboard as one HTML page.
+
+    The page contains the table, accuracy by time per photo, and for each of the published weights the IoU by
+    class and by component size.
+
+    Args:
+        rows: the rows of the leaderboard.
+        references: grid references by input height and stride.
+        about: text above the table.
+        file: the HTML file; its folder is created if missing.
+    """
+    figures = [accuracy_time_figure(rows, references)]
+    if len(finest_rows := finest(rows)) > 1:
+        figures.append(class_iou_figure("the finest mask of each", finest_rows))
+    for name in dict.fromkeys(row.weights for row in rows if not row.is_baseline):
+        variants = [row for row in rows if row.weights == name and not row.is_baseline and not row.tta]
+        figures += [class_iou_figure(name, variants), size_iou_figure(name, variants)]
+    config = {"responsive": True, "displaylogo": False}
+    plots = "".join(
+        figure.to_html(full_html=False, include_plotlyjs=number == 0, config=config)
+        for number, figure in enumerate(figures)
+    )
+    table = _table_row("th", header(rows)) + "".join(_table_row("td", format_row(row)) for row in rows)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, _PAGE.format(table=table, about=escape(about), plots=plots).encode())
+
+
+def _table_row(tag: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Street FCN leaderboard</title><style>
+body {{ font: 14px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1600px; padding: 16px;
+color: #1e293b }}
+.scroll {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: 12px; white-space: nowrap }}
+td, th {{ padding: 4px 8px; border-bottom: 1px solid #e2e8f0; text-align: right }} th {{ font-weight: 600 }}
+td:nth-child(-n+3), th:nth-child(-n+3) {{ text-align: left }}
+</style><h1>Street FCN leaderboard</h1><p>{about}</p>
+<div class="scroll"><table>{table}</table></div>{plots}</html>"""
+
+
+def accuracy_time_figure(
+    rows: Sequence[LeaderboardRow], references: Mapping[tuple[int, int], float]
+) -> go.Figure:
+    """Plot mean IoU with its interval by the time per photo at the common height, for rows with a time.
+
+    Args:
+        rows: the rows of the leaderboard.
+        references: grid references by input height and stride.
+    """
+    timed = [(row, row.common_seconds) for row in rows if row.common_seconds is not None]
+    figure = go.Figure()
+    for row, seconds in timed:
+        low, high = row.report["intervals"]["mean_iou"]
+        mean_iou = row.report["mean_iou"]
+        figure.add_scatter(
+            x=[1000 * seconds],
+            y=[mean_iou],
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - mean_iou],
+                "arrayminus": [mean_iou - low],
+                "width": 3,
+            },
+            name=f"{row.network} ({row.weights})",
+            mode="markers",
+            marker={
+                "color": _color(row),
+                "size": 10,
+                "symbol": "diamond-open" if row.is_baseline else "star" if row.tta else "circle",
+            },
+        )
+    for row, _ in timed[:1]:
+        for stride in STRIDES:
+            if (reference := references.get((row.common_height, stride))) is not None:
+                figure.add_hline(
+                    reference,
+                    line_dash="dot",
+                    line_color="#94a3b8",
+                    annotation_text=f"grid reference of stride {stride}",
+                )
+        figure.update_xaxes(title=f"ms per photo, {row.common_height} high", type="log", tickvals=TICKS)
+    figure.update_yaxes(title="mean IoU", range=[0, 1])
+    return _apply_layout(figure, "Mean IoU by time per photo", 520 + 22 * len(timed))
+
+
+def class_iou_figure(name: str, rows: Sequence[LeaderboardRow]) -> go.Figure:
+    """Plot the IoU of each class for some rows, in descending order of the last row.
+
+    Args:
+        name: completes the title.
+        rows: the rows to plot, the finest variant last.
+    """
+    figure = go.Figure()
+    finest_ious = rows[-1].report["iou"] if rows else {}
+    classes = sorted(finest_ious, key=lambda k: -(finest_ious[k] or 0))
+    for row in rows:
+        ious = [row.report["iou"][k] for k in classes]
+        figure.add_bar(x=classes, y=ious, name=row.network, marker_color=_color(row))
+    figure.update_yaxes(range=[0, 1])
+    return _apply_layout(figure, f"IoU by class: {name}", 460)
+
+
+def size_iou_figure(name: str, rows: Sequence[LeaderboardRow]) -> go.Figure:
+    """Plot the mean IoU of connected components by area for some rows.
+
+    Args:
+        name: completes the title.
+        rows: the rows to plot.
+    """
+    figure = go.Figure()
+    for row in rows:
+        bins = row.report["by_size"]
+        labels = [evaluate.size_bin_label(size).removeprefix("parts of ") for size in bins]
+        ious = [size["iou"] for size in bins]
+        figure.add_scatter(x=labels, y=ious, name=row.network, line_color=_color(row))
+    figure.update_yaxes(range=[0, 1])
+    return _apply_layout(figure, f"IoU of connected components by area: {name}", 460)
+
+
+def _color(row: LeaderboardRow) -> str:
+    variants = list(ARCHITECTURES[row.architecture].variants)
+    return COLORS[row.architecture][variants.index(row.variant)]
+
+
+def _apply_layout(figure: go.Figure, title: str, height: int) -> go.Figure:
+    legend = {"orientation": "h", "y": -0.25, "yanchor": "top"}
+    return figure.update_layout(
+        title=title, height=height, template="plotly_white", legend=legend, margin={"l": 48, "r": 8}
+    )

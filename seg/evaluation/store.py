@@ -1,0 +1,174 @@
+"""Storage of evaluations in the cache folder, by the hashes of the weights and the data.
+
+``scores/WEIGHTS-DATA/report.json`` is the output of ``evaluate --json``, ``counts.npy`` contains the
+confusion matrix of every variant and photo, and ``scoring.json`` reports the progress of a running
+evaluation.
+"""
+
+import contextlib
+import io
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seg import paths
+from seg.evaluation import metrics
+from seg.evaluation.evaluate import MetricAccumulator
+from seg.system.atomic_io import write_atomic, write_json
+from seg.system.status_file import is_active, read_status, write_status
+
+NOTE = "scoring"
+"""Name of the status file of an evaluation, for `status_file.write_status`."""
+
+LEAST = 64
+"""Minimum pixels of a class in the ground truth of a photo that is ranked by that class."""
+
+KEYS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "boundary_iou")
+"""The metrics that are compared between a card and an evaluation."""
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """An evaluation of weights on a whole split.
+
+    Attributes:
+        report: the output of ``evaluate --json``.
+        counts: variants x photos x K x K, rows ground truth, columns prediction.
+    """
+
+    report: dict[str, Any]
+    counts: np.ndarray
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The evaluated variants."""
+        return tuple(self.report["variants"])
+
+    def of(self, variant: str) -> np.ndarray:
+        """Return the photos x K x K confusion matrices of a variant."""
+        return self.counts[self.variants.index(variant)]
+
+
+def store_dir(sha256: str, digest: str) -> Path:
+    """Return the folder of an evaluation.
+
+    Args:
+        sha256: hash of the weights file.
+        digest: content hash of the split.
+    """
+    return paths.cache() / "scores" / f"{sha256[:16]}-{digest[:16]}"
+
+
+def save(folder: Path, report: dict[str, Any], accumulators: Mapping[str, MetricAccumulator]) -> None:
+    """Write an evaluation; the report is written last, so that it exists only if everything else does.
+
+    Args:
+        folder: from `store_dir`; created if missing.
+        report: the output of ``evaluate --json``.
+        accumulators: the counts by variant.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = io.BytesIO()
+    np.save(counts, np.stack([np.stack(accumulator.confusions) for accumulator in accumulators.values()]))
+    write_atomic(folder / "counts.npy", counts.getvalue())
+    write_json(folder / "report.json", report)
+
+
+def load(folder: Path) -> StoredEvaluation | None:
+    """Read the evaluation in a folder; None if there is none that can be read."""
+    try:
+        report = json.loads((folder / "report.json").read_text())
+        counts = np.load(folder / "counts.npy", allow_pickle=False)
+        is_complete = counts.shape[:2] == (len(report["variants"]), report["images"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    return StoredEvaluation(report, counts) if is_complete else None
+
+
+def progress(folder: Path) -> dict[str, Any]:
+    """Return the status of the current or last evaluation in a folder, or an empty dict if there was none.
+
+    Its ``status`` is running, finished or failed; a running evaluation whose process is gone counts as
+    failed.
+    """
+    status = read_status(folder, NOTE)
+    if status.get("status") == "running" and not is_active(folder, NOTE):
+        return status | {
+            "status": "failed",
+            "message": "Its process is gone: it was killed, or memory ran out.",
+        }
+    return status
+
+
+def stop(folder: Path) -> None:
+    """Stop the evaluation that is running in a folder, if any."""
+    if is_active(folder, NOTE):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(read_status(folder, NOTE)["pid"], signal.SIGTERM)
+        write_status(folder, NOTE, {"status": "failed", "message": "It was stopped."})
+
+
+def rank_worst(counts: np.ndarray, k: int | None = None, least: int = LEAST) -> list[tuple[int, float]]:
+    """Rank photos by IoU, the worst first.
+
+    Args:
+        counts: photos x K x K confusion matrices.
+        k: rank by the IoU of this class; by default by the mean IoU of the photo.
+        least: minimum pixels of class k in the ground truth of a ranked photo.
+
+    Returns:
+        Index and IoU of each photo whose IoU is defined.
+    """
+    ranked = []
+    for photo, matrix in enumerate(counts):
+        if k is None:
+            iou = metrics.compute_metrics(matrix).mean_iou
+        else:
+            iou = metrics.compute_metrics(matrix).iou[k] if matrix[k].sum() >= least else float("nan")
+        if not np.isnan(iou):
+            ranked.append((photo, float(iou)))
+    return sorted(ranked, key=lambda photo_and_iou: photo_and_iou[1])
+
+
+def images_in_cell(counts: np.ndarray, target: int, pred: int) -> list[tuple[int, int]]:
+    """Rank photos by the pixels in one cell of the confusion matrix, the most first.
+
+    Args:
+        counts: photos x K x K confusion matrices.
+        target: true class.
+        pred: predicted class.
+
+    Returns:
+        Index and number of pixels of each photo that has any.
+    """
+    pixels = counts[:, target, pred]
+    return [(int(photo), int(pixels[photo])) for photo in np.argsort(-pixels, kind="stable") if pixels[photo]]
+
+
+def differences(
+    card: Mapping[str, Any], evaluation: Mapping[str, Any], variants: Sequence[str]
+) -> list[tuple[str, str, float, float]]:
+    """Pair the metrics of a card with those of an evaluation.
+
+    Args:
+        card: the card's reports by variant.
+        evaluation: the evaluation's reports by variant.
+        variants: the variants to compare.
+
+    Returns:
+        Variant, metric, value on the card and value of the evaluation, for all `KEYS` that both define.
+    """
+    return [
+        (variant, key, card[variant][key], evaluation[variant][key])
+        for variant in variants
+        for key in KEYS
+        if variant in card
+        and variant in evaluation
+        and None not in (card[variant].get(key), evaluation[variant].get(key))
+    ]

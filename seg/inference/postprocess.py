@@ -1,0 +1,185 @@
+"""Masks and confidences from logits, computed in strips of rows so that large photos need little memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_MASK_WIDTH = 65_536
+"""Wider masks are computed at this width, and their columns are repeated."""
+
+_STRIP_LOGITS = 2_000_000
+"""Logits per strip, 8 MB: smaller strips add overhead, larger ones do not fit the processor's cache."""
+
+_BOUNDARY_FLAG = 128
+"""A bit of a uint8 pixel that no class uses."""
+
+_CHUNK_PIXELS = 65_536
+"""Boundary pixels that are interpolated at a time."""
+
+
+@dataclass(frozen=True)
+class LazyLogits:
+    """The K x H x W fp32 logits of a working image, computed in strips of rows on demand.
+
+    Attributes:
+        shape: K, H, W.
+        rows: returns rows `top` to `bottom` (exclusive), K x (bottom - top) x W.
+    """
+
+    shape: tuple[int, int, int]
+    rows: Callable[[int, int], Tensor]
+
+    @classmethod
+    def from_tensor(cls, tensor: Tensor) -> "LazyLogits":
+        """Wrap a K x H x W tensor that is in memory."""
+        classes, height, width = tensor.shape
+        return cls((classes, height, width), lambda top, bottom: tensor[:, top:bottom].float())
+
+    def materialize(self) -> Tensor:
+        """Return all logits as one K x H x W tensor."""
+        return self.rows(0, self.shape[1])
+
+
+def to_mask(
+    logits: LazyLogits,
+    height: int,
+    width: int,
+    with_confidence: bool = False,
+    output_size: tuple[int, int] | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Resize logits bilinearly to a photo's size and take the class with the highest logit.
+
+    Between four pixels with the same class no other class can win, because bilinear weights are not negative.
+    Logits are therefore only interpolated at class boundaries. The confidence needs them everywhere and costs
+    several times as much.
+
+    Args:
+        logits: logits at working resolution.
+        height: height of the photo in pixels.
+        width: width of the photo in pixels.
+        with_confidence: whether to compute the confidence.
+        output_size: height and width of a smaller mask; its pixels are the nearest ones of the full mask.
+
+    Returns:
+        The mask, H x W uint8 train ids, and the confidence, H x W float16 from 0 to 1, or None.
+    """
+    if width > MAX_MASK_WIDTH:  # a strip has at least one row, and a row may have millions of pixels
+        return _repeat_columns(logits, height, width, with_confidence, output_size)
+    classes, low_height, low_width = logits.shape
+    out_height, out_width = output_size or (height, width)
+    columns = nearest_indices(out_width, width)
+    above, down = (values[nearest_indices(out_height, height)] for values in _neighbors(height, low_height))
+    left, across = (values[columns] for values in _neighbors(width, low_width))
+    mask = np.empty((out_height, out_width), np.uint8)
+    confidence = np.empty((out_height, out_width), np.float16) if with_confidence else None
+    row_values = max(
+        classes * low_width * low_height / out_height, classes * width if with_confidence else out_width
+    )
+    strip_rows = max(1, int(_STRIP_LOGITS / row_values))
+    for start in range(0, out_height, strip_rows):
+        part = slice(start, min(start + strip_rows, out_height))
+        top, bottom = int(above[part.start]), min(int(above[part.stop - 1]) + 2, low_height)
+        low = logits.rows(top, bottom)
+        device = low.device
+        part_above, part_down = above[part].to(device) - top, down[part].to(device)
+        if confidence is not None:
+            strip = _interpolate_strip(low, part_above, part_down, width)
+            strip = strip if out_width == width else strip[:, :, columns.to(device)]
+            highest, winner = strip.max(0)
+            mask[part] = winner.to(torch.uint8).cpu().numpy()
+            confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
+        elif (height, width) == (out_height, out_width) == (low_height, low_width):
+            mask[part] = low[:, : part.stop - part.start].max(0).indices.byte().cpu().numpy()
+        else:
+            winner = _argmax_bilinear(low, part_above, part_down, left.to(device), across.to(device))
+            mask[part] = winner.cpu().numpy()
+    return mask, confidence
+
+
+def _repeat_columns(
+    logits: LazyLogits, height: int, width: int, with_confidence: bool, output_size: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Compute `to_mask` at `MAX_MASK_WIDTH` and repeat columns to the requested width."""
+    reduced_size = output_size and (output_size[0], min(output_size[1], MAX_MASK_WIDTH))
+    mask, confidence = to_mask(logits, height, MAX_MASK_WIDTH, with_confidence, reduced_size)
+    out_width = output_size[1] if output_size else width
+    columns = np.arange(out_width) * mask.shape[1] // out_width
+    return mask[:, columns], None if confidence is None else confidence[:, columns]
+
+
+def nearest_indices(count: int, size: int) -> Tensor:
+    """Return the index of the pixel in a row of `size` that contains the center of each of `count` pixels."""
+    return (2 * torch.arange(count) + 1) * size // (2 * count)
+
+
+def _neighbors(size: int, low_size: int) -> tuple[Tensor, Tensor]:
+    """Return the lower neighbor of each pixel in a row of `low_size`, and the weight of the upper one.
+
+    The pixels are aligned as with align_corners=False.
+    """
+    centers = ((torch.arange(size) + 0.5) * low_size / size - 0.5).clamp(0, low_size - 1)
+    before = centers.floor().long()
+    return before, centers - before
+
+
+def _interpolate_strip(low: Tensor, above: Tensor, down: Tensor, width: int) -> Tensor:
+    """Interpolate K x h x w logits bilinearly at rows `above` + `down`, and to `width` columns."""
+    strip = torch.lerp(low[:, above], low[:, (above + 1).clamp(max=low.shape[1] - 1)], down[None, :, None])
+    return F.interpolate(strip[None], size=(strip.shape[1], width), mode="bilinear", align_corners=False)[0]
+
+
+def _argmax_bilinear(low: Tensor, above: Tensor, down: Tensor, left: Tensor, across: Tensor) -> Tensor:
+    """Return the winning class at rows `above` + `down` and columns `left` + `across` of K x h x w logits."""
+    _, low_height, low_width = low.shape
+    winner = low.max(0).indices.byte()
+    # True where the winner differs from that of the pixel to the right, below or diagonally below
+    is_boundary = torch.zeros_like(winner, dtype=torch.bool)
+    is_boundary[:, :-1] = winner[:, 1:] != winner[:, :-1]
+    is_boundary[:-1] |= is_boundary[1:] | (winner[1:] != winner[:-1])
+    flagged = (winner | is_boundary.byte() * _BOUNDARY_FLAG).index_select(1, left).index_select(0, above)
+    mask = flagged & (_BOUNDARY_FLAG - 1)
+    is_corner = is_boundary.clone()  # pixels whose logits are needed for interpolation
+    is_corner[1:] |= is_boundary[:-1]
+    is_corner[:, 1:] |= is_corner[:, :-1].clone()
+    corner_index = is_corner.flatten().cumsum(0) - 1
+    corners = low.flatten(1)[:, is_corner.flatten()].t().contiguous()
+    boundary_pixels = (flagged >= _BOUNDARY_FLAG).nonzero().split(_CHUNK_PIXELS)
+    for y, x in (chunk.unbind(1) for chunk in boundary_pixels):
+        pixel = above[y] * low_width + left[x]
+        right = (left[x] + 1 < low_width).long()
+        below = (above[y] + 1 < low_height).long() * low_width
+        left_side = torch.lerp(
+            corners[corner_index[pixel]], corners[corner_index[pixel + below]], down[y, None]
+        )
+        right_side = torch.lerp(
+            corners[corner_index[pixel + right]], corners[corner_index[pixel + right + below]], down[y, None]
+        )
+        mask[y, x] = torch.lerp(left_side, right_side, across[x, None]).max(1).indices.byte()
+    return mask
+
+
+def confidence_and_runner_up(logits: LazyLogits) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the confidence and the second most likely class at working resolution.
+
+    Args:
+        logits: logits at working resolution.
+
+    Returns:
+        The confidence scaled to 0-255, and the train ids of the runner-up; both H x W uint8.
+    """
+    classes, height, width = logits.shape
+    confidence, runner_up = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
+    strip_rows = max(1, _STRIP_LOGITS // (classes * width))
+    for top in range(0, height, strip_rows):
+        part = slice(top, min(top + strip_rows, height))
+        strip = logits.rows(part.start, part.stop)
+        highest, winner = strip.max(0)
+        confidence[part] = (255 / (strip - highest).exp_().sum(0)).round_().byte().cpu().numpy()
+        # twice as fast as topk(2)
+        without_winner = strip.clone().scatter_(0, winner[None], float("-inf"))
+        runner_up[part] = without_winner.max(0).indices.byte().cpu().numpy()
+    return confidence, runner_up

@@ -1,0 +1,93 @@
+"""Reading of one photo, and writing of its predictions: ``STEM.VARIANT.png`` and finally ``STEM.json``.
+
+This module does not import PyTorch, so worker processes stay small and start quickly.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from seg.data import archives
+from seg.data.image_io import PhotoError, read_photo
+from seg.errors import user_message
+from seg.inference import mask_io
+from seg.system.atomic_io import write_atomic, write_json
+
+
+def file_fingerprint(source: str) -> dict[str, int]:
+    """Return the size in bytes and the modification time in nanoseconds of a file.
+
+    Raises:
+        OSError: if the file cannot be accessed.
+    """
+    stat = os.stat(source)
+    return {"bytes": stat.st_size, "modified": stat.st_mtime_ns}
+
+
+def read(source: str, member: str = "") -> tuple[Image.Image, dict[str, int], float]:
+    """Read a photo from a picture file, or from a file in a zip.
+
+    Args:
+        source: path of the file.
+        member: name of the picture in the zip `source`; empty if `source` is the picture.
+
+    Returns:
+        The photo, the `file_fingerprint` of `source`, and the seconds that reading took.
+
+    Raises:
+        PhotoError: if the file cannot be read as a picture.
+    """
+    start = time.perf_counter()
+    try:
+        # before reading, so that a file that changes now is predicted again
+        fingerprint = file_fingerprint(source)
+    except OSError:
+        fingerprint = {}  # read_photo raises an error with a message
+    if member:
+        try:
+            photo = read_photo(archives.read_member(Path(source), member))
+        except (archives.ArchiveError, OSError) as error:
+            raise PhotoError(user_message(error)) from None
+    else:
+        photo = read_photo(Path(source))
+    return photo, fingerprint, time.perf_counter() - start
+
+
+def write(
+    target: str,
+    masks: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Any],
+    stale_variants: Iterable[str] = (),
+) -> float:
+    """Write the masks and the metadata of one photo.
+
+    The JSON file exists only if the masks beside it are those that it describes.
+
+    Args:
+        target: path prefix of the files.
+        masks: H x W uint8 train ids by variant.
+        metadata: JSON values; the class shares of each mask are added.
+        stale_variants: variants whose masks an earlier prediction may have left; they are deleted.
+
+    Returns:
+        The seconds that writing took.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    start = time.perf_counter()
+    metadata_file = Path(f"{target}.json")
+    metadata_file.parent.mkdir(parents=True, exist_ok=True)
+    metadata_file.unlink(missing_ok=True)
+    for variant in stale_variants:
+        Path(f"{target}.{variant}.png").unlink(missing_ok=True)
+    for variant, mask in masks.items():
+        write_atomic(Path(f"{target}.{variant}.png"), mask_io.png(mask))
+    shares = {variant: mask_io.shares(mask) for variant, mask in masks.items()}
+    write_json(metadata_file, {**metadata, "shares": shares})
+    return time.perf_counter() - start

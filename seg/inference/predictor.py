@@ -1,0 +1,413 @@
+"""Prediction of a photo: masks, confidences and the time of each stage, for the requested variants."""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from seg.data import preprocess
+from seg.data.image_io import read_photo, reduced_from
+from seg.inference.device import (
+    CPU,
+    Device,
+    bf16_is_fast,
+    lacks_operation,
+    out_of_memory,
+    pick_device,
+    synchronize,
+)
+from seg.inference.mask_io import indexed_image
+from seg.inference.postprocess import LazyLogits, confidence_and_runner_up, to_mask
+from seg.inference.tta import predict_with_tta
+from seg.models.base import LogitUpsampler, pad_to_multiple
+from seg.models.batchnorm import fold_batchnorm
+from seg.models.factory import SegmentationModel
+from seg.models.registry import load_weights
+
+T = TypeVar("T")
+Photo = Image.Image | np.ndarray | bytes | str | Path
+"""An RGB picture, its H x W x 3 uint8 pixels, the bytes of a picture file, or the path of one."""
+
+CPU_FALLBACK_NOTE = "The GPU's memory was not enough; done on the CPU."
+MISSING_OPERATION_NOTE = "The GPU lacks an operation that the network needs; done on the CPU."
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The masks of one photo, at the photo's size unless another was requested.
+
+    Attributes:
+        masks: H x W uint8 train ids by variant.
+        confidences: H x W float16 from 0 to 1 by variant; empty unless requested.
+        runner_ups: `confidence_and_runner_up` at working resolution by variant; empty unless requested.
+        seconds: time of each stage: decode, preprocess, encoder, heads, post.
+        working_size: height and width in pixels at which the photo went through the network.
+        device: the device that computed the masks.
+        note: a sentence for the user if the CPU replaced a GPU, with the reason, else empty.
+        reduced_from: height and width of the photo in its file if reading reduced it, else None.
+    """
+
+    masks: dict[str, np.ndarray]
+    confidences: dict[str, np.ndarray]
+    runner_ups: dict[str, tuple[np.ndarray, np.ndarray]]
+    seconds: dict[str, float]
+    working_size: tuple[int, int]
+    device: str
+    note: str = ""
+    reduced_from: tuple[int, int] | None = None
+
+    def to_image(self, variant: str) -> Image.Image:
+        """Return the mask of a variant as an indexed picture (mode P) with the Cityscapes palette."""
+        return indexed_image(self.masks[variant])
+
+
+class Predictor:
+    """A network with its device, precision and working resolution; safe for use by several threads.
+
+    If the memory of a GPU is too small for a photo or for the network, or if an Apple GPU lacks an operation,
+    the CPU does the work, and `note` says so from then on.
+
+    Args:
+        model: the network; it is moved to the device.
+        working_height: height in pixels at which a 2:1 photo goes through the network.
+        device: the device.
+        bf16: whether to compute in bfloat16; by default the faster precision.
+        resize_mode: how photos of other shapes are resized.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        working_height: int,
+        device: torch.device,
+        bf16: bool | None = None,
+        resize_mode: preprocess.ResizeMode = "cover",
+    ) -> None:
+        self.note = ""
+        try:
+            model.to(device)
+        except RuntimeError as error:
+            note = _fallback_note(error)
+            if device == CPU or not note:
+                raise
+            model, device, bf16, self.note = model.to(CPU).float(), CPU, None, note
+        self.model = model.to(memory_format=torch.channels_last).eval()
+        self.device = device
+        self.working_height, self.resize_mode = working_height, resize_mode
+        self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str, device: Device = "auto", folder: Path | None = None, bf16: bool | None = None
+    ) -> "Predictor":
+        """Load published weights.
+
+        Args:
+            name: a name from `list_weights`.
+            device: ``auto`` is a GPU if there is one.
+            folder: the registry; by default all of `paths.registries()`.
+            bf16: whether to compute in bfloat16; by default the faster precision.
+
+        Raises:
+            WeightsError: if the weights are missing or damaged.
+            DeviceError: if the device does not exist.
+        """
+        model, card = load_weights(name, folder)
+        return cls.for_inference(model, card.working_height, pick_device(device), bf16, card.resize_mode)
+
+    @classmethod
+    def for_inference(
+        cls,
+        model: SegmentationModel,
+        working_height: int,
+        device: torch.device,
+        bf16: bool | None = None,
+        resize_mode: preprocess.ResizeMode = "cover",
+    ) -> "Predictor":
+        """Create a faster predictor by folding batch-norm, which changes the network: it cannot be trained.
+
+        The arguments are those of the class.
+        """
+        bf16 = bf16_is_fast(device) if bf16 is None else bf16
+        fold_batchnorm(model.eval(), torch.bfloat16 if bf16 else torch.float32)
+        return cls(model, working_height, device, bf16, resize_mode)
+
+    def with_resolution(self, working_height: int, resize_mode: preprocess.ResizeMode) -> "Predictor":
+        """Return a predictor that uses the same network at another working resolution."""
+        return Predictor(self.model, working_height, self.device, self.bf16, resize_mode)
+
+    def with_cpu_fallback(self, work: Callable[["Predictor"], T]) -> T:
+        """Call a function with this predictor, and repeat it on the CPU if a GPU cannot do it.
+
+        A GPU may run out of memory, and an Apple GPU may lack an operation.
+
+        Args:
+            work: called with the predictor to use.
+
+        Returns:
+            The result of `work`.
+
+        Raises:
+            MemoryError: with a message for users, if the machine runs out of memory.
+        """
+        try:
+            return work(self)
+        except (MemoryError, RuntimeError, TypeError) as error:
+            note = _fallback_note(error)
+            if not note or (self.device == CPU and not out_of_memory(error)):
+                raise
+            if self.device == CPU:
+                raise MemoryError(
+                    "There is not enough memory for this photo: choose a lower working height."
+                ) from error
+        # outside `except`, because the error keeps the GPU's tensors alive
+        self.note = self._on_cpu.note = note
+        return self._on_cpu.with_cpu_fallback(work)
+
+    @cached_property
+    def _on_cpu(self) -> "Predictor":
+        tensors = {id(t): t.detach().cpu() for t in (*self.model.parameters(), *self.model.buffers())}
+        parameters = {id(p): nn.Parameter(tensors[id(p)], p.requires_grad) for p in self.model.parameters()}
+        # the memo makes deepcopy use the CPU copies: the GPU has no room for copies of its own
+        model = copy.deepcopy(self.model, tensors | parameters)
+        return Predictor(model.float(), self.working_height, CPU, resize_mode=self.resize_mode)
+
+    def working_size(
+        self, photo: Image.Image, working_height: int | None = None, factor: float = 1.0
+    ) -> tuple[int, int]:
+        """Return the height and width in pixels at which a photo goes through the network.
+
+        Args:
+            photo: the photo.
+            working_height: by default that of the predictor.
+            factor: multiple of the working height.
+        """
+        scaled_height = round((working_height or self.working_height) * factor)
+        return preprocess.working_size(*photo.size, scaled_height, self.resize_mode)
+
+    @torch.inference_mode()
+    def logits(
+        self,
+        photo: Image.Image,
+        variants: Sequence[str],
+        working_height: int | None = None,
+        seconds: dict[str, float] | None = None,
+        tta: bool = False,
+    ) -> dict[str, LazyLogits]:
+        """Compute the logits of a photo at working resolution.
+
+        Args:
+            photo: an RGB photo.
+            variants: the variants to compute.
+            working_height: by default that of the predictor.
+            seconds: the time of each stage is added here.
+            tta: average the probabilities over `TTA_SCALES` and their mirror images, and return the
+                logarithms.
+
+        Returns:
+            The logits by variant.
+        """
+        seconds = {} if seconds is None else seconds
+        size = self.working_size(photo, working_height)
+        if not tta:
+            return self._single_pass(photo, variants, size, seconds)
+        timer = StageTimer(seconds, self.device)
+
+        def predict(view: Image.Image, view_size: tuple[int, int]) -> dict[str, LazyLogits]:
+            view_logits = self._single_pass(view, variants, view_size, seconds)
+            timer.restart()
+            return view_logits
+
+        return predict_with_tta(
+            predict,
+            photo,
+            lambda scale: self.working_size(photo, working_height, scale),
+            lambda: timer.mark("averaging"),
+        )
+
+    def _single_pass(
+        self, photo: Image.Image, variants: Sequence[str], size: tuple[int, int], seconds: dict[str, float]
+    ) -> dict[str, LazyLogits]:
+        timer = StageTimer(seconds, self.device)
+        image = preprocess.to_image(photo, size).to(self.device, memory_format=torch.channels_last)
+        timer.mark("preprocess")
+        return self.forward(image, variants, seconds)
+
+    @torch.inference_mode()
+    def forward(
+        self, image: Tensor, variants: Sequence[str], seconds: dict[str, float] | None = None
+    ) -> dict[str, LazyLogits]:
+        """Compute the logits of a normalized image.
+
+        Args:
+            image: 1 x 3 x H x W, in channels_last on the predictor's device.
+            variants: the variants to compute.
+            seconds: the time of each stage is added here.
+
+        Returns:
+            The logits by variant.
+        """
+        timer = StageTimer({} if seconds is None else seconds, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            features = self.model.encoder(pad_to_multiple(image))
+            timer.mark("encoder")
+            fused = self.model.fuse_skips(features, variants)
+        timer.mark("heads")
+        height, width = image.shape[-2:]
+        return {
+            variant: _lazy_logits(scores, upsampler, (height, width))
+            for variant, (scores, upsampler) in fused.items()
+        }
+
+    def predict_masks(
+        self,
+        photo: Image.Image,
+        variants: Sequence[str],
+        size: tuple[int, int],
+        working_height: int | None = None,
+        tta: bool = False,
+        with_confidence: bool = False,
+    ) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+        """Compute masks of a photo at another size, for example that of its label.
+
+        Args:
+            photo: an RGB photo.
+            variants: the variants to compute.
+            size: height and width of the masks.
+            working_height: by default that of the predictor.
+            tta: use test-time augmentation.
+            with_confidence: whether to compute the confidences.
+
+        Returns:
+            Mask and confidence by variant, as `to_mask` returns them.
+
+        Raises:
+            MemoryError: with a message for users, if the machine runs out of memory.
+        """
+
+        def work(predictor: Predictor) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+            by_variant = predictor.logits(photo, variants, working_height, tta=tta)
+            return {
+                variant: to_mask(logits, *size, with_confidence) for variant, logits in by_variant.items()
+            }
+
+        return self.with_cpu_fallback(work)
+
+    def predict(
+        self,
+        photo: Photo,
+        variants: Sequence[str] | None = None,
+        working_height: int | None = None,
+        with_confidence: bool = False,
+        with_runner_up: bool = False,
+        tta: bool = False,
+        output_size: tuple[int, int] | None = None,
+    ) -> Prediction:
+        """Segment a photo.
+
+        Args:
+            photo: an RGB picture, its H x W x 3 uint8 pixels, or the bytes or the path of a picture file.
+            variants: the variants to compute; by default all.
+            working_height: by default that of the predictor.
+            with_confidence: whether to compute the confidences.
+            with_runner_up: whether to compute the runner-up classes.
+            tta: use test-time augmentation, several scales and flips.
+            output_size: height and width of smaller masks; their pixels are the nearest ones of the full
+                masks.
+
+        Raises:
+            PhotoError: if the file cannot be read as a picture.
+            MemoryError: with a message for users, if the machine runs out of memory.
+        """
+        variants = variants or self.model.variants
+        options = (variants, working_height, with_confidence, with_runner_up, tta, output_size)
+        return self.with_cpu_fallback(lambda predictor: predictor._predict(photo, *options))
+
+    def _predict(
+        self,
+        photo: Photo,
+        variants: Sequence[str],
+        working_height: int | None,
+        with_confidence: bool,
+        with_runner_up: bool,
+        tta: bool,
+        output_size: tuple[int, int] | None,
+    ) -> Prediction:
+        seconds: dict[str, float] = {}
+        timer = StageTimer(seconds, self.device)
+        if not isinstance(photo, Image.Image):
+            photo = Image.fromarray(photo) if isinstance(photo, np.ndarray) else read_photo(photo)
+        timer.mark("decode")
+        logits = self.logits(photo, variants, working_height, seconds, tta)
+        timer = StageTimer(seconds, self.device)
+        masks, confidences, runner_ups = {}, {}, {}
+        for variant, variant_logits in logits.items():
+            if with_runner_up:  # the logits are used twice, so they are kept, for one variant at a time
+                variant_logits = LazyLogits.from_tensor(variant_logits.materialize())
+                runner_ups[variant] = confidence_and_runner_up(variant_logits)
+            masks[variant], confidence = to_mask(
+                variant_logits, photo.height, photo.width, with_confidence, output_size
+            )
+            if confidence is not None:
+                confidences[variant] = confidence
+        timer.mark("post")
+        size = self.working_size(photo, working_height)
+        original = reduced_from(photo)
+        return Prediction(
+            masks,
+            confidences,
+            runner_ups,
+            seconds,
+            size,
+            str(self.device),
+            self.note if self.device == CPU else "",
+            original and (original[1], original[0]),
+        )
+
+
+def _fallback_note(error: BaseException) -> str:
+    """Return the note if the CPU can do what a GPU could not; empty for any other error."""
+    if out_of_memory(error):
+        return CPU_FALLBACK_NOTE
+    return MISSING_OPERATION_NOTE if lacks_operation(error) else ""
+
+
+def _lazy_logits(scores: Tensor, upsampler: LogitUpsampler, size: tuple[int, int]) -> LazyLogits:
+    """Return the logits of a working image of `size` (height, width) from its 1 x K x h x w scores."""
+
+    @torch.inference_mode()
+    def rows(top: int, bottom: int) -> Tensor:
+        return upsampler.forward_rows(scores, top, bottom)[0, :, :, : size[1]]
+
+    return LazyLogits((scores.shape[1], *size), rows)
+
+
+class StageTimer:
+    """Measures the stages of a prediction.
+
+    Args:
+        seconds: the time of each stage is added here.
+        device: a GPU finishes its work before a stage ends.
+    """
+
+    def __init__(self, seconds: dict[str, float], device: torch.device) -> None:
+        self.seconds, self.device, self.since = seconds, device, time.perf_counter()
+
+    def restart(self) -> None:
+        """Start the next stage now; the time since the previous mark is not counted."""
+        self.since = time.perf_counter()
+
+    def mark(self, name: str) -> None:
+        """Add the seconds since the previous mark to the stage `name`."""
+        synchronize(self.device)
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self.since
+        self.since = now

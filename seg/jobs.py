@@ -1,0 +1,174 @@
+"""Background processes that the app starts: trainings, publications, evaluations.
+
+They outlive the app and report their progress in files of the run's folder.
+"""
+
+import dataclasses
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from seg import paths
+from seg.data.label_check import check_labels
+from seg.data.pairs import find_pairs
+from seg.errors import printable
+from seg.evaluation import store
+from seg.models.factory import ARCHITECTURES
+from seg.system.status_file import write_status
+from seg.training.config import TrainConfig, TrainError
+from seg.training.lifecycle import create
+from seg.training.run import Run
+
+PROGRAM = (sys.executable, "-P", "-m", "seg")
+"""The command line of this package, in this Python; -P ignores modules in the working directory."""
+
+OUTPUT = "output.txt"
+"""In a run's folder: the output of the processes that the app started for it."""
+
+
+def train_args(config: TrainConfig) -> list[str]:
+    """The arguments of ``train`` for these settings, without those that have their default."""
+    args = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        all_variants = field.name == "variants" and value == ARCHITECTURES[config.arch].variants
+        if value != field.default and not all_variants:
+            option = "--" + field.name.replace("_", "-")
+            args += [option] if value is True else [option, *_args(value)]
+    return args
+
+
+def command(config: TrainConfig) -> str:
+    """The command line that starts a training with these settings."""
+    return "python -m seg train " + shlex.join(train_args(config))
+
+
+def displayed_command(args: Sequence[str]) -> str:
+    """A command line of this package for the user's terminal, in the working directory of this process."""
+    line = f"python -m seg {printable(shlex.join(args))}"
+    return line if paths.is_importable() else f"PYTHONPATH={shlex.quote(str(paths.package_parent()))} {line}"
+
+
+def start(config: TrainConfig) -> Run:
+    """Create a run and start a process that trains it.
+
+    Raises:
+        StreetFCNError: as `lifecycle.create`.
+    """
+    run = create(config, command(config))
+    resume(run.folder)
+    return run
+
+
+def resume(folder: Path) -> None:
+    """Start a process that resumes a run."""
+    run = Run(folder)
+    process = spawn_detached(folder / OUTPUT, "train", "--resume", str(folder))
+    last = run.read_heartbeat()
+    run.write_heartbeat(last.get("step", 0), "queued", "starting", last.get("steps"), process.pid)
+
+
+def publish(folder: Path, name: str, tta: bool) -> None:
+    """Start a process that publishes a finished run as `name`; with `tta`, it is also evaluated with
+    augmentation."""
+    process = spawn_detached(folder / OUTPUT, "publish", str(folder), "--name", name, *["--tta"] * tta)
+    write_status(
+        folder,
+        "publishing",
+        {"name": name, "status": "running", "what": "starting", "done": 0, "total": 1},
+        process.pid,
+    )
+
+
+def evaluate(name: str, data: Path, folder: Path, photos: int) -> None:
+    """Start a process that evaluates published weights on val.
+
+    Args:
+        name: the name of the weights.
+        data: the folder of the pairs.
+        folder: the folder of the result, `store.store_dir`.
+        photos: the number of pairs, for the progress.
+
+    Raises:
+        DatasetError: if the pairs have no labels.
+    """
+    check_labels(find_pairs(data, "val"))
+    folder.mkdir(parents=True, exist_ok=True)
+    process = spawn_detached(folder / OUTPUT, "evaluate", name, "--data", str(data), "--keep")
+    write_status(
+        folder,
+        store.NOTE,
+        {"status": "running", "done": 0, "total": photos, "since": time.time()},
+        process.pid,
+    )
+
+
+def estimate_cost(config: TrainConfig) -> dict[str, Any]:
+    """The result of ``python -m seg cost``, measured in another process.
+
+    Raises:
+        TrainError: if the command fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "cost.json"
+        # in the session of the app and ended with its caller: nobody else reads the result
+        process = subprocess.run(
+            [*PROGRAM, "cost", *train_args(config), "--json", str(file)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+        )
+        if process.returncode:
+            lines = process.stderr.strip().splitlines()
+            raise TrainError(lines[-1].removeprefix("error ") if lines else "The estimate failed.")
+        return json.loads(file.read_text())
+
+
+def spawn_detached(output: Path, *args: str) -> subprocess.Popen:
+    """Start ``python -m seg`` with arguments as a process that outlives this one.
+
+    Args:
+        output: the file to which its output is appended.
+        args: the command and its options.
+    """
+    with open(output, "a") as file:
+        process = _spawn(args, stdout=file, stderr=subprocess.STDOUT)
+    # without this it would stay in the process table as if it were alive
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process
+
+
+def spawn_watched(*args: str) -> subprocess.Popen:
+    """Start ``python -m seg`` as a process that outlives this one; its standard error is a text pipe."""
+    return _spawn(args, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _spawn(args: Sequence[str], stdout: int | IO, stderr: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*PROGRAM, *args],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        env=_environment(),
+        start_new_session=True,  # Ctrl-C in the app's terminal must not end it
+    )
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a process that must find this package, whatever its working directory is."""
+    searched = [str(paths.package_parent()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(searched)}
+
+
+def _args(value: Any) -> list[str]:
+    return [str(item) for item in (value if isinstance(value, tuple) else (value,))]

@@ -1,0 +1,346 @@
+"""Publication of a finished run: rounded to float16, evaluated as stored, hashed, and written with a model
+card.
+
+The working height is chosen on the held-out pairs of train; val is for the final evaluation only. Without a
+val, the metrics are those of the held-out pairs, and the card says so.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from seg import paths
+from seg.data import cityscapes, preprocess
+from seg.data.decode_cache import PairDataset, load_split
+from seg.data.label_check import check_labels
+from seg.data.pairs import has_pairs
+from seg.errors import StreetFCNError, printable
+from seg.evaluation import evaluate, metrics
+from seg.inference.device import pick_device
+from seg.inference.predictor import Predictor
+from seg.models.factory import create_model
+from seg.models.model_card import CARD_FORMAT, EncoderRecord, ModelCard, TrainingRecord, to_json
+from seg.models.pretrained import PretrainedEncoder, with_credits
+from seg.models.registry import CARD_FILE, WEIGHTS_FILE, check_weights_name
+from seg.system.atomic_io import new_folder
+from seg.training.config import TrainConfig
+from seg.training.lineage import licence
+from seg.training.run import Run, load_tensors
+
+HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
+"""Candidates for the working height, as multiples of the crop height."""
+
+TOLERANCE = 0.001
+"""The change of pixel accuracy, mean accuracy and mean IoU that float16 may cause. If it is larger, as with a
+network that has hardly learned anything, the parameters are stored in full precision."""
+
+RESIZE_MODE: preprocess.ResizeMode = "cover"
+"""How photos of other shapes are resized; chosen by the command `resolution`."""
+
+FINAL_LR_FACTOR = 0.01
+"""Below this share of the maximum learning rate a schedule has ended."""
+
+
+OnStageProgress = Callable[[str, int, int], object]
+
+
+class PublishError(StreetFCNError, ValueError):
+    """A run that cannot be published; the message names the cause."""
+
+
+def publish(
+    folder: Path,
+    name: str,
+    working_height: int | None = None,
+    data: Path | None = None,
+    tta: bool = False,
+    on_progress: OnStageProgress | None = None,
+    registry: Path | None = None,
+) -> ModelCard:
+    """Evaluate a finished run on val, or else on its held-out pairs, in fp32, and publish its weights.
+
+    Args:
+        folder: the run's folder. name: the name of the weights; it must be new. working_height: height in
+            pixels at which photos go through the network; by default the one of `HEIGHTS` with the
+            best mean IoU of the finest variant on the held-out pairs.
+        data: the folder of the pairs; by default the one that the run was trained on.
+        tta: evaluate with test-time augmentation as well, which takes several times longer.
+        on_progress: called with the stage and the numbers of photos done and of all.
+        registry: the registry to write to; by default `paths.weights()`.
+
+    Returns:
+        The card.
+
+    Raises:
+        PublishError: if the run is not finished, has no records, or the name is taken.
+        StreetFCNError: if the run or the data cannot be read.
+        OSError: if the registry cannot be written.
+    """
+    check_weights_name(name)
+    registry = registry or paths.weights()
+    _check_unused(registry / name)
+    run = Run(folder)
+    stored, state = run.config(), _finished_state(run)
+    config, command, training = as_trained(run, TrainConfig.from_json(stored), stored["command"], state)
+    encoder = with_credits(PretrainedEncoder(**stored["start"]))
+    full = load_tensors(folder / "model.safetensors")
+    pairs_folder = data or paths.recorded(config.data)
+    evaluator = _Evaluator(
+        config, encoder, pairs_folder, _final_split(pairs_folder, config.holdout, state), on_progress
+    )
+    rounded = {key: _round(value) for key, value in full.items()}
+    by_height = evaluator.search_height(rounded) if working_height is None and config.holdout else {}
+    if by_height:
+        working_height = int(max(by_height, key=lambda height: by_height[height][config.variants[-1]]))
+    height = working_height or config.height
+    parameters, final_metrics = evaluator.evaluate_final(rounded, full, height, tta)
+    content = to_safetensors(parameters, {"format": "pt"})
+    card = ModelCard(
+        **_network_fields(name, config),
+        **_training_fields(stored, state, config),
+        working_height=height,
+        height_search=by_height,
+        encoder=cast(EncoderRecord, asdict(encoder)),
+        command=printable(command),
+        metrics=final_metrics,
+        **_file_fields(content, full),
+        training=training,
+    )
+    _write(registry, card, content)
+    return card
+
+
+def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> PairDataset:
+    """The split of the final evaluation. Raises `PublishError` without val and without a held-out slice."""
+    if has_pairs(data, "val"):
+        return load_split(data, "val")
+    train = load_split(data, "train")
+    if not holdout or train.digest not in state["digests"].values():
+        raise PublishError(
+            f"{data} has no val, and the run has not held out any of its pairs, so there is nothing to"
+            " evaluate the network on. Name a data set with val: --data DIR."
+        )
+    split = train.held_out(holdout)
+    check_labels(split.files)
+    return split
+
+
+def _check_unused(final: Path) -> None:
+    if final.exists():
+        raise PublishError(
+            f"{final} exists; published weights are never overwritten. Choose another name, or remove it"
+            " first."
+        )
+
+
+def _file_fields(content: bytes, state: dict[str, Tensor]) -> dict[str, Any]:
+    """The fields of a card about the weights file."""
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "parameters": sum(v.numel() for k, v in state.items() if not k.endswith(_BATCHNORM_BUFFERS)),
+    }
+
+
+def _network_fields(name: str, config: TrainConfig) -> dict[str, Any]:
+    """The fields of a card about the network and its input."""
+    return {
+        "format": CARD_FORMAT,
+        "name": name,
+        "architecture": config.arch,
+        "variants": list(config.variants),
+        "classes": list(cityscapes.NAMES),
+        "mean": list(preprocess.MEAN),
+        "std": list(preprocess.STD),
+        "resize_mode": RESIZE_MODE,
+    }
+
+
+def _training_fields(stored: dict[str, Any], state: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
+    """The fields of a card about the training, from the run's config.json and its last checkpoint."""
+    return {
+        "config": _printable(config.to_json()) | {"behavior": stored.get("behavior", 1)},
+        "init_from": stored.get("lineage"),
+        "hours": round(state["seconds"] / 3600, 2),
+        "samples_seen": state["step"] * config.batch_size,
+        "data": _printable(state["digests"]),
+        "decoder_version": stored["decoder_version"],
+        "licence": licence(state["digests"], stored.get("lineage")),
+    }
+
+
+def _printable(value: Any) -> Any:
+    """A JSON value in which file names that are not UTF-8 are written as text: a card is valid UTF-8."""
+    if isinstance(value, dict):
+        return {printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+_BATCHNORM_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+"""Running statistics of batch normalization, which are not parameters."""
+
+
+def _finished_state(run: Run) -> dict[str, Any]:
+    """The last state of a run. Raises `PublishError` if the run is not finished."""
+    if not (run.folder / "model.safetensors").is_file():
+        raise PublishError(
+            f"{run.folder} is not finished. Resume it first: python -m seg train --resume {run.folder}."
+        )
+    state = run.state()
+    if state is None:
+        raise PublishError(f"{run.folder} has no checkpoint, so its training data is unknown.")
+    return state
+
+
+def as_trained(
+    run: Run, config: TrainConfig, command: str, state: dict[str, Any]
+) -> tuple[TrainConfig, str, TrainingRecord]:
+    """The settings, the command and the course of a training, as the run's records show them.
+
+    A run can end before the epochs that it was started with: the clock ended it, with its learning rate at
+    zero, or it was stopped. In the first case --minutes repeats the training, so it replaces --epochs.
+
+    Args:
+        run: the run.
+        config: the settings in config.json.
+        command: the command in config.json.
+        state: the last state.
+
+    Raises:
+        PublishError: if the run has no records.
+    """
+    last = next((line for line in reversed(run.metrics()) if "loss" in line), None)
+    if last is None:
+        raise PublishError(f"{run.folder} has no metrics.jsonl, so the length of its training is unknown.")
+    planned_steps, lr_factor = run.read_heartbeat().get("steps"), last["lr"] / config.lr
+    ended: Literal["epochs", "time", "stopped"] = "time" if config.minutes else "epochs"
+    if not config.minutes and last["epoch"] + 1 < config.epochs:
+        ended = "time" if lr_factor < FINAL_LR_FACTOR else "stopped"
+        if ended == "time":
+            minutes = round(state["seconds"] / 60, 2)
+            config = replace(config, minutes=minutes, epochs=TrainConfig.epochs)
+            command = re.sub(r"--epochs[ =]\S+", f"--minutes {minutes:g}", command)
+    training = TrainingRecord(
+        steps=state["step"],
+        planned_steps=None if ended == "time" else planned_steps,
+        seconds=round(state["seconds"], 1),
+        ended=ended,
+        last_rate=round(lr_factor, 5),
+    )
+    return config, command, training
+
+
+class _Evaluator:
+    """Evaluates the network of a run on its pairs in fp32, whose results are the same on every machine."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        encoder: PretrainedEncoder,
+        data: Path,
+        final: PairDataset,
+        on_progress: OnStageProgress | None,
+    ) -> None:
+        self.config, self.encoder, self.data, self.final = config, encoder, data, final
+        self.on_progress = on_progress
+
+    def search_height(self, state: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+        """Mean IoU by working height and variant on the held-out pairs of train."""
+        config, train, by_height = self.config, load_split(self.data, "train"), {}
+        held_out, predictor = range(len(train) - config.holdout, len(train)), self._predictor(state)
+        check_labels([train.files[i] for i in held_out])
+        for height in (round(config.height * factor) for factor in HEIGHTS):
+            on_progress = self._stage(f"{height} pixels high, held-out pairs")
+            confusions = evaluate.confusion_matrices(
+                predictor, train, config.variants, held_out, height, on_progress
+            )
+            by_height[str(height)] = {
+                variant: metrics.compute_metrics(confusion).mean_iou
+                for variant, confusion in confusions.items()
+            }
+        return by_height
+
+    def evaluate_final(
+        self, rounded: dict[str, Tensor], full: dict[str, Tensor], height: int, tta: bool
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The parameters to publish, rounded if that changes no metric, and the metrics for their card."""
+        split, config = self.final, self.config
+        parameters, indices = rounded, range(len(split))
+        predictor = self._predictor(parameters)
+
+        def report(stage: str, tta: bool = False) -> dict[str, Any]:
+            on_progress = self._stage(stage)
+            counts = evaluate.accumulate(
+                predictor, split, config.variants, indices, height, tta=tta, on_progress=on_progress
+            )
+            return {variant: evaluate.report(of_variant) for variant, of_variant in counts.items()}
+
+        reports = report(split.name)
+        if any(not torch.equal(parameters[key].to(value.dtype), value) for key, value in full.items()):
+            on_progress = self._stage(f"{split.name}, before rounding")
+            exact = evaluate.confusion_matrices(
+                self._predictor(full), split, config.variants, indices, height, on_progress
+            )
+            if not _equivalent(
+                reports, {v: evaluate.metrics_from_confusion(confusion) for v, confusion in exact.items()}
+            ):
+                parameters, predictor = full, self._predictor(full)
+                reports = report(f"{split.name}, not rounded")
+        with_tta = {"tta": report(f"{split.name}, multi-scale + flip", tta=True)} if tta else {}
+        final_metrics = {
+            "split": split.name,
+            "images": len(split),
+            "digest": split.digest,
+            "variants": reports,
+        }
+        return parameters, final_metrics | with_tta
+
+    def _predictor(self, state: dict[str, Tensor]) -> Predictor:
+        model = create_model(
+            self.config.arch, len(cityscapes.CLASSES), self.config.variants, self.encoder.strides
+        )
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        return Predictor.for_inference(
+            model, self.config.height, pick_device("auto"), bf16=False, resize_mode=RESIZE_MODE
+        )
+
+    def _stage(self, stage: str) -> evaluate.OnProgress | None:
+        return None if self.on_progress is None else partial(self.on_progress, stage)
+
+
+def _write(registry: Path, card: ModelCard, content: bytes) -> None:
+    """Write both files or neither. Raises `PublishError` if the name was taken meanwhile, and OSError."""
+    final = registry / card.name
+    registry.mkdir(parents=True, exist_ok=True)
+    try:
+        with new_folder(final, prefix=".publishing-") as temp_dir:
+            (temp_dir / WEIGHTS_FILE).write_bytes(content)
+            (temp_dir / CARD_FILE).write_bytes(to_json(card))
+    except OSError:
+        if final.exists():
+            raise PublishError(
+                f"{final} was published by another process meanwhile. Choose another name, or remove it"
+                " first."
+            ) from None
+        raise
+
+
+def _equivalent(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether no metric of a variant differs by more than `TOLERANCE`."""
+    keys = ("pixel_accuracy", "mean_accuracy", "mean_iou")
+    return all(abs(a[variant][key] - b[variant][key]) <= TOLERANCE for variant in a for key in keys)
+
+
+def _round(value: Tensor) -> Tensor:
+    """Convolutions in float16; batch normalization and biases, few and sensitive, unchanged."""
+    return value.to(torch.float16).contiguous() if value.ndim == 4 else value

@@ -1,0 +1,184 @@
+"""Create, train and resume a run.
+
+On the same machine with the same number of threads, a resumed run ends with exactly the parameters of an
+unbroken one. If several processes train together (`seg.training.distributed`), each takes its rows of every
+batch, and the first one writes.
+"""
+
+import dataclasses
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from seg.data import label_decoder
+from seg.data.label_check import check_labels
+from seg.data.pairs import find_pairs, has_pairs
+from seg.errors import printable
+from seg.inference.device import pick_training_device
+from seg.models.pretrained import PretrainedEncoder
+from seg.training.config import TrainConfig, TrainError
+from seg.training.distributed import DistributedContext
+from seg.training.lineage import TRAINER_VERSION, check_architecture, resolve_init
+from seg.training.run import Run
+from seg.training.session import Session
+
+
+def create(config: TrainConfig, command: str) -> Run:
+    """Create the folder of a run, ``config.out``, for `resume` to start.
+
+    The run that ``config.init_from`` names may still be in training: `resume` waits for its end.
+
+    Args:
+        config: the settings.
+        command: the literal command that creates and trains the run.
+
+    Returns:
+        The run.
+
+    Raises:
+        StreetFCNError: if the settings, the data or the initial weights cannot be used; nothing is created
+            then.
+    """
+    parent = Run(Path(config.init_from))
+    if config.init_from and parent.alive():
+        parent_config = parent.config()
+        check_architecture(config, TrainConfig.from_json(parent_config).arch)
+        encoder, lineage = PretrainedEncoder(**parent_config["start"]), None
+    else:
+        encoder, lineage = resolve_init(config)
+    pick_training_device(config.device)
+    note = check_pairs(config)
+    metadata = {
+        "command": command,
+        "decoder_version": label_decoder.DECODER_VERSION,
+        "start": dataclasses.asdict(encoder),
+        "lineage": lineage and dataclasses.asdict(lineage),
+        "behavior": TRAINER_VERSION,
+        "created": time.time(),
+    }
+    run = Run(config.out)
+    run.create(config.to_json() | metadata)
+    if note:
+        run.log(f"warning: {note}")
+    return run
+
+
+def check_pairs(config: TrainConfig) -> str:
+    """Check the pairs of a training that has not started, without decoding them.
+
+    Args:
+        config: the settings.
+
+    Returns:
+        A note for the user if `publish` will not evaluate the network on val; otherwise an empty string.
+
+    Raises:
+        DatasetError: if a split is missing or damaged, or if no pair of train, of the held-out slice or of
+            val has a label.
+        TrainError: if there are too few pairs, or none to evaluate the network on.
+    """
+    files = find_pairs(config.data, "train")
+    num_train = len(files) - config.holdout
+    check_labels(files)
+    if num_train < config.batch_size:
+        raise TrainError(
+            f"{config.data} has {len(files)} pairs in train; with {config.holdout} held out, less than a"
+            f" batch of {config.batch_size} is left. Choose a smaller --holdout or --batch-size."
+        )
+    check_labels(files[:num_train])
+    for folder, _ in config.sets[1:]:
+        check_labels(find_pairs(folder, "train"))
+    if config.holdout:
+        check_labels(files[num_train:])
+    if has_pairs(config.data, "val"):
+        check_labels(find_pairs(config.data, "val"))
+        return ""
+    if not config.holdout:
+        raise TrainError(
+            f"{config.data} has no val, and no pairs of train are held out: the network could not be"
+            f" evaluated and published. Add pairs in {config.data / 'val'}, or choose --holdout."
+        )
+    return (
+        f"{config.data} has no val: publish will evaluate the network on the {config.holdout} held-out pairs"
+        " of train."
+    )
+
+
+def train(config: TrainConfig) -> None:
+    """Create a run in ``config.out`` and train it to its end.
+
+    Args:
+        config: the settings.
+
+    Raises:
+        StreetFCNError: if the run cannot be created (see `create`) or fails.
+        KeyboardInterrupt: if it is stopped before its first step.
+    """
+    distributed = DistributedContext.init(pick_training_device(config.device))
+    size = distributed.size
+    program = "python" if size == 1 else f"accelerate launch --multi_gpu --num_processes {size}"
+
+    def begin() -> None:
+        _check_processes(config, distributed)
+        if note := check_pairs(config):
+            print(printable(note), flush=True)
+        create(config, f"{program} -m seg {shlex.join(sys.argv[1:])}")
+
+    distributed.run_on_main(begin)
+    Session(config, distributed).work()
+
+
+def resume(folder: Path) -> None:
+    """Continue a run from its newest checkpoint, or start it if it has none.
+
+    Args:
+        folder: the run's folder.
+
+    Raises:
+        StreetFCNError: if the folder is not a run, is finished or in training, or if the training fails.
+    """
+    run = Run(folder)
+    stored = run.config()
+    if stored["decoder_version"] != label_decoder.DECODER_VERSION:
+        raise TrainError(f"{folder} was trained on labels of another decoder; this version cannot resume it.")
+    config = dataclasses.replace(TrainConfig.from_json(stored), out=folder)
+    distributed = DistributedContext.init(pick_training_device(config.device))
+
+    def begin() -> None:
+        _check_processes(config, distributed)
+        if run.alive():
+            raise TrainError(
+                f"Another process is training {folder} right now. End it first, with Ctrl-C where it was"
+                " started."
+            )
+        if (folder / "model.safetensors").exists():
+            raise TrainError(
+                f"{folder} is finished. Publish it: python -m seg publish {folder} --name NAME. For more"
+                f" epochs: python -m seg train --init-from {folder} --epochs N --out NEW_RUN."
+            )
+        if stored.get("behavior") != TRAINER_VERSION:
+            run.log(
+                "warning: another version of the trainer started this run; the result will differ from what"
+                " it would have been"
+            )
+
+    distributed.run_on_main(begin)
+    Session(config, distributed).work()
+
+
+def _check_processes(config: TrainConfig, distributed: DistributedContext) -> None:
+    if config.batch_size % distributed.size:
+        raise TrainError(
+            f"A batch of {config.batch_size} pairs cannot be divided among {distributed.size} processes."
+            f" Start another number of them, or choose a --batch-size that {distributed.size} divides."
+        )
+    if (
+        distributed.size > 1
+        and not config.freeze_batchnorm
+        and pick_training_device(config.device).type == "cpu"
+    ):
+        raise TrainError(
+            "Several processes share batch-norm statistics on GPUs only. On CPUs, choose --freeze-batchnorm,"
+            " or train in one process."
+        )

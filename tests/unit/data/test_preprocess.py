@@ -1,0 +1,123 @@
+"""Photos become network images, and logits become masks of the photo's size."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from seg.data.preprocess import MAX_SIDE, MEAN, STD, normalize, restore_aspect, to_image, working_size
+from seg.inference.postprocess import (
+    MAX_MASK_WIDTH,
+    LazyLogits,
+    confidence_and_runner_up,
+    nearest_indices,
+    to_mask,
+)
+
+
+@pytest.mark.parametrize(
+    ("photo", "expected"),
+    [
+        ((2048, 1024), (320, 640)),
+        ((4000, 3000), (480, 640)),
+        ((3000, 4000), (853, 640)),
+        ((4000, 1000), (320, 1280)),
+        ((640, 320), (320, 640)),
+        ((1, 20000), (4096, 1)),
+        ((1080, 2400), (1349, 607)),
+        ((20000, 1), (1, 4096)),
+    ],
+)
+def test_the_working_resolution_keeps_the_aspect_and_is_bounded(photo, expected):
+    assert working_size(*photo, 320) == expected
+    assert max(working_size(*photo, 320)) <= MAX_SIDE
+
+
+def test_fit_height_gives_every_photo_the_working_height():
+    assert working_size(4000, 3000, 320, "fit_height") == (320, 427)
+    assert working_size(3000, 4000, 320, "fit_height") == (320, 240)
+
+
+def test_an_image_is_normalized_like_imagenet():
+    gray = Image.new("RGB", (8, 4), (128, 64, 255))
+    image = to_image(gray, (2, 4))
+    assert image.shape == (1, 3, 2, 4)
+    expected = [(v / 255 - m) / s for v, m, s in zip((128, 64, 255), MEAN, STD, strict=True)]
+    torch.testing.assert_close(image[0, :, 0, 0], torch.tensor(expected))
+    torch.testing.assert_close(normalize(torch.tensor(MEAN).view(1, 3, 1, 1)), torch.zeros(1, 3, 1, 1))
+
+
+def test_a_pair_photo_is_restored_to_two_to_one():
+    assert restore_aspect(Image.new("RGB", (256, 256))).size == (512, 256)
+
+
+def test_a_very_wide_row_is_decided_at_bounded_width():
+    mask, confidence = to_mask(
+        LazyLogits.from_tensor(torch.randn(19, 1, 40)), 1, 200_000, with_confidence=True
+    )
+    assert mask.shape == confidence.shape == (1, 200_000)
+    assert (mask[:, ::4] == to_mask(LazyLogits.from_tensor(torch.zeros(19, 1, 40)), 1, 50_000)[0]).mean() < 1
+
+
+@pytest.mark.parametrize("size", [(7, 5), (64, 96), (300, 1000), (31, 1)])
+def test_strips_equal_the_full_interpolation(size, monkeypatch):
+    monkeypatch.setattr("seg.inference.postprocess._STRIP_LOGITS", 19 * 1000 * 7)
+    logits = torch.randn(19, 20, 31, generator=torch.Generator().manual_seed(0)) * 5
+    mask, confidence = to_mask(LazyLogits.from_tensor(logits), *size, with_confidence=True)
+    whole = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
+    assert mask.dtype == np.uint8
+    assert (mask == whole.argmax(0).numpy()).mean() > 0.999  # ties may differ in the last bit
+    np.testing.assert_allclose(confidence, whole.softmax(0).amax(0).numpy(), atol=2e-3)
+    assert (to_mask(LazyLogits.from_tensor(logits), *size)[0] == mask).mean() > 0.999
+
+
+@pytest.mark.parametrize("size", [(20, 31), (1, 1), (7, 300), (97, 61), (400, 641), (5, 70_000)])
+def test_the_fast_decision_leaves_no_class_out(size):
+    """Smooth scores like those of networks, with classes that win only between pixels of other classes."""
+    dice = torch.Generator().manual_seed(3)
+    smooth = F.interpolate(torch.randn(1, 19, 5, 8, generator=dice), size=(20, 31), mode="bicubic")[0] * 4
+    # second everywhere, so it wins where two other classes change places
+    smooth[7] = smooth.sort(0).values[-2] - 0.01
+    fast, slow = (
+        to_mask(LazyLogits.from_tensor(smooth), *size)[0],
+        to_mask(LazyLogits.from_tensor(smooth), *size, with_confidence=True)[0],
+    )
+    assert (fast == slow).mean() > 0.9999
+    if size[0] > 40:
+        assert (fast == 7).any() and not (smooth.argmax(0) == 7).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "display_size"),
+    [((400, 641), (97, 155)), ((20, 31), (7, 9)), ((97, 61), (97, 61)), ((5, 70_000), (1, 2048))],
+)
+def test_reduced_masks_have_the_pixels_of_full_masks(size, display_size):
+    logits = LazyLogits.from_tensor(
+        F.interpolate(torch.randn(1, 19, 5, 8, generator=torch.Generator().manual_seed(3)), size=(20, 31))[0]
+    )
+    for with_confidence in (False, True):
+        whole, reduced = (to_mask(logits, *size, with_confidence, at) for at in (None, display_size))
+        if size[1] <= MAX_MASK_WIDTH:
+            rows, columns = (
+                nearest_indices(to, of).numpy() for to, of in zip(display_size, size, strict=True)
+            )
+            assert (reduced[0] == whole[0][rows][:, columns]).all()
+            assert not with_confidence or (reduced[1] == whole[1][rows][:, columns]).all()
+        assert reduced[0].shape == display_size and (reduced[1] is not None) == with_confidence
+
+
+def test_nearest_indices_match_pillow():
+    assert nearest_indices(3, 9).tolist() == [1, 4, 7] and nearest_indices(4, 2).tolist() == [0, 0, 1, 1]
+    wide = np.arange(4000, dtype=np.int32)[None]
+    pillows = np.array(Image.fromarray(wide).resize((2048, 1), Image.Resampling.NEAREST))[0]
+    assert (nearest_indices(2048, 4000).numpy() == pillows).all()
+
+
+def test_confidence_and_runner_up_match_the_softmax():
+    logits = torch.randn(19, 7, 11, generator=torch.Generator().manual_seed(0)) * 3
+    sure, second = confidence_and_runner_up(LazyLogits.from_tensor(logits))
+    probability = logits.softmax(0)
+    np.testing.assert_allclose(sure, 255 * probability.max(0).values, atol=0.51)
+    order = logits.argsort(0, descending=True)
+    np.testing.assert_array_equal(second, order[1])

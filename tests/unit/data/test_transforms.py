@@ -1,0 +1,64 @@
+"""Random views keep photo and label together and depend only on seed and step."""
+
+import torch
+
+from seg.data.cityscapes import IGNORE
+from seg.data.preprocess import normalize
+from seg.data.transforms import augment
+
+
+def batch(n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs whose photo encodes the label: red is ten times the train id, in blocks of 16 pixels."""
+    ids = torch.randint(0, 19, (n, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    ids = ids.repeat_interleave(16, 1).repeat_interleave(16, 2)
+    photos = torch.stack((ids * 10, torch.full_like(ids, 90), torch.full_like(ids, 200)), -1)
+    return photos, ids
+
+
+def test_views_depend_only_on_seed_and_step():
+    photos, ids = batch()
+    first, repeated, next_step = (
+        augment(photos, ids, 64, 3, 7),
+        augment(photos, ids, 64, 3, 7),
+        augment(photos, ids, 64, 3, 8),
+    )
+    assert torch.equal(first[0], repeated[0]) and torch.equal(first[1], repeated[1])
+    assert not torch.equal(first[1], next_step[1])
+    assert not torch.equal(first[1], augment(photos, ids, 64, 4, 7)[1])
+
+
+def test_photo_and_label_have_the_same_view():
+    photos, ids = batch(16)
+    image, label = augment(photos, ids, 128, 0, 0, color=0)
+    assert image.shape == (16, 3, 128, 256) and label.shape == (16, 128, 256) and label.dtype == torch.int64
+    labeled = label != IGNORE
+    red = normalize(label[:, None].float().repeat(1, 3, 1, 1) * 10 / 255)[:, 0]
+    # photo and label agree except at the edges of blocks, where bilinear and nearest sampling differ
+    agree = ((image[:, 0] - red).abs() < 0.02)[labeled].float().mean()
+    assert agree > 0.75
+    mirrored = ((image.flip(-1)[:, 0] - red).abs() < 0.02)[labeled].float().mean()
+    assert mirrored < 0.4
+
+
+def test_views_are_flipped_scaled_and_cropped():
+    ids = (
+        (torch.arange(256).view(1, 1, 256) // 14).expand(64, 256, 256).to(torch.uint8)
+    )  # ids grow to the right
+    photos = ids[..., None].repeat(1, 1, 1, 3)
+    _, label = augment(photos, ids, 64, 0, 0)
+    rows = label[:, 32]
+    labeled_rows = [row[row != IGNORE] for row in rows]
+    rising = sum(bool(row[-1] > row[0]) for row in labeled_rows)
+    assert 16 < rising < 48  # about half are flipped
+    assert any(len(row.unique()) <= 11 for row in labeled_rows)  # enlarged: part of the photo
+    assert any((row == IGNORE).float().mean() > 0.2 for row in rows)  # reduced: a border around it
+
+
+def test_color_changes_only_above_strength_zero():
+    photos = torch.full((32, 256, 256, 3), 100, dtype=torch.uint8)
+    ids = torch.zeros(32, 256, 256, dtype=torch.uint8)
+    plain, _ = augment(photos, ids, 32, 0, 0, color=0)
+    # sampled without blur and noise, which strength zero also disables
+    torch.testing.assert_close(plain, normalize(torch.full((32, 3, 32, 64), 100 / 255)), atol=1e-4, rtol=0)
+    changed, _ = augment(photos, ids, 32, 0, 0, color=1)
+    assert (changed.mean((2, 3)) - plain.mean((2, 3))).abs().amax(1).median() > 0.1

@@ -1,0 +1,98 @@
+"""The comparison table: rows from model cards, and their plots."""
+
+import dataclasses
+
+import pytest
+
+from seg.data.decode_cache import load_split
+from seg.evaluation import evaluate, leaderboard
+from seg.evaluation.leaderboard_html import accuracy_time_figure, class_iou_figure, write_html
+from seg.inference.predictor import Predictor
+from seg.models.model_card import ModelCard, to_json
+from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, read_card
+
+
+@pytest.fixture(scope="module")
+def card(registry, pairs) -> ModelCard:
+    published = read_card(DEFAULT_WEIGHTS, registry)
+    tallies = evaluate.accumulate(
+        Predictor.from_pretrained(DEFAULT_WEIGHTS, "cpu", registry),
+        load_split(pairs, "val"),
+        published.variants,
+        range(2),
+    )
+    reports = {variant: evaluate.report(tally) for variant, tally in tallies.items()}
+    parent = {"photos": 5, "parent": {"photos": 7, "parent": None}}
+    return dataclasses.replace(
+        published,
+        metrics={"variants": reports, "digest": "these", "split": "val", "images": 2},
+        samples_seen=10,
+        init_from=parent,
+    )
+
+
+def test_rows_come_from_cards_and_are_drawn(card, tmp_path):
+    limits = {(height, stride): 0.9 for height in (96, 256) for stride in leaderboard.STRIDES}
+    (tmp_path / card.name).mkdir()
+    (tmp_path / card.name / CARD_FILE).write_bytes(to_json(card))
+    published, controls = leaderboard.cards(tmp_path / "empty", tmp_path)
+    assert (published, controls) == ([card], [])
+    control = dataclasses.replace(card, name="a <control>")
+    rows = leaderboard.rows(
+        [card],
+        [control],
+        limits,
+        "these",
+        leaderboard.measure(leaderboard.timing_cases([card, control]), "cpu"),
+    )
+    assert [(row.variant, row.samples_seen, row.grid_reference) for row in rows] == 2 * [
+        (v, 22, 0.9) for v in ("32s", "16s", "8s")
+    ]
+    assert [row.is_baseline for row in rows] == 3 * [False] + 3 * [True]
+    assert all(row.seconds > 0 and row.report == card.metrics["variants"][row.variant] for row in rows)
+    write_html(rows, limits, "on these", tmp_path / "drawn" / "table.html")
+    page = (tmp_path / "drawn" / "table.html").read_text()
+    for text in (
+        "FCN-32s on ResNet-50",
+        "63 pixels",
+        "grid reference of stride 32",
+        "on these",
+        f"{rows[0].report['mean_iou']:.4f}",
+    ):
+        assert text in page
+    assert "a &lt;control&gt;" in page and "a <control>" not in page
+
+
+def test_grid_references_require_matching_pairs_and_a_single_size(card):
+    limits = {(96, stride): 0.9 for stride in leaderboard.STRIDES}
+    both = dataclasses.replace(card, metrics=card.metrics | {"tta": card.metrics["variants"]})
+    rows = leaderboard.rows([both], [], limits, "these", {})
+    assert [row.grid_reference for row in rows] == 3 * [0.9] + 3 * [None]
+    assert [row.tta for row in rows] == 3 * [False] + 3 * [True]
+    assert {row.grid_reference for row in leaderboard.rows([card], [], limits, "others", {})} == {None}
+
+
+@pytest.mark.slow
+def test_times_can_be_compared_at_one_height(card):
+    both = [card, dataclasses.replace(card, name="taller", working_height=320)]
+    seconds = {kind: float(number) for number, kind in enumerate(leaderboard.timing_cases(both))}
+    assert {(variant, height) for *_, variant, _, height in seconds} == {
+        (v, h) for v in card.variants for h in (96, 320)
+    }
+    rows = leaderboard.rows(both, [], {}, "these", seconds)
+    assert {row.common_height for row in rows} == {320}
+    for low, high in zip(rows[:3], rows[3:], strict=True):
+        assert low.seconds < high.seconds == high.common_seconds == low.common_seconds
+        assert low.seconds == seconds[low.architecture, "v1", low.variant, False, 96]
+    network = (card.architecture, "v1", "8s", False)
+    measured = leaderboard.measure(
+        [(*network, 96), (*network, 768)], "cpu"
+    )  # a factor of 21 on an idle machine
+    assert measured[*network, 96] < measured[*network, 768]
+
+
+def test_a_row_may_lack_a_time(card):
+    rows = leaderboard.rows([card], [], {}, "these", {})
+    assert [(row.seconds, row.common_seconds) for row in rows] == 3 * [(None, None)]
+    assert leaderboard.format_row(rows[0])[-2:] == ["–", "–"]
+    assert not accuracy_time_figure(rows, {}).data and len(class_iou_figure(card.name, rows).data) == 3

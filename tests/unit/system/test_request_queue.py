@@ -1,0 +1,163 @@
+"""Requests are served in order, and simultaneous equal requests share one result."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from seg.system import request_queue
+from seg.system.request_queue import QueueFullError, RequestQueue
+from seg.system.single_flight import SingleFlight
+
+
+def until(true) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def test_requests_are_served_singly_in_order():
+    shop, order, inside, waiting = RequestQueue(9), [], [], []
+
+    def visit(who: str, times: int) -> None:
+        for _ in range(times):
+            with shop.acquire(lambda before: waiting.append(who)):
+                inside.append(who)
+                assert len(inside) == 1
+                time.sleep(0.01)
+                order.append(who)
+                inside.remove(who)
+
+    with shop.acquire():
+        threads = []
+        for who, times in (("batch", 3), ("ann", 1), ("bob", 1)):
+            threads.append(threading.Thread(target=visit, args=(who, times)))
+            threads[-1].start()
+            until(lambda who=who: who in waiting)
+    for thread in threads:
+        thread.join()
+    assert order == ["batch", "ann", "bob", "batch", "batch"]
+
+
+def test_waiting_requests_learn_their_place_and_may_leave(monkeypatch):
+    monkeypatch.setattr(request_queue, "POLL", 0.01)
+    shop, places, gone = RequestQueue(9), [], []
+
+    class Left(BaseException):
+        """Streamlit ends the script of a visitor who left in this way."""
+
+    def last(before: int) -> None:
+        places.append(before)
+        if gone:
+            raise Left
+
+    def wait() -> None:
+        with pytest.raises(Left), shop.acquire(last):
+            raise AssertionError("it had given up")
+
+    def stay(came: Callable[[int], None], leave: threading.Event) -> None:
+        with shop.acquire(came):
+            leave.wait(30)
+
+    coming, leave = threading.Event(), threading.Event()
+    with shop.acquire():
+        second = threading.Thread(target=stay, args=(lambda before: coming.set(), leave))
+        second.start()
+        assert coming.wait(30)
+        third = threading.Thread(target=wait)
+        third.start()
+        until(lambda: places.count(2) > 2)
+    until(lambda: places.count(1) > 2)
+    gone.append(True)
+    third.join(30)
+    assert not third.is_alive() and set(places) == {1, 2}
+    leave.set()
+    second.join(30)
+
+
+def test_a_full_queue_refuses_requests_until_it_has_room():
+    shop, waiting = RequestQueue(1), threading.Event()
+
+    def wait() -> None:
+        with shop.acquire(lambda before: waiting.set()):
+            pass
+
+    second = threading.Thread(target=wait)
+    with shop.acquire():
+        second.start()
+        assert waiting.wait(30)
+        with pytest.raises(QueueFullError, match="1 photos are already waiting"), shop.acquire():
+            raise AssertionError("it was let in")
+    second.join(30)
+    with shop.acquire():
+        pass
+
+
+def test_an_error_ends_the_turn():
+    shop = RequestQueue(9)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), shop.acquire():
+            raise ZeroDivisionError
+    with shop.acquire():
+        pass
+
+
+def test_simultaneous_equal_requests_share_the_result_or_error():
+    once, done, results, meanwhile = SingleFlight(), [], [], threading.Semaphore(0)
+    go = threading.Event()
+
+    def work() -> int:
+        done.append(1)
+        assert go.wait(30)
+        if len(done) == 2:
+            raise ZeroDivisionError
+        return 7
+
+    def ask() -> None:
+        try:
+            results.append(once.do("key", work, meanwhile.release))
+        except ZeroDivisionError:
+            results.append("error")
+
+    for number, expected in ((1, 7), (2, "error")):
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(2):
+            assert meanwhile.acquire(timeout=30)
+        assert once.do("other key", lambda: 8) == 8
+        go.set()
+        for thread in threads:
+            thread.join(30)
+        assert results == [expected] * 3 and len(done) == number
+        results.clear()
+        go.clear()
+        while meanwhile.acquire(blocking=False):
+            pass
+
+
+def test_a_waiting_thread_takes_over_abandoned_work():
+    once, began, leave, results = SingleFlight(), threading.Event(), threading.Event(), []
+
+    class Left(BaseException):
+        pass
+
+    def give_up() -> None:
+        began.set()
+        leave.wait(30)
+        raise Left
+
+    def leaver() -> None:
+        with pytest.raises(Left):
+            once.do("key", give_up)
+
+    first = threading.Thread(target=leaver)
+    first.start()
+    assert began.wait(30)
+    second = threading.Thread(target=lambda: results.append(once.do("key", lambda: 7, leave.set)))
+    second.start()
+    first.join(30)
+    second.join(30)
+    assert results == [7]

@@ -1,0 +1,40 @@
+"""The training losses exclude ignored pixels and agree with PyTorch."""
+
+import pytest
+import torch
+
+from seg.training import losses
+
+
+def loss(
+    logits: torch.Tensor, label: torch.Tensor, kind: str, weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    return losses.segmentation_loss(logits, label, kind, weight, losses.valid_pixel_weight(label, weight))
+
+
+@pytest.mark.parametrize("kind", ["cross-entropy", "ohem", "dice"])
+def test_a_batch_without_classes_has_zero_gradient(kind):
+    logits = torch.randn(1, 19, 4, 4, requires_grad=True)
+    loss(logits, torch.full((1, 4, 4), 255), kind).backward()
+    assert float(logits.grad.abs().sum()) == 0
+
+
+@pytest.mark.parametrize("kind", ["cross-entropy", "ohem", "dice"])
+def test_losses_exclude_ignored_pixels_and_reward_correct_predictions(kind):
+    label = torch.randint(0, 19, (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    label[:, 0] = 255
+    correct = torch.nn.functional.one_hot(label.clamp(max=18), 19).permute(0, 3, 1, 2).float() * 9
+    changed = correct.clone()
+    changed[:, :, 0] = 7.0 * torch.rand(2, 19, 8, generator=torch.Generator().manual_seed(1))
+    assert loss(correct, label, kind) < 0.1
+    torch.testing.assert_close(loss(correct, label, kind), loss(changed, label, kind))
+    assert loss(-correct, label, kind) > 1
+
+
+def test_the_weighted_loss_matches_pytorch():
+    label = torch.randint(0, 19, (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    label[:, 0] = 255
+    logits = torch.randn(2, 19, 8, 8, generator=torch.Generator().manual_seed(1))
+    for weight in (None, torch.linspace(0.1, 2, 19)):
+        expected = torch.nn.functional.cross_entropy(logits, label, weight, ignore_index=255)
+        torch.testing.assert_close(loss(logits, label, "cross-entropy", weight), expected)

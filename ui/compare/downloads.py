@@ -1,0 +1,129 @@
+"""Download files of a photo's masks: PNG, COCO, CSV and zip. Independent of Streamlit."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from seg.data.image_io import read_photo
+from seg.inference import mask_io
+from seg.system.csv_table import csv_bytes
+from seg.system.file_names import sanitize_name
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A file format for masks."""
+
+    label: str
+    ending: str  # after the photo's stem and the mask's name
+    mime: str
+    help: str
+
+
+KINDS = {
+    "mask": Kind(
+        "Mask",
+        "png",
+        "image/png",
+        "Indexed PNG of the photo's own size. The indices are Cityscapes train ids.",
+    ),
+    "colors": Kind("Colors", "colors.png", "image/png", "RGB PNG in the Cityscapes colors."),
+    "overlay": Kind(
+        "Overlay", "overlay.png", "image/png", "PNG of the photo with the class colors at 60 % opacity."
+    ),
+    "confidence": Kind("Confidence", "confidence.png", "image/png", "16-bit grayscale PNG: 65535 is 100 %."),
+    "coco": Kind(
+        "COCO", "coco.json", "application/json", "COCO annotations: one run-length encoded mask per class."
+    ),
+    "polygons": Kind(
+        "COCO polygons",
+        "polygons.json",
+        "application/json",
+        "COCO annotations with iscrowd 0: polygons of every connected segment of a class.",
+    ),
+    "label_ids": Kind(
+        "Label ids",
+        "labelIds.png",
+        "image/png",
+        "Grayscale PNG of Cityscapes label ids, as the Cityscapes benchmark expects it.",
+    ),
+}
+OPACITY = 0.6
+"""Opacity of the class colors in overlays."""
+
+
+def safe_stem(name: str) -> str:
+    """Return the stem of an uploaded file's name with only characters that are safe on every system."""
+    return sanitize_name(name).rpartition("/")[2]
+
+
+def make(kind: str, name: str, data: bytes, mask: bytes, confidence: bytes) -> bytes:
+    """Encode a mask as a download file.
+
+    Args:
+        kind: Key of `KINDS`.
+        name: File name of the photo.
+        data: File of the photo.
+        mask: Indexed PNG of train ids.
+        confidence: 16-bit PNG.
+    """
+    if kind in ("mask", "confidence"):
+        return mask if kind == "mask" else confidence
+    ids = mask_io.read_png(mask)
+    if kind == "colors":
+        return mask_io.color_png(ids)
+    if kind == "coco":
+        return json.dumps(mask_io.coco(ids, name)).encode()
+    if kind == "polygons":
+        return json.dumps(mask_io.coco_polygons(ids, name)).encode()
+    if kind == "label_ids":
+        return mask_io.label_ids_png(ids)
+    out = io.BytesIO()
+    Image.fromarray(mask_io.overlay(np.asarray(read_photo(data)), ids, OPACITY)).save(
+        out, "PNG", compress_level=1
+    )
+    return out.getvalue()
+
+
+def shares_csv(shares: Mapping[str, Mapping[str, float]]) -> bytes:
+    """Return a CSV with a row per class that occurs and a column of shares (0 to 1) per mask."""
+    classes = dict.fromkeys(name for of_mask in shares.values() for name in of_mask)
+    rows = [[name, *(f"{of_mask.get(name, 0):.6f}" for of_mask in shares.values())] for name in classes]
+    return csv_bytes([["class", *shares], *rows])
+
+
+def bundle(
+    name: str,
+    data: bytes,
+    pngs: Mapping[str, tuple[bytes, bytes]],
+    shares: Mapping[str, Mapping[str, float]],
+    record: Mapping[str, Any],
+) -> bytes:
+    """Return a zip of every mask in every format, the class shares as CSV and the metadata as JSON.
+
+    Args:
+        name: File name of the photo.
+        data: File of the photo.
+        pngs: Mask and confidence PNG by the id of the mask.
+        shares: Class shares (0 to 1) by the id of the mask.
+        record: Metadata of the prediction.
+    """
+    stem = safe_stem(name)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for id, (mask, confidence) in pngs.items():
+            for kind, info in KINDS.items():
+                compression = (
+                    zipfile.ZIP_DEFLATED if info.ending.endswith("json") else zipfile.ZIP_STORED
+                )  # PNGs are compressed already
+                content = make(kind, name, data, mask, confidence)
+                archive.writestr(f"{stem}.{id}.{info.ending}", content, compress_type=compression)
+        archive.writestr(f"{stem}.shares.csv", shares_csv(shares))
+        archive.writestr(f"{stem}.json", json.dumps(record, indent=1) + "\n")
+    return out.getvalue()

@@ -1,0 +1,179 @@
+"""Ground truth of the visitor's photo: upload and metrics."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from seg.data import label_import
+from seg.inference import mask_io
+from seg.models.factory import OUTPUT_STRIDE
+from ui.compare.prediction_view import Mask
+from ui.shared import charts
+from ui.shared.text import plain, unquoted
+from ui.state import predictions
+from ui.state.photos import Photo, UploadedTruth, content_digest
+from ui.state.session import session
+
+GRID_REFERENCE_HELP = (
+    "The mean IoU of the ground truth itself after each cell of the network's output grid is reduced to its "
+    "class shares and upsampled bilinearly. It shows what the resolution of the grid costs; it is no upper "
+    "bound, since class scores on the same grid can do better."
+)
+
+
+def known_truth(photo: Photo) -> bytes | None:
+    """Return the photo's ground truth as an indexed PNG, uploaded or its own; None if there is none."""
+    uploaded = session().get("truths", {}).get(photo.digest)
+    return uploaded.png if uploaded else photo.truth
+
+
+def ground_truth_uploader(photo: Photo) -> None:
+    """Draw the uploader for the photo's ground truth, and how the label picture was read."""
+    truths = session().setdefault("truths", {})
+    key = f"truth-{photo.digest[:16]}"
+    size = (photo.width, photo.height)
+    with st.expander(
+        "Compare with ground truth", icon=":material/fact_check:", expanded=photo.digest in truths
+    ):
+        st.file_uploader(
+            "Label image of this photo",
+            key=key,
+            on_change=on_ground_truth_upload,
+            args=(key, photo.digest, size),  # not the photo: Streamlit keeps the arguments
+            help=(
+                "A PNG with train ids, Cityscapes label ids or Cityscapes colors, with the photo's aspect"
+                " ratio."
+            ),
+        )
+        digest, name, message = session().get("truth_error", ("", "", ""))
+        if digest == photo.digest:
+            st.error(f"**{plain(name)}**: {plain(message)}", icon=":material/broken_image:")
+        if photo.digest in truths:
+            _show_coding(key, photo.digest, size, truths[photo.digest])
+            if st.session_state[key] is None:  # the uploader was emptied while another photo was shown
+                st.button(
+                    "Remove ground truth",
+                    key="remove_truth",
+                    on_click=remove_ground_truth,
+                    args=(photo.digest,),
+                )
+
+
+def _show_coding(key: str, digest: str, size: tuple[int, int], truth: UploadedTruth) -> None:
+    """Show how a label picture was read, and let the visitor choose another coding."""
+    classes = ", ".join(truth.classes[:6]) + (" …" if len(truth.classes) > 6 else "")
+    ignored = f" {truth.ignored_fraction:.1%} of the pixels are ignored." if truth.ignored_fraction else ""
+    count = len(truth.classes)
+    st.markdown(f"Read as **{truth.coding}**: {count} class{'es' * (count != 1)} ({classes}).{ignored}")
+    if set(truth.classes) <= {"road", "sidewalk"} and truth.coding == "train ids":
+        st.warning(
+            "This may be a binary mask or use other class numbers: its values 0 and 1 are read as road and "
+            "sidewalk.",
+            icon=":material/help:",
+        )
+    st.selectbox(
+        "Coding of the label image",
+        label_import.CODINGS,
+        index=label_import.CODINGS.index(truth.coding),
+        key=f"{key}-coding-{truth.coding}",
+        on_change=on_coding_change,
+        args=(f"{key}-coding-{truth.coding}", digest, size),
+        width=260,
+    )
+
+
+def on_ground_truth_upload(key: str, digest: str, size: tuple[int, int]) -> None:
+    """Read an uploaded label image, or store the error message for the page.
+
+    Args:
+        key: Key of the uploader.
+        digest: Digest of the photo.
+        size: Width and height of the photo.
+    """
+    upload = st.session_state[key]
+    session()["truths"].pop(digest, None)
+    session().pop("truth_error", None)
+    if upload is not None:
+        _read_truth(digest, unquoted(upload.name), upload.getvalue(), size, None)
+
+
+def on_coding_change(key: str, digest: str, size: tuple[int, int]) -> None:
+    """Read the label image of a photo in the coding that the visitor chose.
+
+    Args:
+        key: Key of the choice.
+        digest: Digest of the photo.
+        size: Width and height of the photo.
+    """
+    truth = session()["truths"].get(digest)
+    session().pop("truth_error", None)
+    if truth is not None:
+        _read_truth(digest, truth.name, truth.data, size, st.session_state[key])
+        st.session_state[key] = session()["truths"][digest].coding  # it is unchanged after an error
+
+
+def _read_truth(
+    digest: str, name: str, data: bytes, size: tuple[int, int], coding: label_import.LabelCoding | None
+) -> None:
+    """Store the ground truth of a photo; after an error store the message and keep what was there."""
+    try:
+        imported = label_import.read_label(data, size, coding)
+    except label_import.LabelImportError as error:
+        session()["truth_error"] = (digest, name, str(error))
+        return
+    session()["truths"][digest] = UploadedTruth(
+        name,
+        data,
+        mask_io.png(imported.label),
+        imported.coding,
+        imported.classes,
+        imported.ignored_fraction,
+    )
+
+
+def remove_ground_truth(digest: str) -> None:
+    """Forget the uploaded ground truth of the photo with this digest."""
+    session()["truths"].pop(digest, None)
+
+
+def truth_section(
+    photo: Photo, masks: Sequence[Mask], label: bytes, scored: Mapping[str, predictions.MaskMetrics]
+) -> None:
+    """Show IoU by class, boundary IoU and the class-share reference of each output grid.
+
+    Args:
+        photo: The photo.
+        masks: Its masks.
+        label: Ground truth as an indexed PNG.
+        scored: Metrics by the id of the mask.
+    """
+    st.subheader("Comparison with ground truth", anchor=False)
+    digest, truth = content_digest(label), predictions.shown_truth(photo, label)
+    references = {
+        mask.title: (
+            (stride := OUTPUT_STRIDE.get(mask.variant))
+            and predictions.grid_reference_of(digest, mask.prediction.working_size, stride, truth)
+        )
+        for mask in masks
+    }
+    by_title = {mask.title: scored[mask.id] for mask in masks}
+    table, bars = st.columns([2, 3], gap="large")
+    table.html(charts.truth_table(by_title, references))
+    with bars:
+        st.caption("Mean IoU, and the class-share reference of the output grid", help=GRID_REFERENCE_HELP)
+        st.plotly_chart(
+            charts.metric_bars(by_title, references),
+            config={"displayModeBar": False},
+            key="reach-bars",
+            alt=(
+                "Bars of the mean IoU of each mask with the reference of its output grid. The table has the"
+                " values."
+            ),
+        )
+    width, height = photo.shown_size
+    st.caption(
+        "IoU: intersection of mask and ground truth over their union; the mean is over the classes that "
+        "occur in either. Boundary IoU counts only pixels within three pixels of an outline. Evaluated at "
+        f"{width} × {height} pixels. The output-grid reference is computed for strides 32, 16 and 8; U-Net's "
+        "output grid is too fine for a useful one."
+    )

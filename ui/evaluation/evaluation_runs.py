@@ -1,0 +1,164 @@
+"""Evaluations of weights on local datasets: start, progress, results and their images."""
+
+import contextlib
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from seg import jobs, paths
+from seg.data.pairs import DatasetError, list_datasets
+from seg.errors import printable
+from seg.evaluation import store
+from seg.models.model_card import ModelCard
+from seg.system.durations import format_duration
+from ui.compare.prediction_view import masks_of, score_masks, viewer_payload
+from ui.components.viewer import viewer
+from ui.dataset.pair_cache import ChosenSplit, read_split, thumbnail
+from ui.shared.permissions import allowed, run_action, show_error, why_not
+from ui.shared.picture_buttons import picture_grid
+from ui.shared.text import plain
+from ui.state import predictions
+from ui.state.photos import load_photo
+
+SPLIT = "val"
+"""The evaluated split, on which no network is trained."""
+
+PAGE_SIZE = 12
+"""Images per page of the grid."""
+
+
+def choose_pairs(card: ModelCard) -> ChosenSplit | None:
+    """Draw the choice of a dataset in the sidebar; by default the one on which the card was evaluated.
+
+    Args:
+        card: Card of the weights.
+
+    Returns:
+        The evaluation split, or None without a dataset.
+    """
+    splits = {}
+    for data in list_datasets(paths.data()):
+        with contextlib.suppress(DatasetError, OSError):
+            splits[printable(data.name)] = read_split(data, SPLIT)
+    if not splits:
+        return None
+    names = sorted(splits, key=lambda name: (splits[name].digest != card.metrics.get("digest"), name))
+    with st.sidebar:
+        chosen = st.selectbox(
+            "Dataset", names, key="scored_on", help=f"Its {SPLIT} split is used for evaluation."
+        )
+    return splits[chosen]
+
+
+def load_evaluation(card: ModelCard, pairs: ChosenSplit | None) -> store.StoredEvaluation | None:
+    """Return the stored evaluation of these weights on these pairs, or None."""
+    if pairs is None:
+        return None
+    folder = store.store_dir(card.sha256, pairs.digest)
+    report = folder / "report.json"
+    return _load(folder, report.stat().st_mtime) if report.is_file() else None
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _load(folder: Path, modified: float) -> store.StoredEvaluation | None:
+    return store.load(folder)
+
+
+def evaluate_section(card: ModelCard, pairs: ChosenSplit | None, reason: str) -> None:
+    """Draw the button that starts an evaluation, or the progress of a running one.
+
+    Args:
+        card: Card of the weights.
+        pairs: The evaluation split.
+        reason: What the evaluation is needed for.
+    """
+    if pairs is None:
+        st.info(
+            f"No dataset in {plain(str(paths.data()))} has a {SPLIT} split, so nothing can be evaluated."
+            " Render or download one on the Dataset page.",
+            icon=":material/dataset:",
+        )
+        return
+    folder = store.store_dir(card.sha256, pairs.digest)
+    progress = store.progress(folder)
+    if progress.get("status") == "running":
+        st.fragment(show_progress, run_every=1)(folder)
+        return
+    if progress.get("status") == "failed":
+        st.error(f"The last evaluation failed. {plain(progress.get('message', ''))}", icon=":material/error:")
+    st.markdown(reason)
+    st.button(
+        f"Evaluate {plain(card.name)} on the {len(pairs.files):,} images of {plain(pairs.data.name)} {SPLIT}",
+        icon=":material/fact_check:",
+        type="primary",
+        disabled=not allowed(),
+        on_click=run_action,
+        args=(jobs.evaluate, card.name, pairs.data, folder, len(pairs.files)),
+        help="Runs in a separate process and continues if this page is closed. Takes minutes on a CPU.",
+    )
+    show_error()
+    if not allowed():
+        st.caption(f"Starting evaluations from this page is disabled: {why_not()}.")
+
+
+def show_progress(folder: Path) -> None:
+    """Show the progress of an evaluation; rerun the page when it has ended.
+
+    Args:
+        folder: Folder of the evaluation.
+    """
+    progress = store.progress(folder)
+    if progress.get("status") != "running":
+        st.rerun()
+    done, total = progress.get("done", 0), max(1, progress.get("total", 1))
+    text = "Loading the network and the dataset …"
+    if done:
+        remaining = (time.time() - progress["since"]) / done * (total - done)
+        text = f"Evaluating: {done:,} of {total:,} images · about {format_duration(remaining)} remaining"
+    st.progress(done / total, text)
+    if allowed():
+        st.button("Stop", icon=":material/stop:", on_click=store.stop, args=(folder,), key="stop_scoring")
+
+
+def image_section(card: ModelCard, pairs: ChosenSplit, images: list[tuple[int, str]], key: str) -> None:
+    """Draw a grid of images, and the chosen one in the viewer with its ground truth.
+
+    Args:
+        card: Card of the weights.
+        pairs: The evaluation split.
+        images: Index and text of each image.
+        key: Prefix of the keys of this grid.
+    """
+    if not images:
+        st.info("No image matches.", icon=":material/search_off:")
+        return
+    pages = -(-len(images) // PAGE_SIZE)
+    page = 1
+    if pages > 1:
+        page = st.pagination(pages, key=f"{key}_page")
+    cells = []
+    for index, text in images[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
+        picture = thumbnail(pairs.files[index], "Photo")
+        # a file that was damaged or deleted since the evaluation has no thumbnail; its error appears when it
+        # is chosen
+        jpeg = b"" if isinstance(picture, str) else picture
+        cells.append((str(index), f"{printable(pairs.files[index].name)} · {text}", jpeg))
+    chosen = st.session_state.get(f"{key}_photo")
+    if chosen not in [str(index) for index, _ in images]:
+        chosen = None
+
+    def choose(name: str) -> None:
+        st.session_state[f"{key}_photo"] = name
+
+    picture_grid(key, cells, chosen, choose)
+    if chosen is None:
+        st.caption("Choose an image to compare its mask with the ground truth.")
+        return
+    file = pairs.files[int(chosen)]
+    photo = load_photo(printable(file.name), file.read_bytes())
+    with st.spinner(f"Segmenting {plain(file.name)} …"):
+        prediction = predictions.predict(photo, card, card.working_height, tta=False)
+    masks = masks_of(card, prediction, [card])
+    payload = viewer_payload(photo, masks, [card], photo.truth, score_masks(photo, masks, photo.truth))
+    viewer(payload, key=f"{key}_viewer")

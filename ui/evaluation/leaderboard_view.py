@@ -1,0 +1,249 @@
+"""The views All weights and Per class and size: metrics of published weights, and times measured on this
+machine."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from seg import paths
+from seg.data.cityscapes import NAMES
+from seg.data.decode_cache import HELD_OUT
+from seg.evaluation import evaluate, grid_reference, leaderboard
+from seg.evaluation.leaderboard_html import accuracy_time_figure, class_iou_figure, size_iou_figure
+from seg.models.factory import DISPLAY_NAMES
+from seg.models.model_card import ModelCard, WeightsError, evaluated_on
+from seg.models.registry import list_weights, read_card
+from ui.compare import presets
+from ui.compare.ground_truth import GRID_REFERENCE_HELP
+from ui.dataset.pair_cache import ChosenSplit, decoded_split
+from ui.shared.permissions import allowed, why_not
+from ui.shared.text import plain
+
+GRID_REFERENCE = "grid reference"
+
+_HELP = {
+    "mean IoU": "Intersection over union of mask and ground truth, averaged over the classes.",
+    "95 % CI": "Bootstrap confidence interval of the mean IoU over images.",
+    "boundary IoU": "IoU of the pixels within three pixels of a class boundary.",
+    GRID_REFERENCE: f"Class-share reference of the output grid. {GRID_REFERENCE_HELP}",
+    "ms": "Milliseconds for a 2:1 photo at the working height, on this machine.",
+}
+
+
+def draw(pairs: ChosenSplit | None) -> None:
+    """Draw the sortable table of all weights, and accuracy against time.
+
+    Args:
+        pairs: The evaluation split.
+    """
+    with_baselines = st.toggle(
+        "Show baselines",
+        key="controls",
+        bind="query-params",
+        help=(
+            "Networks trained for comparison with a small budget. Only their model cards are included, not"
+            " their weights."
+        ),
+    )
+    published = _readable_cards(None)
+    baselines = _readable_cards(paths.baselines()) if with_baselines else []
+    cards = [*published, *baselines]
+    digest, references = (pairs.digest, _references(cards, pairs.digest)) if pairs else ("", {})
+    rows = leaderboard.rows(published, baselines, references, digest, _times())
+    if rows:
+        st.dataframe(
+            _columns(rows),
+            hide_index=True,
+            column_config=_column_config(),
+            key="all_weights",
+            alt="Metrics of every variant of all weights. The model cards contain the same values.",
+        )
+    if note := leaderboard.about_methods(published):
+        st.markdown(note)
+        st.page_link(
+            "app.py",
+            label="Compare the three methods on a photo",
+            icon=":material/compare:",
+            query_params=presets.link(presets.THREE_METHODS),
+        )
+    unscored = [card.name for card in published if not card.metrics.get("variants")]
+    if unscored:
+        st.caption(f"Published without metrics: {', '.join(map(plain, unscored))}.")
+    for card in cards:
+        _show_split(card)
+    _measure_section(cards, pairs, references)
+    _figures(rows, references)
+
+
+def _measure_section(
+    cards: list[ModelCard], pairs: ChosenSplit | None, references: dict[tuple[int, int], float]
+) -> None:
+    cases = [case for case in leaderboard.timing_cases(cards) if case not in _times()]
+    if not cases and not (pairs and not references):
+        return
+    st.button(
+        "Measure times and grid references",
+        icon=":material/timer:",
+        disabled=not allowed(),
+        key="measure",
+        type="primary",
+        help=(
+            "Times every network on a 2:1 photo (interleaved, best of six) and computes the class-share "
+            "references of the output grids from the labels of the dataset."
+        ),
+    )
+    if st.session_state["measure"]:
+        measure(cases, sorted({card.working_height for card in cards}), pairs)
+        st.rerun()
+    st.caption(
+        "Measures the time per photo on this machine and plots accuracy against it. Takes a minute or more."
+        if allowed()
+        else f"Measuring from this page is disabled: {why_not()}."
+    )
+
+
+def _figures(rows: list[leaderboard.LeaderboardRow], references: dict[tuple[int, int], float]) -> None:
+    if len(finest := leaderboard.finest(rows)) > 1:
+        st.plotly_chart(
+            class_iou_figure("the finest mask of each", finest),
+            key="by_class_of_all",
+            alt="Bars of the IoU of every class and network. The view Per class and size has the values.",
+        )
+    if any(row.common_seconds is not None for row in rows):
+        st.plotly_chart(
+            accuracy_time_figure(rows, references),
+            key="accuracy_time",
+            alt=(
+                "Mean IoU against milliseconds per photo, with the grid references of strides 32, 16 and 8. "
+                "The table has the values."
+            ),
+        )
+
+
+def measure(cases: list[leaderboard.TimingCase], heights: list[int], pairs: ChosenSplit | None) -> None:
+    """Measure times and grid references with a progress bar; the results are cached for all visitors.
+
+    Args:
+        cases: Networks and variants to time.
+        heights: Working heights in pixels for which references are computed.
+        pairs: The evaluation split.
+    """
+    bar = st.progress(0.0, "Measuring times …")
+
+    def show(label: str, done: int, total: int) -> None:
+        bar.progress(done / total, f"{label}: {done} of {total}")
+
+    _times().update(leaderboard.measure(cases, "auto", lambda done, total: show("Times", done, total)))
+    split = decoded_split(pairs, ask=False) if pairs else None
+    if split is not None:
+        grid_reference.reference_scores(
+            split,
+            heights,
+            leaderboard.STRIDES,
+            lambda done, total: show("Grid references, labels", done, total),
+        )
+    bar.empty()
+
+
+def draw_by_class(card: ModelCard) -> None:
+    """Draw the IoU by class and by the size of connected components, for each variant.
+
+    Args:
+        card: Card of the weights.
+    """
+    _show_split(card)
+    rows = [row for row in leaderboard.rows([card], [], {}, "", {}) if not row.tta]
+    st.plotly_chart(
+        class_iou_figure(card.name, rows),
+        key="by_class",
+        alt="Bars of the IoU of every class. The table has the values.",
+    )
+    st.plotly_chart(
+        size_iou_figure(card.name, rows),
+        key="by_size",
+        alt="Lines of the IoU of connected components in five size bins, for each variant.",
+    )
+    st.caption(
+        "Connected components of the ground truth by area, in pixels of the 256 × 256 labels. A component’s "
+        "IoU counts the predicted components of its class that overlap it (Rottmann et al. 2020). Small "
+        "components improve most."
+    )
+    counts = [sum(row) for row in rows[0].report["confusion"]]
+    share = "share of the ground truth"
+    columns: dict[str, list[Any]] = {"class": list(NAMES), share: [100 * n / sum(counts) for n in counts]}
+    columns |= {DISPLAY_NAMES[row.variant]: [row.report["iou"][name] for name in NAMES] for row in rows}
+    bars = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f")
+    st.dataframe(
+        columns,
+        hide_index=True,
+        key="iou_by_class",
+        height="content",
+        column_config={
+            share: st.column_config.NumberColumn(format="%.2f %%"),
+            **{DISPLAY_NAMES[row.variant]: bars for row in rows},
+        },
+        alt="IoU of every class and variant.",
+    )
+
+
+def _show_split(card: ModelCard) -> None:
+    """State on which pairs weights were evaluated, unless it was val."""
+    if card.metrics.get("split") == HELD_OUT:
+        st.caption(f"{plain(card.name)} was evaluated on another split: {evaluated_on(card.metrics)}.")
+
+
+def _readable_cards(folder: Path | None) -> list[ModelCard]:
+    """Return the readable cards; the sidebar reports the others."""
+    cards = []
+    for name in list_weights(folder):
+        try:
+            cards.append(read_card(name, folder))
+        except WeightsError:
+            continue
+    return cards
+
+
+@st.cache_resource(show_spinner=False)
+def _times() -> dict[leaderboard.TimingCase, float]:
+    """Return the seconds per case measured since the server started."""
+    return {}
+
+
+def _references(cards: list[ModelCard], digest: str) -> dict[tuple[int, int], float]:
+    """Return the stored grid references by working height and stride."""
+    stored = grid_reference.stored_references(digest)
+    grids = {(card.working_height, stride) for card in cards for stride in leaderboard.STRIDES}
+    return {
+        (height, stride): stored[height // stride] for height, stride in grids if height // stride in stored
+    }
+
+
+def _columns(rows: list[leaderboard.LeaderboardRow]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {
+        "network": [row.network for row in rows],
+        "weights": [row.weights + " (baseline)" * row.is_baseline for row in rows],
+        "mean IoU": [row.report["mean_iou"] for row in rows],
+        "95 % CI": [evaluate.format_interval(row.report["intervals"]["mean_iou"], 3) for row in rows],
+        GRID_REFERENCE: [row.grid_reference for row in rows],
+        "pixel accuracy": [row.report["pixel_accuracy"] for row in rows],
+        "boundary IoU": [row.report["boundary_iou"] for row in rows],
+        "parameters": [row.parameters / 1e6 for row in rows],
+        "height": [row.height for row in rows],
+        "ms": [row.seconds and 1000 * row.seconds for row in rows],
+        "pretraining": [row.start for row in rows],
+        "samples seen": [row.samples_seen for row in rows],
+    }
+    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+
+
+def _column_config() -> dict[str, Any]:
+    number = st.column_config.NumberColumn
+    scores = ("mean IoU", GRID_REFERENCE, "pixel accuracy", "boundary IoU")
+    return {name: number(format="%.4f", help=_HELP.get(name)) for name in scores} | {
+        "95 % CI": st.column_config.TextColumn(help=_HELP["95 % CI"]),
+        "parameters": number(format="%.1f M"),
+        "ms": number(format="%.0f", help=_HELP["ms"]),
+        "height": number(help="Working height in pixels."),
+        "samples seen": number(help="Training samples, each a random crop of a photo."),
+    }

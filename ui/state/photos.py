@@ -1,0 +1,141 @@
+"""Photos of pages: uploads, which stay in the visitor's session, and rendered samples, which all visitors
+share."""
+
+import hashlib
+import os
+import threading
+import time
+from dataclasses import dataclass
+
+import streamlit as st
+from PIL import Image
+
+from seg.data import label_import, scenes
+from seg.data.image_io import PhotoError, read_photo, reduced_from, reduction_note
+from seg.inference import mask_io
+from ui.shared import rate_limit
+from ui.shared.pictures import DISPLAY_SIDE, display_picture, encode_jpeg, encode_png, fit_size, thumbnail
+from ui.state.lru_cache import session_cache
+from ui.state.session import session
+
+DecodedPhotos = dict[str, tuple[Image.Image, float]]
+"""Decoded pictures and the seconds that decoding took, by the photo's digest."""
+
+_DECODE_SLOTS = threading.BoundedSemaphore(os.cpu_count() or 1)  # more at once take as long, and more memory
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A readable photo with its display versions and, if known, its ground truth."""
+
+    name: str
+    data: bytes
+    digest: str  # of `data`
+    width: int
+    height: int
+    jpeg: bytes  # at `shown_size`
+    thumbnail: bytes  # a JPEG
+    truth: bytes | None = None  # an indexed PNG of train ids, of the photo's size
+    rendered: bool = False  # a sample, the same for all visitors
+    reduced_from: tuple[int, int] | None = None  # width and height in the file, if reading reduced them
+    reduction_note: str = ""  # a sentence, if reading reduced the photo
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height at which pages display the photo."""
+        return fit_size(self.width, self.height, DISPLAY_SIDE)
+
+
+@dataclass(frozen=True)
+class UploadedTruth:
+    """A label picture that was uploaded as the ground truth of a photo, and how it was read."""
+
+    name: str
+    data: bytes  # the file
+    png: bytes  # an indexed PNG of train ids, of the photo's size
+    coding: label_import.LabelCoding
+    classes: list[str]  # that occur, the largest first
+    ignored_fraction: float
+
+
+def content_digest(data: bytes) -> str:
+    """Return the hexadecimal SHA-256 of a file's content."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_photo(name: str, data: bytes) -> Photo:
+    """Read an uploaded file; a Cityscapes pair file is split into photo and ground truth.
+
+    Args:
+        name: File name.
+        data: File content.
+
+    Raises:
+        PhotoError: The file is not a readable photo.
+    """
+    digest, cache = content_digest(data), session_cache("photo_facts", rate_limit.MAX_PHOTOS)
+    facts = cache.get((digest,))
+    if facts is None:
+        with st.spinner("Reading the photo …"), _DECODE_SLOTS:
+            facts = _read_upload(digest, data)
+        cache.put((digest,), facts)
+    if isinstance(facts, str):
+        raise PhotoError(facts)
+    return Photo(name, **facts)
+
+
+def take_decoded() -> DecodedPhotos:
+    """Remove the decoded picture of the last upload from the session and return it."""
+    return session().pop("decoded", {})
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def load_sample(seed: int, name: str) -> Photo:
+    """Render a sample street with its ground truth.
+
+    Args:
+        seed: Seed of the scene.
+        name: Name to show.
+    """
+    scene = scenes.render_scene(seed)
+    picture = Image.fromarray(scene.photo)
+    return Photo(
+        name, **_photo_facts(picture, encode_png(picture)), truth=mask_io.png(scene.label), rendered=True
+    )
+
+
+@st.cache_resource(show_spinner=False)
+def thumbnails() -> dict[int, bytes]:
+    """Return the thumbnails (JPEG) of the samples rendered since the server started, by seed."""
+    return {}
+
+
+def _read_upload(digest: str, data: bytes) -> dict | str:
+    """Return all fields of a `Photo` but its name, or the error message; both are cached."""
+    start = time.perf_counter()
+    try:
+        picture = read_photo(data)
+    except PhotoError as error:
+        return str(error)
+    # the first of several photos is segmented at once: it need not be decoded again
+    session().setdefault("decoded", {digest: (picture, time.perf_counter() - start)})
+    pair = label_import.split_pair(picture)
+    if pair is None:
+        return _photo_facts(picture, data)
+    street, label = pair
+    return _photo_facts(street, encode_png(street)) | {"truth": mask_io.png(label)}
+
+
+def _photo_facts(picture: Image.Image, data: bytes) -> dict:
+    """Return all fields of a `Photo` but its name and ground truth."""
+    shown = display_picture(picture)
+    return {
+        "data": data,
+        "digest": content_digest(data),
+        "width": picture.width,
+        "height": picture.height,
+        "jpeg": encode_jpeg(shown, subsampling=0),
+        "thumbnail": encode_jpeg(thumbnail(shown), subsampling=0),
+        "reduced_from": reduced_from(picture),
+        "reduction_note": reduction_note(picture),
+    }

@@ -1,0 +1,65 @@
+"""The values that the app keeps in a visitor's session, apart from those of widgets."""
+
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+import streamlit as st
+
+if TYPE_CHECKING:  # these modules use the session themselves
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from seg.inference.private_dir import PrivateDir
+    from seg.inference.upload_batch import Batch
+    from ui.shared.rate_limit import RateLimiter
+    from ui.state.lru_cache import LruCache
+    from ui.state.photos import DecodedPhotos, Photo, UploadedTruth
+
+
+class Session(TypedDict, total=False):
+    """Types of the values by key; each is absent until it is first set."""
+
+    title: str  # of the page
+    title_before: str | None  # of the page in the previous run of the script
+    token: str  # the secret by which the tab knows this session
+    uploads_lost: bool  # whether the tab had a former session, which is gone
+    batch_lost: bool  # whether that session had a batch
+    links_translated: bool  # whether former values in the link were replaced
+    addresses: dict[str, str | list[str]]  # values that the address named or was given last, by parameter
+    lost_weights: tuple[tuple[list[str], list[str]], str]  # weights and compared weights of a link; its page
+
+    photos: "dict[str, Photo]"  # uploads of all pages by upload id
+    uploads_by_page: dict[str, list[str]]  # upload ids of the present page's uploader
+    upload_ids: list[str]  # of all uploads in the previous run
+    photo: str | None  # id of the chosen upload; None while a sample is chosen
+    sample: int  # seed of the sample that was chosen last
+    upload_numbers: dict[str, int]  # by upload id, in their order
+    missing_sample: bool  # whether the link named an unknown sample
+    truths: "dict[str, UploadedTruth]"  # by the photo's digest
+    truth_error: tuple[str, str, str]  # the photo's digest, the file's name, the message
+
+    photo_facts: "LruCache"
+    predictions: "LruCache"
+    activations: "LruCache"
+    mask_files: "LruCache"  # of one photo only: they are large
+    mask_files_of: str  # its digest
+    decoded: "DecodedPhotos"  # picture of the last upload, until it is segmented
+    predicted: set[tuple]  # comparisons whose predictions were shown
+    rate_limiter: "RateLimiter"
+    point: tuple[float, float]  # selected on the Inside page, 0 to 1 across and down
+
+    batch: "Batch"
+    batch_running: bool
+    batch_error: str  # why it stopped
+    batch_turn: int  # counts batches: a new key empties the uploaders
+    batch_zips: "tuple[PrivateDir, int, list[Path]]"  # folder, number of masks, files
+
+    action_error: str  # why starting a process failed
+    cell: Any  # selected in the confusion matrix
+    newest: int  # epoch that a run had reached when it was last drawn
+    time_estimates: "dict[str, list[Mapping[str, Any]]]"  # by configuration; only those of the last one
+    checked: dict[str, tuple[int, list[str], str]]  # pairs, errors and summary of the data set checked
+
+
+def session() -> Session:
+    """Return the visitor's session state with its types."""
+    return cast(Session, st.session_state)
