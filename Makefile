@@ -11,9 +11,9 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 run: .venv/installed  ## open the app
 	$(BIN)/streamlit run app.py
 
-test: lint  ## all tests, browser tests included
+test: lint  ## all tests, browser tests included. A failed one runs again: browsers and processes are slow on a busy machine
 	sh tests/support/browser.sh
-	$(PYTEST) --dist loadfile
+	$(PYTEST) --dist loadfile --reruns 1
 
 check: lint  ## the quick unit tests: less than a minute
 	$(PYTEST) --dist loadfile -m "not slow" tests/unit

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from safetensors.torch import save
@@ -63,10 +64,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fourteen rendered pairs for training and three for evaluation."""
-    folder = tmp_path_factory.mktemp("data") / "pairs"
-    scenes.write_pairs(folder, 14, 3, seed=1)
+def pairs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Fourteen rendered pairs for training and three for evaluation. Parallel test workers share them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "pairs"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            scenes.write_pairs(folder, 14, 3, seed=1)
     return folder
 
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from seg.data import cityscapes, label_decoder, scenes
 from seg.data.pairs import find_pairs, read_pair
@@ -81,9 +81,13 @@ def settled(page: Page) -> str:
     return page.evaluate("new Promise((done) => setTimeout(() => done(location.href), 400))")
 
 
-LOOK = """async ({pane, points}) => {
+def pane_canvas(page: Page, pane: str) -> Locator:
+    """The canvas of a pane. What a locator evaluates waits until its element is there."""
+    return page.locator(f'.viewer canvas[data-pane="{pane}"]')
+
+
+LOOK = """async (canvas, points) => {
   // Points at places of a pane's canvas (0-1 across and down): the probe's text and the painted color.
-  const canvas = document.querySelector(`.viewer canvas[data-pane="${pane}"]`);
   const box = canvas.getBoundingClientRect();
   const frame = () => new Promise(requestAnimationFrame), found = [];
   for (const [x, y] of points) {
@@ -107,7 +111,7 @@ def look(page: Page, pane: str, count: int = 24, seed: int = 0) -> list[dict]:
     """The probe's text and the painted color at random places of a pane, with the photo's pixel (x, y) that
     the probe names."""
     points = np.random.default_rng(seed).uniform(0.02, 0.98, (count, 2)).tolist()
-    probes = page.evaluate(LOOK, {"pane": pane, "points": points})
+    probes = pane_canvas(page, pane).evaluate(LOOK, points)
     for probe in probes:
         probe["x"], probe["y"] = (int(part.split()[1]) for part in probe["where"].split(", "))
     return probes
@@ -127,7 +131,7 @@ def layer(page: Page, name: str) -> None:
 def showing(page: Page, name: str) -> None:
     """Waits for the masks of a photo with this name."""
     expect(page.locator(".viewer figcaption").first).to_contain_text(name)
-    expect(page.locator('.viewer canvas[data-pane="8s"]')).to_be_visible()
+    expect(pane_canvas(page, "8s")).to_be_visible()
 
 
 def panes(page: Page) -> list[str]:
@@ -179,7 +183,7 @@ def test_progress_is_visible_without_scrolling(visitor):
 def test_classes_can_be_hidden_and_isolated(visitor):
     page = visitor("?layer=mask")
     road = [*cityscapes.PALETTE[cityscapes.TRAIN_ID["road"]].tolist(), 255]
-    count = """async ([r, g, b]) => { const c = document.querySelector('.viewer canvas[data-pane="8s"]');
+    count = """async (c, [r, g, b]) => {
         for (let frames = 0; frames < 3; frames++) await new Promise(requestAnimationFrame);
         const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let n = 0;
         for (let i = 0; i < d.length; i += 4)
@@ -187,7 +191,7 @@ def test_classes_can_be_hidden_and_isolated(visitor):
         return n; }"""
 
     def roads() -> int:
-        return page.evaluate(count, road[:3])
+        return pane_canvas(page, "8s").evaluate(count, road[:3])
 
     whole = roads()
     assert whole > 1000
@@ -282,7 +286,7 @@ def test_a_link_stays_complete_while_masks_are_pending(visit, with_two):
             if (url) urls.push(String(url)); return change(state, title, url); };
         }""")
     page.goto(f"{with_two}?{urlencode({'weights': 'one', 'photo': '7', 'detail': 'TTA'} | expected)}")
-    expect(page.locator('.viewer canvas[data-pane="photo"]')).to_be_visible()  # the masks are still computing
+    expect(pane_canvas(page, "photo")).to_be_visible()  # the masks are still computing
     page.locator(".viewer").get_by_role("button", name="Color-blind safe").click()
     ready(page)
     expect(page.locator(".viewer canvas")).to_have_count(2)
@@ -313,16 +317,14 @@ METHODS = {
 
 def painted(page: Page, pane: str) -> str:
     """The content of a pane, as a data URL of a PNG."""
-    return page.evaluate(
-        '(pane) => document.querySelector(`.viewer canvas[data-pane="${pane}"]`).toDataURL()', pane
-    )
+    return pane_canvas(page, pane).evaluate("canvas => canvas.toDataURL()")
 
 
 def shows_three_methods(page: Page) -> None:
     """Checks that the masks of the three methods are visible, different and labelled, with a disagreement map
     beside them."""
     for pane in (*METHODS, "disagreement"):
-        expect(page.locator(f'.viewer canvas[data-pane="{pane}"]')).to_be_visible()
+        expect(pane_canvas(page, pane)).to_be_visible()
     expect(page.locator(".viewer figcaption", has_text="computing")).to_have_count(0)
     assert panes(page) == [*METHODS, "disagreement"]
     captions = page.locator(".viewer figcaption").all_inner_texts()
@@ -345,7 +347,7 @@ def test_three_methods_open_by_click_and_by_link(visitor):
     for probe in look(linked, "fcn-resnet50-cityscapes-8s", 12):
         assert set(probe["answers"]) >= set(METHODS)
     linked.get_by_role("button", name="FCN-32s, 16s, 8s").click()
-    expect(linked.locator('.viewer canvas[data-pane="32s"]')).to_be_visible()
+    expect(pane_canvas(linked, "32s")).to_be_visible()
     assert "beside" not in settled(linked)
 
 
@@ -402,7 +404,7 @@ def test_a_pair_file_brings_its_ground_truth(visitor, pairs):
     file = find_pairs(pairs, "val")[0]
     page.locator('input[type="file"]').first.set_input_files(file)
     showing(page, file.name)
-    expect(page.locator('.viewer canvas[data-pane="truth"]')).to_be_visible()
+    expect(pane_canvas(page, "truth")).to_be_visible()
     layer(page, "Mask")
     exact = label_decoder.decode(read_pair(file)[1])
     for probe in look(page, "truth"):
@@ -445,7 +447,7 @@ def test_a_tall_picture_and_the_probe_stay_visible(visitor):
     upload(page, tall=street(106, 64, 1920))
     showing(page, "tall.png")
     assert all(canvas.bounding_box()["height"] < 700 for canvas in page.locator(".viewer canvas").all())
-    probes = page.evaluate(LOOK, {"pane": "8s", "points": [[0.5, 0.05], [0.5, 0.5], [0.5, 0.95]]})
+    probes = pane_canvas(page, "8s").evaluate(LOOK, [[0.5, 0.05], [0.5, 0.5], [0.5, 0.95]])
     top, middle, bottom = (int(probe["where"].split("y ")[1]) for probe in probes)
     assert top < 200 and 900 < middle < 1020 and bottom > 1700
     answer = page.locator(".viewer .probe").bounding_box()
@@ -454,7 +456,7 @@ def test_a_tall_picture_and_the_probe_stay_visible(visitor):
 
 def test_a_double_click_zooms_and_keeps_the_pin(visitor):
     page = visitor()
-    canvas = page.locator('.viewer canvas[data-pane="8s"]')
+    canvas = pane_canvas(page, "8s")
     canvas.click(position={"x": 100, "y": 60})
     pinned = page.get_by_role("table").filter(has_text="At x")
     expect(pinned).to_be_visible()

@@ -135,9 +135,9 @@ def test_input_during_a_page_run_is_kept(arrive):
     page.reload()
     deliver()
     see(page, "Get more data")
-    while sent:
+    while sent:  # until nothing was sent for a second
         deliver()
-    page.wait_for_timeout(1000)
+        page.wait_for_timeout(1000)
     type_into(page, "Epochs", "6")
     type_into(page, "Batch size", "3")
     deliver()

@@ -62,6 +62,7 @@ def test_predictor_takes_a_path_and_saves_a_mask(registry, monkeypatch, tmp_path
         assert saved.mode == "P" and (np.asarray(saved) == prediction.masks["8s"]).all()
 
 
+@pytest.mark.slow
 def test_evaluate_reports_every_variant(registry, pairs, monkeypatch):
     monkeypatch.setenv("SEG_WEIGHTS", str(registry))
     progress = []
@@ -75,6 +76,7 @@ def test_evaluate_reports_every_variant(registry, pairs, monkeypatch):
     assert 0 <= report["8s"]["mean_iou"] <= 1
 
 
+@pytest.mark.slow
 def test_create_model_knows_every_listed_model():
     for name in seg.list_models():
         assert seg.create_model(name, 19).variants

@@ -24,6 +24,7 @@ def test_logits_have_the_image_size_and_gradients(architecture):
     assert set(kind.variants) <= set(DISPLAY_NAMES)
 
 
+@pytest.mark.slow
 def test_architectures_are_sorted_by_computation():
     flops = []
     for architecture, kind in ARCHITECTURES.items():

@@ -12,6 +12,8 @@ from seg.training import lifecycle, lineage
 from seg.training.config import TrainConfig, TrainError
 from seg.training.lineage import ExistingTraining
 
+pytestmark = pytest.mark.slow
+
 CHANGES = (
     {"seed": 1},
     {"variants": ("8s",)},

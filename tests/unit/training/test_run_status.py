@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from seg.system.status_file import write_status
@@ -62,10 +63,11 @@ def test_the_status_of_a_running_training(folder, worker):
     assert worker.wait(10) == -signal.SIGTERM
 
 
-def test_crashed_stopped_and_finished_runs_are_distinguished(folder):
+def test_crashed_stopped_and_finished_runs_are_distinguished(folder, monkeypatch):
     status = run_status.get_status(folder)
     assert status.state == "crashed" and "killed" in status.message and "Resume it" in status.message
     beat(folder, pid=os.getppid(), time=time.time() - 1200)
+    monkeypatch.setattr(psutil, "boot_time", lambda: time.time() - 3600)
     assert "No heartbeat for 20 minutes" in run_status.get_status(folder).message
     beat(folder, time=1.0)
     assert "has been restarted" in run_status.get_status(folder).message
