@@ -50,11 +50,14 @@ def main() -> None:
     begin_page(
         "Compare", "Upload a street photo and compare the masks of U-Net and FCN networks, pixel by pixel."
     )
-    cards = choose_weights()
-    factor, tta = choose_detail()
-    presets.choose(cards)
+    choices = st.container()  # its messages come and go without moving what follows
+    with choices:
+        cards = choose_weights()
+        factor, tta = choose_detail()
+        presets.choose(cards)
     try:
-        photo = choose_photo("compare")
+        with choices:
+            photo = choose_photo("compare")
         show_working_size(photo, cards[0], factor, tta)
         show(photo, cards, factor, tta)
     except (*MODEL_ERRORS, PhotoError) as error:

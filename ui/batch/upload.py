@@ -13,6 +13,7 @@ from seg.inference import upload_batch
 from seg.inference.upload_batch import Batch, BatchSettings
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard
+from ui.shared.embedding import warn_of_refused_uploads
 from ui.shared.photo_picker import SAMPLES
 from ui.shared.text import plain, plural, unquoted
 from ui.state import session_cleanup
@@ -57,6 +58,7 @@ def upload_section(settings: BatchSettings) -> None:
         settings: Settings in the sidebar.
     """
     turn = session().setdefault("batch_turn", 0)  # a new key empties the uploaders and frees their memory
+    warn_of_refused_uploads()
     left, right = st.columns(2, gap="medium")
     with left:
         files = st.file_uploader(

@@ -9,6 +9,7 @@ import streamlit as st
 from seg.data.file_types import READABLE_FORMATS
 from seg.data.image_io import SIZE_LIMIT, PhotoError
 from ui.shared import rate_limit
+from ui.shared.embedding import warn_of_refused_uploads
 from ui.shared.picture_buttons import picture_button
 from ui.shared.text import plain, plural, short, unquoted
 from ui.state import session_cleanup
@@ -44,6 +45,7 @@ def choose_photo(page: str) -> Photo:
     Returns:
         The chosen photo. Unreadable files are reported on the page.
     """
+    warn_of_refused_uploads()
     left, right = st.columns([2, 3], gap="medium")
     with left:
         uploads = st.file_uploader(

@@ -23,6 +23,7 @@ class Session(TypedDict, total=False):
     token: str  # the secret by which the tab knows this session
     uploads_lost: bool  # whether the tab had a former session, which is gone
     batch_lost: bool  # whether that session had a batch
+    lacks_upload_cookie: bool  # whether the browser withholds it, inside another site
     links_translated: bool  # whether former values in the link were replaced
     addresses: dict[str, str | list[str]]  # values that the address named or was given last, by parameter
     lost_weights: tuple[tuple[list[str], list[str]], str]  # weights and compared weights of a link; its page
@@ -44,6 +45,7 @@ class Session(TypedDict, total=False):
     mask_files_of: str  # its digest
     decoded: "DecodedPhotos"  # picture of the last upload, until it is segmented
     predicted: set[tuple]  # comparisons whose predictions were shown
+    inspected: tuple[str, str]  # digests of the photo and the card whose activations were shown last
     rate_limiter: "RateLimiter"
     point: tuple[float, float]  # selected on the Inside page, 0 to 1 across and down
 

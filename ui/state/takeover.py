@@ -49,7 +49,7 @@ def take_over_former_session() -> None:
     if context is not None:
         _SESSION_IDS.put((token,), context.session_id)
     with st.sidebar:
-        former = browser_tab(token, has_batch="batch" in state)
+        former, state["lacks_upload_cookie"] = browser_tab(token, has_batch="batch" in state)
     if former and not _take_over(former.token):
         state.update({"uploads_lost": True, "batch_lost": former.has_batch})
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { formerSession } from "../../../ui/components/browser_tab/browser_tab.js";
+import { formerSession, lacksUploadCookie } from "../../../ui/components/browser_tab/browser_tab.js";
 import { mergeCorrections } from "../../../ui/components/browser_tab/history.js";
 
 const present = { token: "present", hasBatch: false };
@@ -20,6 +20,13 @@ test("a reload reports the former session and whether it had a batch", () => {
 
 test("what another program stored is ignored", () => {
   for (const stored of ["no JSON", "{}", '{"token": 3}', "null"]) assert.equal(formerSession(stored, present), null);
+});
+
+test("uploads are refused inside another site without the cookie only", () => {
+  const document = { cookie: "a=1; _streamlit_xsrf=2|3" };
+  assert.equal(lacksUploadCookie({ top: 1, self: 2, document: { cookie: "a_streamlit_xsrf=1" } }), true);
+  assert.equal(lacksUploadCookie({ top: 1, self: 2, document }), false);
+  assert.equal(lacksUploadCookie({ top: 1, self: 1, document: { cookie: "" } }), false);
 });
 
 /** A window with a history, whose entries are listed. */

@@ -1,4 +1,4 @@
-"""An invisible component: remembers the session in the browser's tab and reports the one before."""
+"""An invisible component: keeps the session's name in the browser's tab and reports on the tab."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,19 +14,31 @@ class FormerSession(NamedTuple):
     """Whether the visitor had a batch in it."""
 
 
-def browser_tab(token: str, has_batch: bool) -> FormerSession | None:
+class TabReport(NamedTuple):
+    """What the tab says of itself."""
+
+    former: FormerSession | None
+    """In the run after a reload, the session before it."""
+    lacks_upload_cookie: bool
+    """Whether the page is inside another site and the browser withholds the cookie that protects uploads."""
+
+
+def browser_tab(token: str, has_batch: bool) -> TabReport:
     """Draw the component.
 
     Args:
         token: Secret name of the present session.
         has_batch: Whether the visitor has a batch in it.
-
-    Returns:
-        In the run after a reload, the session before it; else None.
     """
     data = {"token": token, "hasBatch": has_batch}
-    former = _component(key="browser_tab", data=data, on_former_change=lambda: None).former
-    return FormerSession(str(former["token"]), former["hasBatch"] is True) if former else None
+    report = _component(
+        key="browser_tab", data=data, on_former_change=lambda: None, on_lacksCookie_change=lambda: None
+    )
+    former = report.former
+    return TabReport(
+        FormerSession(str(former["token"]), former["hasBatch"] is True) if former else None,
+        report.lacksCookie is True,
+    )
 
 
 _component = component(Path(__file__).parent)

@@ -25,9 +25,19 @@ export function formerSession(stored, present) {
   }
 }
 
+/**
+ * Whether the server will refuse uploads: inside another site a browser withholds the cookie that protects them.
+ *
+ * @param {{ top: unknown, self: unknown, document: { cookie: string } }} window
+ */
+export function lacksUploadCookie({ top, self, document }) {
+  return top !== self && !/(^|; )_streamlit_xsrf=/.test(document.cookie);
+}
+
 /** @param {import("../dom.js").ComponentArguments<TabSession>} component */
-export default function ({ data, setTriggerValue }) {
+export default function ({ data, setTriggerValue, setStateValue }) {
   mergeCorrections(window);
+  if (lacksUploadCookie(window)) setStateValue("lacksCookie", true);
   try {
     const former = formerSession(sessionStorage.getItem(STORAGE_KEY), data);
     sessionStorage.setItem(STORAGE_KEY, JSON.stringify(data));
