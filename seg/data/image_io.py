@@ -4,6 +4,8 @@ The format is detected from the content of a file, never from its name.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,6 +110,24 @@ def read_photo(source: bytes | str | Path, reduce_large: bool = True) -> Image.I
         ) from error
 
 
+def read_size(data: bytes) -> tuple[int, int]:
+    """Return the upright width and height of a picture, from its header.
+
+    Args:
+        data: the content of the file.
+
+    Raises:
+        PhotoError: if the file is not a picture that `read_photo` can read without reducing it, as far as the
+            header shows.
+    """
+    file = io.BytesIO(data)
+    with _user_errors(_format_of(file)) as image_format:
+        picture = _open(file, image_format)
+        _limit_size(picture, reduce_large=False)
+        turned = _TRANSPOSE.get(_orientation(picture)) in _SWAPPING
+        return picture.size[::-1] if turned else picture.size
+
+
 def reduced_from(photo: Image.Image) -> tuple[int, int] | None:
     """Return the upright width and height of a photo in its file if `read_photo` reduced it, else None."""
     return photo.info.get(REDUCED_FROM)
@@ -130,19 +150,7 @@ def reduction_note(photo: Image.Image) -> str:
 
 
 def _read(file: BinaryIO, reduce_large: bool) -> Image.Image:
-    head = file.read(HEAD_BYTES)
-    if not head:
-        raise PhotoError("The file is empty; save or download the picture again.")
-    image_format = picture_format(head)
-    if not image_format:
-        if file_type := unsupported_type(head):
-            raise _unsupported(*file_type)
-        raise PhotoError(
-            f"This file is not a picture as far as its content shows; choose a {READABLE_FORMATS} picture."
-        )
-    name = _NAMES.get(image_format, image_format)
-    try:
-        file.seek(0)
+    with _user_errors(_format_of(file)) as image_format:
         picture = _open(file, image_format)
         size = picture.size
         _limit_size(picture, reduce_large)
@@ -158,6 +166,34 @@ def _read(file: BinaryIO, reduce_large: bool) -> Image.Image:
         orientation = max(orientation, _orientation(picture))
         photo = to_rgb(picture)
         photo = photo.transpose(transpose) if transpose is not None else photo
+    if picture.size != size:
+        photo.info[REDUCED_FROM] = size[::-1] if transpose in _SWAPPING else size
+    if orientation in _TRANSPOSE:
+        photo.info[EXIF_ORIENTATION] = orientation
+    return photo
+
+
+def _format_of(file: BinaryIO) -> PictureFormat:
+    """Return the format of a file and go back to its beginning. Raises `PhotoError` if it is no picture."""
+    head = file.read(HEAD_BYTES)
+    if not head:
+        raise PhotoError("The file is empty; save or download the picture again.")
+    file.seek(0)
+    if image_format := picture_format(head):
+        return image_format
+    if file_type := unsupported_type(head):
+        raise _unsupported(*file_type)
+    raise PhotoError(
+        f"This file is not a picture as far as its content shows; choose a {READABLE_FORMATS} picture."
+    )
+
+
+@contextmanager
+def _user_errors(image_format: PictureFormat) -> Iterator[PictureFormat]:
+    """Turn what a decoder raises into a `PhotoError`."""
+    name = _NAMES.get(image_format, image_format)
+    try:
+        yield image_format
     except PhotoError:
         raise
     except tiff.UnsupportedTiffError as error:
@@ -169,12 +205,6 @@ def _read(file: BinaryIO, reduce_large: bool) -> Image.Image:
         if any(phrase in str(error) for phrase in _UNSUPPORTED_VARIANT):
             raise _unsupported(f"a {name} picture of a rare variant") from error
         raise PhotoError(f"This {name} picture is cut off or damaged; save or download it again.") from error
-    photo.info.clear()  # otherwise saving the photo would write the old profile and EXIF
-    if picture.size != size:
-        photo.info[REDUCED_FROM] = size[::-1] if transpose in _SWAPPING else size
-    if orientation in _TRANSPOSE:
-        photo.info[EXIF_ORIENTATION] = orientation
-    return photo
 
 
 def _open(file: BinaryIO, image_format: PictureFormat) -> Image.Image:

@@ -1,10 +1,12 @@
 """Decoding of color label pictures, antialiased and JPEG-compressed, into train ids."""
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 import numpy as np
 
 from seg.data.cityscapes import CLASSES, IGNORE, PALETTE, TRAIN_ID, VOID_COLORS
+from seg.data.pixel_conversion import strips
 
 DECODER_VERSION = 1
 """Increases whenever the result of `decode` changes: decoded caches and published metrics depend on it."""
@@ -20,6 +22,12 @@ _POINTS = (_COLORS @ _TO_YCC) * _WEIGHT
 
 # distance within which a pixel matches a color: JPEG noise at the dataset's quality stays below it
 _CLOSE = 10.0
+
+_STRIP_PIXELS = 2**18  # decoded at once: some hundred bytes are needed for each
+
+_REACH = (
+    16  # rows on which a pixel's label depends, and some more: 2 _NEAR of the thin, _NEAR + 1 of the core
+)
 
 _NEAR = 3  # search radius in pixels for the two classes of a blend
 
@@ -74,8 +82,15 @@ def decode_nearest_color(picture: np.ndarray) -> np.ndarray:
     Returns:
         H x W uint8 train ids; ``IGNORE`` for the void colors.
     """
-    nearest = _distances(picture.reshape(-1, 3).astype(np.float32), _COLORS).argmin(1)
-    return np.where(nearest < len(CLASSES), nearest, IGNORE).astype(np.uint8).reshape(picture.shape[:2])
+    label = np.empty(picture.shape[:2], np.uint8)
+    for _, top, _, bottom in strips(picture.shape[1], picture.shape[0]):
+        codes = picture[top:bottom].astype(np.int32) @ (65536, 256, 1)
+        used, index = np.unique(codes, return_inverse=True)  # label pictures have few colors
+        colors = np.stack([used >> 16, used >> 8 & 255, used & 255], 1).astype(np.float32)
+        nearest = _distances(colors, _COLORS).argmin(1)
+        ids = np.where(nearest < len(CLASSES), nearest, IGNORE)
+        label[top:bottom] = ids[index].reshape(bottom - top, -1)
+    return label
 
 
 def palette_match(picture: np.ndarray) -> float:
@@ -84,7 +99,8 @@ def palette_match(picture: np.ndarray) -> float:
     Args:
         picture: H x W x 3 uint8 RGB.
     """
-    return float((_nearest_colors(picture) >= 0).mean())
+    counts = _match_counts(picture)
+    return float(1 - counts[-1] / counts.sum())
 
 
 def class_match(picture: np.ndarray) -> float:
@@ -94,8 +110,8 @@ def class_match(picture: np.ndarray) -> float:
     Args:
         picture: H x W x 3 uint8 RGB.
     """
-    nearest = _nearest_colors(picture)
-    return float(((nearest >= 0) & (nearest < len(CLASSES))).mean())
+    counts = _match_counts(picture)
+    return float(counts[: len(CLASSES)].sum() / counts.sum())
 
 
 def decode(picture: np.ndarray) -> np.ndarray:
@@ -125,17 +141,36 @@ def decode_with_reasons(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         H x W uint8 train ids, and H x W uint8 of `IgnoreReason`.
     """
     h, w, _ = picture.shape
+    present = _present_colors(picture)
+    rim = np.ones((h, w), bool)
+    rim[2:-2, 2:-2] = False
+    labels, reasons = np.empty((h, w), np.uint8), np.empty((h, w), np.uint8)
+    for _, top, _, bottom in _strips(picture):
+        first, last = max(0, top - _REACH), min(h, bottom + _REACH)
+        inner = slice(top - first, bottom - first)
+        label, reason = _decode_strip(picture[first:last], present, rim[first:last])
+        labels[top:bottom], reasons[top:bottom] = label[inner], reason[inner]
+    return labels, reasons
+
+
+def _decode_strip(picture: np.ndarray, present: np.ndarray, rim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `decode_with_reasons` returns for H x W x 3 pixels.
+
+    Args:
+        picture: the pixels.
+        present: K indices of the colors that occur in the whole picture.
+        rim: H x W bool, whether a pixel belongs to the rim of the whole picture.
+    """
+    h, w, _ = picture.shape
     points = _to_points(picture)
     cost = _distances(points, _POINTS)
-    present, planes = _present_colors(cost, h, w)
+    planes = (_matches(cost)[None] == present[:, None]).reshape(-1, h, w)
     core = planes & (_box_count(planes, 1, 1) == 9)
     cost, near = _single_color_costs(cost, present, planes, core)
     choice = cost.argmin(1)
     undecided = np.flatnonzero(cost[np.arange(len(cost)), choice] > _BLEND_COST)
     points, lowest = points[undecided], cost[undecided]  # lowest: of each class at each undecided pixel
 
-    rim = np.ones((h, w), bool)
-    rim[2:-2, 2:-2] = False
     near[present == _BLACK] |= rim.ravel()  # the frames have a thin black rim
     _lower_to_blends(lowest, points, present, near[:, undecided], 0)
     choice[undecided] = lowest.argmin(1)
@@ -156,9 +191,21 @@ def decode_with_reasons(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return colors.astype(np.uint8).reshape(h, w), reasons.reshape(h, w)
 
 
-def _nearest_colors(picture: np.ndarray) -> np.ndarray:
-    """Return the index of the color that each of N pixels matches, or -1."""
-    distances = _distances(_to_points(picture), _POINTS)
+def _strips(picture: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    return strips(picture.shape[1], picture.shape[0], _STRIP_PIXELS)
+
+
+def _match_counts(picture: np.ndarray) -> np.ndarray:
+    """Count the pixels that match each color, and at index -1 those that match none."""
+    counts = np.zeros(len(_COLORS) + 1, int)
+    for _, top, _, bottom in _strips(picture):
+        matches = _matches(_distances(_to_points(picture[top:bottom]), _POINTS))
+        counts += np.bincount(matches % len(counts), minlength=len(counts))
+    return counts
+
+
+def _matches(distances: np.ndarray) -> np.ndarray:
+    """Return the index of the color that each of N pixels matches, or -1, from N x K squared distances."""
     return np.where(distances.min(1) < _CLOSE**2, distances.argmin(1), -1)
 
 
@@ -182,12 +229,9 @@ def _box_count(planes: np.ndarray, down: int, across: int) -> np.ndarray:
     return total[:, y:, x:] - total[:, :-y, x:] - total[:, y:, :-x] + total[:, :-y, :-x]
 
 
-def _present_colors(distances: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the K indices of the colors that occur, and K x H x W bool: the pixels that match them."""
-    closest = distances.argmin(1)
-    close = distances[np.arange(len(distances)), closest] < _CLOSE**2
-    present = np.unique(np.append(closest[close], [_POLE, _BLACK]))
-    return present, ((closest[None] == present[:, None]) & close).reshape(-1, h, w)
+def _present_colors(picture: np.ndarray) -> np.ndarray:
+    """Return the K indices of the colors that occur, and of those that are always considered."""
+    return np.union1d(np.flatnonzero(_match_counts(picture)[:-1]), [_POLE, _BLACK])
 
 
 def _single_color_costs(

@@ -5,14 +5,16 @@ indexed PNG, and pictures in these colors that were shrunk or compressed, such a
 """
 
 import io
+import math
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from seg.data import cityscapes, image_io, label_decoder, preprocess
 from seg.data.label_check import MIN_HALVES_DIFFERENCE, MIN_PALETTE_MATCH
 from seg.data.pairs import SIDE
+from seg.data.pixel_conversion import strips
 from seg.errors import StreetFCNError
 
 LabelCoding = Literal["train ids", "label ids", "colors", "blended colors"]
@@ -20,6 +22,12 @@ CODINGS: tuple[LabelCoding, ...] = get_args(LabelCoding)
 
 _MIN_PAIR_MATCH = 0.75
 """The least `label_decoder.palette_match` of the right half of a pair."""
+
+_MAX_BLENDED_PIXELS = 2_500_000
+"""Largest picture in blended colors, whose decoding takes seconds per megapixel."""
+
+_SAMPLE_PIXELS = 1_000_000
+"""Pixels that decide whether a picture is a label."""
 
 _FROM_LABEL_ID = np.full(256, cityscapes.IGNORE, np.uint8)
 _FROM_LABEL_ID[list(cityscapes.LABEL_IDS)] = range(len(cityscapes.CLASSES))
@@ -41,7 +49,7 @@ class ImportedLabel(NamedTuple):
     @property
     def classes(self) -> list[str]:
         """Names of the classes that occur, the largest first."""
-        counts = np.bincount(self.label.ravel(), minlength=256)[: len(cityscapes.CLASSES)]
+        counts = np.array(Image.fromarray(self.label).histogram())[: len(cityscapes.CLASSES)]
         return [cityscapes.NAMES[k] for k in np.argsort(-counts, kind="stable") if counts[k]]
 
     @property
@@ -63,28 +71,27 @@ def read_label(data: bytes, size: tuple[int, int], coding: LabelCoding | None = 
             its aspect ratio differs from the photo's.
     """
     try:
+        width, height = image_io.read_size(data)
+        if abs(width / height / (size[0] / size[1]) - 1) > 0.02:
+            raise LabelImportError(
+                f"This label picture is {width}×{height} pixels and the photo {size[0]}×{size[1]}: they must"
+                " have one shape. Choose the label of this very photo."
+            )
         # for its errors and limits; a reduced label would have blended colors
         upright = image_io.read_photo(data, reduce_large=False)
         try:
-            picture: Image.Image = Image.open(io.BytesIO(data))
-            picture.load()
+            picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
         except UnidentifiedImageError:  # formats that Pillow has no plugin for have no indices either
             picture = upright
         imported = _to_train_ids(picture, np.asarray(upright), coding)
     except image_io.PhotoError as error:
         raise LabelImportError(str(error)) from None
-    height, width = imported.label.shape
-    if abs(width / height / (size[0] / size[1]) - 1) > 0.02:
-        raise LabelImportError(
-            f"This label picture is {width}×{height} pixels and the photo {size[0]}×{size[1]}: they must have"
-            " one shape. Choose the label of this very photo."
-        )
     if not imported.classes:
         raise LabelImportError(
             f"No pixel of this label picture has a class if it is read as {imported.coding}: all are ignored."
             " Choose another coding or another picture."
         )
-    if (width, height) != size:
+    if imported.label.shape[::-1] != size:
         resized = Image.fromarray(imported.label).resize(size, Image.Resampling.NEAREST)
         imported = ImportedLabel(np.array(resized), imported.coding)
     return imported
@@ -121,7 +128,14 @@ def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | N
         return _from_ids(values, None)
     if coding == "colors" or (coding is None and _only_cityscapes_colors(rgb)):
         return ImportedLabel(label_decoder.decode_nearest_color(rgb), "colors")
-    if coding == "blended colors" or label_decoder.palette_match(rgb) >= MIN_PALETTE_MATCH:
+    if coding == "blended colors" or label_decoder.palette_match(_sample(rgb)) >= MIN_PALETTE_MATCH:
+        height, width = rgb.shape[:2]
+        if width * height > _MAX_BLENDED_PIXELS:
+            raise LabelImportError(
+                f"Decoding blended colors takes too long for {width}×{height} pixels:"
+                f" {_MAX_BLENDED_PIXELS / 1e6} megapixels are the most. Save the label as a PNG of ids,"
+                " without compression losses, or reduce it."
+            )
         return ImportedLabel(label_decoder.decode(rgb), "blended colors")
     raise LabelImportError(
         "This is no label picture: its colors are not those of the Cityscapes classes. Choose a PNG of train"
@@ -157,7 +171,7 @@ def _detected_ids(picture: Image.Image, rgb: np.ndarray) -> np.ndarray | None:
 
 def _from_ids(values: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:
     """Interpret values as label ids if any is from 19 to 33, which no train id is; else as train ids."""
-    used = np.unique(values)
+    used = _unique(values)
     used = used[used != cityscapes.IGNORE]
     most = int(used.max()) if used.size else 0
     if used.size and (used.min() < 0 or most >= _LABEL_ID_COUNT):
@@ -183,5 +197,20 @@ def _unknown_ids(values: np.ndarray) -> LabelImportError:
 
 def _only_cityscapes_colors(rgb: np.ndarray) -> bool:
     """Whether every color of a picture is one of the Cityscapes colors."""
-    codes = np.unique(rgb.astype(np.int32) @ (65536, 256, 1))
-    return bool(np.isin(codes, _CITYSCAPES_COLORS @ (65536, 256, 1)).all())
+    known = _CITYSCAPES_COLORS @ (65536, 256, 1)
+    return all(
+        np.isin(rgb[top:bottom].astype(np.int32) @ (65536, 256, 1), known).all()
+        for _, top, _, bottom in strips(rgb.shape[1], rgb.shape[0])
+    )
+
+
+def _sample(rgb: np.ndarray) -> np.ndarray:
+    """Return about `_SAMPLE_PIXELS` pixels of a larger picture, evenly spread."""
+    step = max(1, math.isqrt(rgb.shape[0] * rgb.shape[1] // _SAMPLE_PIXELS))
+    return rgb[::step, ::step]
+
+
+def _unique(values: np.ndarray) -> np.ndarray:
+    """Return the sorted values that occur, without a sorted copy of all of them."""
+    boxes = strips(values.shape[1], values.shape[0])
+    return np.unique(np.concatenate([np.unique(values[top:bottom]) for _, top, _, bottom in boxes]))

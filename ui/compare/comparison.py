@@ -25,6 +25,7 @@ from ui.compare.prediction_view import (
 )
 from ui.components.viewer import viewer
 from ui.shared import charts
+from ui.shared.layout import fresh_container
 from ui.shared.text import plain, short
 from ui.state import predictions
 from ui.state.model_pool import OnQueuePosition, card_digest, ignore_queue_position, queue_notice
@@ -65,18 +66,17 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
     scored = score_masks(photo, masks, label)
     payload = viewer_payload(photo, masks, cards, label, scored, published_scores(factor, tta))
     point = viewer(payload, key="viewer")
-    progress, below = st.empty(), st.empty()
+    progress, below = st.empty(), fresh_container(bool(pending))
     if pending:
         card = pending[0]
         text = f"Segmenting {plain(short(photo.name))} with {plain(card.name)}"
         text += f" ({len(ready) + 1} of {len(cards)})" * (len(cards) > 1)
         text += ": three scales and their mirror images …" if tta else " …"
-        below.empty()  # results of the previous photo
         with progress.container(key="progress"), st.spinner(text, show_time=True):
             predict(card, queue_notice())
         predicted.add(keys[card.name])
         st.rerun()
-    with below.container():
+    with below:
         _show_results(photo, cards, results, label, scored, point)
         export_section(photo, masks, factor, tta)
 

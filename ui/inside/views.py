@@ -6,6 +6,7 @@ from seg.interpretability import activations
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard
 from ui.inside import network_diagram, receptive_field, skip_playground, transposed_conv
+from ui.shared.layout import fresh_container
 from ui.state import predictions
 from ui.state.model_pool import borrow_model, card_digest, queue_notice
 from ui.state.photos import Photo
@@ -37,14 +38,13 @@ def show(view: str, photo: Photo, card: ModelCard) -> None:
     if view == KERNELS:
         transposed_conv.draw(card)
         return
-    progress, results = st.container(key="progress"), st.empty()
     inspected = (photo.digest, card_digest(card))
-    if session().get("inspected") != inspected:
-        results.empty()  # of the previous photo
+    progress = st.container(key="progress")
+    results = fresh_container(session().get("inspected") != inspected)
     with progress, st.spinner("Computing the activations …", show_time=True):
         activity = predictions.activations_of(photo, card, card.working_height, queue_notice())
     session()["inspected"] = inspected
-    with results.container():
+    with results:
         _show_activations(view, photo, card, activity)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from seg.data.cityscapes import PALETTE, TRAIN_ID
 from ui.shared import charts
@@ -97,6 +98,16 @@ def begin_page(title: str, lead: str) -> None:
     take_over_former_session()
     st.title(title, anchor=False)
     st.html(f'<p class="lead">{lead}</p>')
+
+
+def fresh_container(fresh: bool) -> DeltaGenerator:
+    """Add a container to the page.
+
+    Args:
+        fresh: Whether what an earlier run of the script drew in it disappears at once; otherwise it stays
+            until it is replaced.
+    """
+    return st.empty().container() if fresh else st.container()
 
 
 def link_params(file: str) -> dict[str, str | list[str]]:
