@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from benchmarks import soak
 from seg.data import cityscapes, label_decoder, preprocess, scenes
 from seg.data.decode_cache import load_split
-from seg.data.pairs import SIDE
+from seg.data.pairs import SIDE, restore_aspect
 from seg.data.statistics import class_shares
 from seg.evaluation import evaluate, metrics
 from seg.inference import prediction_files
@@ -280,7 +280,7 @@ def bf16_beside_fp32(at: Path, count: int | None = None) -> None:
     totals = {(way, v): np.zeros((classes, classes), np.int64) for way in ways for v in variants}
     same, photos = dict.fromkeys(totals, 0), split.photos[:count]
     for photo, label in zip(photos, split.labels[:count], strict=True):
-        street, exact = preprocess.restore_aspect(Image.fromarray(photo)), {}
+        street, exact = restore_aspect(Image.fromarray(photo)), {}
         for way, predictor in ways.items():
             for v, logits in predictor.logits(street, variants).items():
                 mask, _ = to_mask(logits, *label.shape)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from seg.data.image_io import PhotoError
 from seg.interpretability import activations
 from seg.models.factory import ARCHITECTURES
 from seg.models.fcn import VARIANTS
@@ -50,7 +51,7 @@ def main() -> None:
     )
     try:
         show(view, photo, card)
-    except (*MODEL_ERRORS, activations.InspectionError) as error:
+    except (*MODEL_ERRORS, PhotoError, activations.InspectionError) as error:
         st.error(plain(str(error)))
         st.button("Try again", icon=":material/refresh:")
     except MemoryError:

@@ -36,6 +36,11 @@ MAX_COEFFICIENT_BYTES = 6 * MAX_MEGAPIXELS * 1_000_000
 """Memory for the coefficients of a progressive JPEG that is reduced: as much as 64 megapixels without chroma
 subsampling need."""
 
+READING_SECONDS = 30
+"""Processor time for reading an untrusted picture. One of the permitted size needs a few seconds."""
+
+TOO_MUCH_MEMORY = "Reading this picture takes more memory than is available; save it smaller, or as JPEG."
+
 REDUCED_FROM = "reduced_from"
 """The key in `Image.info` of the original (width, height) of a photo that was reduced while it was read."""
 
@@ -196,12 +201,14 @@ def _user_errors(image_format: PictureFormat) -> Iterator[PictureFormat]:
         yield image_format
     except PhotoError:
         raise
+    except MemoryError as error:
+        raise PhotoError(TOO_MUCH_MEMORY) from error
     except tiff.UnsupportedTiffError as error:
         raise _unsupported(str(error)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         # Pillow's own limits are higher than ours
         raise _too_large("far too many pixels") from error
-    except Exception as error:  # Pillow's plugins raise a dozen types for broken files, also MemoryError
+    except Exception as error:  # Pillow's plugins raise a dozen types for broken files
         if any(phrase in str(error) for phrase in _UNSUPPORTED_VARIANT):
             raise _unsupported(f"a {name} picture of a rare variant") from error
         raise PhotoError(f"This {name} picture is cut off or damaged; save or download it again.") from error
@@ -213,6 +220,8 @@ def _open(file: BinaryIO, image_format: PictureFormat) -> Image.Image:
         frame = jpeg_header.read_frame(file)
         if frame and frame.unsupported:
             raise _unsupported(frame.unsupported)
+        if jpeg_header.has_many_scans(file):
+            raise _unsupported(f"a JPEG of more than {jpeg_header.MAX_SCANS} scans")
         file.seek(0)
         return JpegImageFile(file)  # Image.open would refuse more than 179 megapixels, and open MPO files
     if image_format == "TIFF":

@@ -1,5 +1,6 @@
-"""The frame header of a JPEG file: whether the decoder supports it, and how much memory it needs."""
+"""The structure of a JPEG file: whether the decoder supports it, and how much memory and time it needs."""
 
+import re
 import struct
 from typing import IO, NamedTuple
 
@@ -15,6 +16,11 @@ _KINDS = {
     0xCB: "a lossless JPEG",
     0xF7: "a JPEG-LS picture",
 }
+
+MAX_SCANS = 200
+"""Encoders write one to about twenty; embedded previews and further pictures of the file count, too."""
+
+_SCAN_MARKER, _BLOCK = re.compile(rb"\xff\xda"), 2**20
 
 _MAX_SEGMENTS, _MAX_JUNK = 10_000, 65_536
 """Segments, and bytes between two of them, after which the headers count as damaged."""
@@ -82,6 +88,25 @@ def read_frame(file: IO[bytes]) -> JpegFrame | None:
         if marker in _FRAME_MARKERS:
             frame = _parse_frame(marker, body)
     return None
+
+
+def has_many_scans(file: IO[bytes]) -> bool:
+    """Return whether a JPEG has more than `MAX_SCANS` scans.
+
+    The decoder passes over the whole picture for each, so a small file could occupy it for hours.
+
+    Args:
+        file: the file.
+    """
+    file.seek(0)
+    scans, last = 0, b""
+    # bytes 0xff within a scan are followed by zero, so that they are no markers
+    while block := file.read(_BLOCK):
+        scans += len(_SCAN_MARKER.findall(last + block))
+        if scans > MAX_SCANS:
+            return True
+        last = block[-1:] if block.endswith(b"\xff") else b""
+    return False
 
 
 def _next_marker(file: IO[bytes]) -> int | None:

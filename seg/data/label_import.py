@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from seg.data import cityscapes, image_io, label_decoder, preprocess
+from seg.data import cityscapes, image_io, label_decoder
 from seg.data.label_check import MIN_HALVES_DIFFERENCE, MIN_PALETTE_MATCH
-from seg.data.pairs import SIDE
+from seg.data.pairs import PAIR_ASPECT, SIDE, restore_aspect
 from seg.data.pixel_conversion import strips
 from seg.errors import StreetFCNError
 
@@ -114,8 +114,8 @@ def split_pair(picture: Image.Image) -> tuple[Image.Image, np.ndarray] | None:
     match = label_decoder.palette_match(right)
     if match < _MIN_PAIR_MATCH or label_decoder.palette_match(left) > match - MIN_HALVES_DIFFERENCE:
         return None
-    photo = preprocess.restore_aspect(Image.fromarray(left))
-    return photo, label_decoder.decode(right).repeat(preprocess.PAIR_ASPECT, axis=1)
+    photo = restore_aspect(Image.fromarray(left))
+    return photo, label_decoder.decode(right).repeat(PAIR_ASPECT, axis=1)
 
 
 def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:

@@ -22,6 +22,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 SIDE = 256
 """Height and width in pixels of both halves of a pair."""
 
+PAIR_ASPECT = 2
+"""Width over height of the original frames, which the pairs squash from 2048x1024 to 256x256."""
 
 OnProgress = Callable[[int, int], object]
 """Progress callback, called with the number of items done and of all."""
@@ -37,6 +39,11 @@ class DamagedPairError(DatasetError):
 
 class PairSizeError(DatasetError):
     """A picture that is no pair, because it has another size."""
+
+
+def restore_aspect(photo: Image.Image) -> Image.Image:
+    """Restore the 2:1 aspect of the square photo of a pair."""
+    return photo.resize((photo.width * PAIR_ASPECT, photo.height), Image.Resampling.BILINEAR)
 
 
 def find_pairs(data: Path, split: str) -> tuple[Path, ...]:

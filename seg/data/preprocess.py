@@ -9,12 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from seg.data.pairs import PAIR_ASPECT
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet in RGB from 0 to 1 (torchvision's documentation)."""
-
-PAIR_ASPECT = 2
-"""Width over height of the original frames, which the pairs squash from 2048x1024 to 256x256."""
 
 MAX_SIDE = 4096
 """Maximum side of a working image in pixels; panoramas are reduced to it."""
@@ -50,11 +49,6 @@ def working_size(
     max_scale = math.sqrt(MAX_AREA_RATIO * PAIR_ASPECT * working_height**2 / (width * height))
     scale = min(scale, max_scale, MAX_SIDE / max(width, height))
     return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def restore_aspect(photo: Image.Image) -> Image.Image:
-    """Restore the 2:1 aspect of the square photo of a pair."""
-    return photo.resize((photo.width * PAIR_ASPECT, photo.height), Image.Resampling.BILINEAR)
 
 
 def to_pixels(photo: Image.Image, size: tuple[int, int]) -> np.ndarray:

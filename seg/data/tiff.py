@@ -3,6 +3,7 @@
 The tests compare them with files that are written by the specification (TIFF 6.0) instead of by Pillow.
 """
 
+import struct
 from typing import Any, BinaryIO
 
 from PIL import Image, ImagePalette, TiffImagePlugin
@@ -36,6 +37,16 @@ _NATIVE_ORDER = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 """Pillow expects samples from libtiff in the order of the file, but libtiff returns them in native order."""
 
 
+MAX_PARTS = 100_000
+"""Strips or tiles of a page; opening a file with millions takes minutes."""
+
+_MAX_ENTRIES = 65_535
+"""Tags of a page; the count of the usual format ends there."""
+
+_PART_OFFSETS = {273, 324}
+"""Tags that list the strips, and the tiles."""
+
+
 class UnsupportedTiffError(ValueError):
     """The file is an intact TIFF of a variant that cannot be read; the message is its description."""
 
@@ -53,6 +64,8 @@ def open_tiff(file: BinaryIO) -> TiffImageFile:
         UnsupportedTiffError: if it can be decoded by no means, or only wrongly.
         Exception: any type, if the tags are damaged.
     """
+    if _count_parts(file) > MAX_PARTS:
+        raise UnsupportedTiffError(f"a TIFF of more than {MAX_PARTS:,} strips or tiles")
     try:
         picture = Image.open(file, formats=["TIFF"])
     except Exception:
@@ -84,6 +97,26 @@ def _decodes_correctly(picture: TiffImageFile) -> bool:
         return True
     extra = tags.get(_EXTRA_SAMPLES, ())
     return picture.mode in ("RGB", "RGBA", "CMYK") and (len(extra) < 2 or max(extra) == 0)
+
+
+def _count_parts(file: BinaryIO) -> int:
+    """Return the number of strips or tiles that the first page lists, without reading the list; 0 if the file
+    is damaged. The file is at its beginning before and after."""
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"\x2b\0", b"\0\x2b")
+    count_format, entry_format = (order + "Q", order + "HHQQ") if big else (order + "H", order + "HHLL")
+    parts = 0
+    try:
+        file.seek(struct.unpack_from(order + ("Q" if big else "L"), head, 8 if big else 4)[0])
+        (entries,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
+        for _ in range(min(entries, _MAX_ENTRIES)):
+            tag, _, count, _ = struct.unpack(entry_format, file.read(struct.calcsize(entry_format)))
+            parts = max(parts, count) if tag in _PART_OFFSETS else parts
+    except (struct.error, OSError, ValueError):
+        parts = 0
+    file.seek(0)
+    return parts
 
 
 def _read_tags(file: BinaryIO) -> dict[int, Any] | ImageFileDirectory_v2:

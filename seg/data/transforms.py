@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seg.data.cityscapes import IGNORE
-from seg.data.preprocess import PAIR_ASPECT, normalize
+from seg.data.pairs import PAIR_ASPECT
+from seg.data.preprocess import normalize
 
 GRAY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 

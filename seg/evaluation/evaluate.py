@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from seg.data import cityscapes, label_decoder, preprocess
+from seg.data import cityscapes, label_decoder
 from seg.data.decode_cache import PairDataset, load_split
 from seg.data.label_check import check_labels
-from seg.data.pairs import OnProgress, read_pair
+from seg.data.pairs import OnProgress, read_pair, restore_aspect
 from seg.evaluation import metrics
 from seg.inference.device import Device
 from seg.inference.predictor import Predictor
@@ -154,7 +154,7 @@ def _labels_and_masks(
             label = split.labels[i]
         else:
             label = label_decoder.decode_nearest_color(read_pair(split.files[i])[1])
-        photo = preprocess.restore_aspect(Image.fromarray(split.photos[i]))
+        photo = restore_aspect(Image.fromarray(split.photos[i]))
         yield (
             label,
             predictor.predict_masks(photo, variants, label.shape, working_height, tta, with_confidence),

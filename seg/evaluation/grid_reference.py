@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from seg import paths
-from seg.data import cityscapes, label_decoder, preprocess
+from seg.data import cityscapes, label_decoder
 from seg.data.decode_cache import PairDataset
-from seg.data.pairs import OnProgress
+from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation import metrics
 from seg.inference.postprocess import LazyLogits, to_mask
 from seg.system.atomic_io import write_json
@@ -70,7 +70,7 @@ def reference_scores(
     for done, label in enumerate(split.labels):
         label = np.array(label)
         for rows, total in totals.items():
-            mask = quantize_to_grid(label, (rows, preprocess.PAIR_ASPECT * rows))
+            mask = quantize_to_grid(label, (rows, PAIR_ASPECT * rows))
             total += metrics.confusion(label, mask, classes, cityscapes.IGNORE)
         if on_progress:
             on_progress(done + 1, len(split))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from seg.data import cityscapes, preprocess, scenes
 from seg.data.decode_cache import PairDataset
-from seg.data.pairs import OnProgress
+from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation import metrics
 from seg.inference.postprocess import to_mask
 from seg.inference.predictor import Predictor
@@ -40,7 +40,7 @@ def crop_to_aspect(split: PairDataset, indices: Sequence[int], shape: float, wid
     """
     for i in indices:
         side = split.labels[i].shape[1]
-        crop_width = round(side * shape / preprocess.PAIR_ASPECT)
+        crop_width = round(side * shape / PAIR_ASPECT)
         left = (side - crop_width) // 2
         columns = slice(left, left + crop_width)
         crop = Image.fromarray(split.photos[i][:, columns])

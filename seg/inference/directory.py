@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from seg.data import preprocess
-from seg.data.image_io import PhotoError, exif_orientation, reduction_note
+from seg.data.image_io import READING_SECONDS, PhotoError, exif_orientation, reduction_note
 from seg.inference import prediction_files
 from seg.inference.job_plan import PROGRESS, Job, JobResult
 from seg.inference.predictor import Prediction, Predictor
@@ -238,7 +238,8 @@ class Pipeline:
             with suppress(BrokenProcessPool):
                 return self._submit(prediction_files.read, task.job.source, task.job.member).result()
         raise PhotoError(
-            "The process that reads this photo ended three times, possibly because memory ran out."
+            "The process that reads this photo ended three times: reading takes more than"
+            f" {READING_SECONDS} seconds, or memory ran out. Save the photo again as JPEG or PNG."
         )
 
     def _finish_write(self, task: "_Writing") -> JobResult:

@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image
 
 from seg.data import archives
-from seg.data.image_io import PhotoError, read_photo
+from seg.data.image_io import READING_SECONDS, PhotoError, read_photo
 from seg.errors import user_message
 from seg.inference import mask_io
 from seg.system.atomic_io import write_atomic, write_json
+from seg.system.resource_limits import processor_time_limit
 
 
 def file_fingerprint(source: str) -> dict[str, int]:
@@ -31,6 +32,8 @@ def file_fingerprint(source: str) -> dict[str, int]:
 
 def read(source: str, member: str = "") -> tuple[Image.Image, dict[str, int], float]:
     """Read a photo from a picture file, or from a file in a zip.
+
+    Call it in a worker process: the system ends a process that reads for more than `READING_SECONDS`.
 
     Args:
         source: path of the file.
@@ -48,13 +51,14 @@ def read(source: str, member: str = "") -> tuple[Image.Image, dict[str, int], fl
         fingerprint = file_fingerprint(source)
     except OSError:
         fingerprint = {}  # read_photo raises an error with a message
-    if member:
-        try:
-            photo = read_photo(archives.read_member(Path(source), member))
-        except (archives.ArchiveError, OSError) as error:
-            raise PhotoError(user_message(error)) from None
-    else:
-        photo = read_photo(Path(source))
+    with processor_time_limit(READING_SECONDS):
+        if member:
+            try:
+                photo = read_photo(archives.read_member(Path(source), member))
+            except (archives.ArchiveError, OSError) as error:
+                raise PhotoError(user_message(error)) from None
+        else:
+            photo = read_photo(Path(source))
     return photo, fingerprint, time.perf_counter() - start
 
 

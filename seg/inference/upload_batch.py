@@ -224,12 +224,17 @@ class Batch:
             self.total_bytes += len(file.data)
         self.entries.append(Entry(name, error=error, taken=not error))
 
-    def process_next(self, predict: Callable[[Image.Image], Prediction]) -> None:
+    def process_next(
+        self,
+        predict: Callable[[Image.Image], Prediction],
+        read: Callable[[bytes], Image.Image] = read_photo,
+    ) -> None:
         """Segment the next waiting photo.
 
         Args:
             predict: segments a photo. Its MemoryError or RuntimeError becomes the error of the entry; after
                 any other exception the photo still waits.
+            read: reads a photo as `read_photo` does.
 
         Raises:
             OSError: if the disk is full; the photo then still waits.
@@ -237,7 +242,7 @@ class Batch:
         number = self.waiting[0]
         entry, start = self.entries[number], time.perf_counter()
         try:
-            photo = read_photo(self.photo_file(number).read_bytes())
+            photo = read(self.photo_file(number).read_bytes())
             is_reduced = reduced_from(photo) is not None
             pair = label_import.split_pair(photo)
             if pair is not None:

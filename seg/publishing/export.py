@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seg.data import cityscapes, preprocess
+from seg.data.pairs import PAIR_ASPECT
 from seg.errors import StreetFCNError
 from seg.models.base import pad_to_multiple
 from seg.models.factory import SegmentationModel
@@ -122,7 +123,7 @@ def export(
         "working_height": card.working_height,
         "resize_mode": card.resize_mode,
         "max_side": preprocess.MAX_SIDE,
-        "max_pixels": preprocess.MAX_AREA_RATIO * preprocess.PAIR_ASPECT * card.working_height**2,
+        "max_pixels": preprocess.MAX_AREA_RATIO * PAIR_ASPECT * card.working_height**2,
         "licence": card.licence,
     } | ({} if photo_in else {"mean": card.mean, "std": card.std})
     try:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from seg.data import cityscapes, preprocess, scenes
 from seg.data.decode_cache import load_split
+from seg.data.pairs import restore_aspect
 from seg.evaluation import metrics
 from seg.publishing.export import LogitsModule, MaskModule
 
@@ -119,4 +120,4 @@ def _photos(data: Path | None, count: int) -> Iterator[tuple[Image.Image, np.nda
         return
     split = load_split(data, "val")
     for i in range(min(count, len(split))):
-        yield preprocess.restore_aspect(Image.fromarray(split.photos[i])), np.array(split.labels[i])
+        yield restore_aspect(Image.fromarray(split.photos[i])), np.array(split.labels[i])

@@ -1,4 +1,4 @@
-"""The queue of requests for a network: threads use it one at a time, in order of arrival.
+"""The queue of requests for a network: threads use it in order of arrival, one or a few at a time.
 
 A plain lock can go repeatedly to one thread, such as a batch of photos, while the others wait.
 """
@@ -23,10 +23,11 @@ class RequestQueue:
 
     Args:
         most: number of threads that may wait at the same time.
+        holders: number of threads that may hold the lock at the same time.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, holders: int = 1) -> None:
+        self._most, self._holders = most, holders
         self._queue_moved = threading.Condition()
         self._tickets: list[object] = []
 
@@ -35,24 +36,25 @@ class RequestQueue:
         """Wait for the lock and hold it until the end of the block.
 
         Args:
-            on_position: called with the number of threads ahead, down to 0; it may raise to stop waiting.
+            on_position: called with the number of threads ahead while there are any, and finally with the
+                number of other holders before this one; it may raise to stop waiting.
 
         Raises:
             QueueFullError: immediately, if too many threads are waiting already.
         """
         ticket = object()
         with self._queue_moved:
-            if len(self._tickets) > self._most:
+            if len(self._tickets) >= self._most + self._holders:
                 raise QueueFullError(
                     f"The queue is full: {self._most} photos are already waiting. Try again in a moment."
                 )
             self._tickets.append(ticket)
         try:
-            while ahead := self._position(ticket):
+            while (ahead := self._position(ticket)) >= self._holders:
                 on_position(ahead)
                 with self._queue_moved:
                     self._queue_moved.wait_for(partial(self._has_moved, ticket, ahead), POLL)
-            on_position(0)
+            on_position(ahead)
             yield
         finally:
             with self._queue_moved:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from seg.data import preprocess
 from seg.data.decode_cache import PairDataset
+from seg.data.pairs import restore_aspect
 from seg.inference import mask_io
 from seg.inference.predictor import Predictor
 from seg.system.atomic_io import new_folder, write_atomic
@@ -35,7 +35,7 @@ def save_snapshot(run: Path, epoch: int, predictor: Predictor, split: PairDatase
     # the folder of an epoch that a resumed run repeats is replaced
     with new_folder(strip / f"epoch-{epoch:04d}", replace=True) as temp_dir:
         for number, i in enumerate(chosen):
-            photo = preprocess.restore_aspect(Image.fromarray(split.photos[i]))
+            photo = restore_aspect(Image.fromarray(split.photos[i]))
             if not (strip / f"photo-{number}.jpg").exists():
                 out = io.BytesIO()
                 photo.save(out, "JPEG", quality=90)

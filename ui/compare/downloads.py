@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg.data.image_io import read_photo
 from seg.inference import mask_io
 from seg.system.csv_table import csv_bytes
 from seg.system.file_names import sanitize_name
+from ui.state.photos import reader
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def make(kind: str, name: str, data: bytes, mask: bytes, confidence: bytes) -> b
     if kind == "label_ids":
         return mask_io.label_ids_png(ids)
     out = io.BytesIO()
-    Image.fromarray(mask_io.overlay(np.asarray(read_photo(data)), ids, OPACITY)).save(
+    Image.fromarray(mask_io.overlay(np.asarray(reader.read_photo(data)), ids, OPACITY)).save(
         out, "PNG", compress_level=1
     )
     return out.getvalue()

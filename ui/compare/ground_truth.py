@@ -11,7 +11,7 @@ from ui.compare.prediction_view import Mask
 from ui.shared import charts
 from ui.shared.text import plain, unquoted
 from ui.state import predictions
-from ui.state.photos import Photo, UploadedTruth, content_digest
+from ui.state.photos import Photo, UploadedTruth, content_digest, reader
 from ui.state.session import session
 
 GRID_REFERENCE_HELP = (
@@ -117,7 +117,7 @@ def _read_truth(
 ) -> None:
     """Store the ground truth of a photo; after an error store the message and keep what was there."""
     try:
-        imported = label_import.read_label(data, size, coding)
+        imported = reader.read_label(data, size, coding)
     except label_import.LabelImportError as error:
         session()["truth_error"] = (digest, name, str(error))
         return

@@ -7,10 +7,11 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from seg.data import label_decoder, preprocess
+from seg.data import label_decoder
 from seg.data.cityscapes import NAMES, TRAIN_ID
 from seg.data.label_check import find_faults, summarize
 from seg.data.pairs import (
+    PAIR_ASPECT,
     SIDE,
     SPLITS,
     DatasetError,
@@ -178,7 +179,7 @@ def pair_payload(file: Path) -> tuple[bytes, dict[str, dict[str, float]]]:
 def _pair_payload(fingerprint: str, _file: Path) -> tuple[bytes, dict[str, dict[str, float]]]:
     photo, picture = read_pair(_file)
     decoded, exact = label_decoder.decode(picture), exact_label(_file)
-    size = (SIDE * preprocess.PAIR_ASPECT, SIDE) if exact is None else exact.shape[::-1]
+    size = (SIDE * PAIR_ASPECT, SIDE) if exact is None else exact.shape[::-1]
     enlarged = deflate(decoded.repeat(size[1] // SIDE, 0).repeat(size[0] // SIDE, 1))
     panes = [
         Pane("photo", "Photo", "photo", "aspect ratio restored to 2:1"),

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from seg.data import cityscapes, preprocess
+from seg.data import cityscapes
 from seg.data.decode_cache import PairDataset, decoding_progress, is_decoded, load_split
 from seg.data.label_check import LabelHalfError, check_labels
 from seg.data.pairs import (
+    PAIR_ASPECT,
     SIDE,
     SPLITS,
     DatasetError,
@@ -253,5 +254,5 @@ def _thumbnail(fingerprint: str, look: str, _file: Path) -> bytes | str:
     if look == "Overlay":
         labeled = picture.any(2, keepdims=True)  # black is void: show the photo alone
         photo = np.where(labeled, (0.45 * photo + 0.55 * picture).astype(np.uint8), photo)
-    size = (SIDE * preprocess.PAIR_ASPECT * 3 // 4, SIDE * 3 // 4)
+    size = (SIDE * PAIR_ASPECT * 3 // 4, SIDE * 3 // 4)
     return pixels_jpeg(picture if look == "Label" else photo, size)

@@ -21,6 +21,10 @@ MODEL_ERRORS = (WeightsError, DeviceError, QueueFullError, rate_limit.LimitError
 OnQueuePosition = Callable[[int], object]
 """Receives the number of photos ahead in the queue; it may end the script."""
 
+MAX_DECODED = 4
+"""Maximum number of photos whose pixels are in memory for a network."""
+
+_DECODED = RequestQueue(rate_limit.MAX_QUEUE, MAX_DECODED)
 _QUEUE = RequestQueue(rate_limit.MAX_QUEUE)  # two predictions at once take as long, and twice the memory
 
 
@@ -47,21 +51,35 @@ def card_digest(card: ModelCard) -> str:
 
 
 @contextmanager
+def room_for_photo(on_queue_position: OnQueuePosition = ignore_queue_position) -> Iterator[None]:
+    """Wait until a photo may be decoded: decode it in the block, and segment it before its end.
+
+    Photos are decoded before their turn at the network, which a slow file must not hold up, but not long
+    before: the pixels of all waiting photos would fill the memory.
+
+    Args:
+        on_queue_position: Receives the number of photos ahead.
+
+    Raises:
+        QueueFullError: Too many photos are waiting.
+    """
+    with _DECODED.acquire(lambda ahead: on_queue_position(ahead) if ahead >= MAX_DECODED else None):
+        yield  # until then the position at the network is the one to show
+
+
+@contextmanager
 def borrow_model(
-    card: ModelCard, on_queue_position: OnQueuePosition = ignore_queue_position, *, counted: bool = False
+    card: ModelCard, on_queue_position: OnQueuePosition = ignore_queue_position
 ) -> Iterator[Predictor]:
-    """Wait for the turn of this thread and yield the network of published weights.
+    """Wait for the turn of this thread and yield the network of published weights; decode no photo meanwhile.
 
     Args:
         card: Card of the weights.
         on_queue_position: Receives the number of photos ahead.
-        counted: Whether this prediction counts towards the visitor's rate limit.
 
     Raises:
         MODEL_ERRORS: No network is available; each has a message for the visitor.
     """
-    if counted:
-        rate_limit.rate_limiter().count()
     predictor = _load_predictor(card.name, card_digest(card))
     with _QUEUE.acquire(on_queue_position):
         yield predictor

@@ -2,8 +2,6 @@
 share."""
 
 import hashlib
-import os
-import threading
 import time
 from dataclasses import dataclass
 
@@ -11,7 +9,8 @@ import streamlit as st
 from PIL import Image
 
 from seg.data import label_import, scenes
-from seg.data.image_io import PhotoError, read_photo, reduced_from, reduction_note
+from seg.data.image_io import PhotoError, reduced_from, reduction_note
+from seg.data.isolated_reading import IsolatedReader
 from seg.inference import mask_io
 from ui.shared import rate_limit
 from ui.shared.pictures import DISPLAY_SIDE, display_picture, encode_jpeg, encode_png, fit_size, thumbnail
@@ -21,7 +20,8 @@ from ui.state.session import session
 DecodedPhotos = dict[str, tuple[Image.Image, float]]
 """Decoded pictures and the seconds that decoding took, by the photo's digest."""
 
-_DECODE_SLOTS = threading.BoundedSemaphore(os.cpu_count() or 1)  # more at once take as long, and more memory
+reader = IsolatedReader()
+"""Reads what visitors upload."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def load_photo(name: str, data: bytes) -> Photo:
     digest, cache = content_digest(data), session_cache("photo_facts", rate_limit.MAX_PHOTOS)
     facts = cache.get((digest,))
     if facts is None:
-        with st.spinner("Reading the photo …"), _DECODE_SLOTS:
+        with st.spinner("Reading the photo …"):
             facts = _read_upload(digest, data)
         cache.put((digest,), facts)
     if isinstance(facts, str):
@@ -114,7 +114,7 @@ def _read_upload(digest: str, data: bytes) -> dict | str:
     """Return all fields of a `Photo` but its name, or the error message; both are cached."""
     start = time.perf_counter()
     try:
-        picture = read_photo(data)
+        picture = reader.read_photo(data)
     except PhotoError as error:
         return str(error)
     # the first of several photos is segmented at once: it need not be decoded again

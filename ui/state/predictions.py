@@ -4,30 +4,39 @@ Cache keys are digests. Streamlit hashes large arrays from a sample of their val
 with an underscore and are not hashed. Results for a visitor's own photo stay in the visitor's session.
 """
 
+import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from seg.data import cityscapes
-from seg.data.image_io import read_photo
 from seg.evaluation import agreement, grid_reference, metrics
 from seg.inference import mask_io
-from seg.inference.predictor import Prediction
+from seg.inference.predictor import Prediction, Predictor
 from seg.interpretability import activations
 from seg.interpretability.receptive_field import effective_field
 from seg.models.model_card import ModelCard
 from seg.system.single_flight import SingleFlight
 from ui.components.viewer import deflate
+from ui.shared import rate_limit
 from ui.shared.pictures import resize_mask
 from ui.state.lru_cache import SESSION_CACHES, LruCache, session_cache
-from ui.state.model_pool import OnQueuePosition, borrow_model, card_digest, ignore_queue_position
-from ui.state.photos import DecodedPhotos, Photo, take_decoded
+from ui.state.model_pool import (
+    OnQueuePosition,
+    borrow_model,
+    card_digest,
+    ignore_queue_position,
+    room_for_photo,
+)
+from ui.state.photos import DecodedPhotos, Photo, reader, take_decoded
 from ui.state.session import session
 
 _SINGLE_FLIGHT = SingleFlight()
@@ -138,8 +147,7 @@ def activations_of(
     take_decoded()
 
     def compute() -> activations.Activations:
-        with borrow_model(card, on_queue_position, counted=True) as predictor:
-            picture = read_photo(photo.data)
+        with _turn(photo, card, on_queue_position) as (predictor, picture, _):
             return predictor.with_cpu_fallback(
                 lambda network: activations.compute_activations(network, picture, working_height)
             )
@@ -183,9 +191,9 @@ def full_resolution_masks(
     """
 
     def compute() -> dict[str, MaskFiles]:
-        with borrow_model(card, on_queue_position, counted=True) as predictor:
+        with _turn(photo, card, on_queue_position) as (predictor, picture, _):
             prediction = predictor.predict(
-                photo.data, working_height=working_height, with_confidence=True, tta=tta
+                picture, working_height=working_height, with_confidence=True, tta=tta
             )
         with ThreadPoolExecutor() as pool:  # compression releases the GIL
             confidences = pool.map(mask_io.confidence_png, prediction.confidences.values())
@@ -285,13 +293,7 @@ def _run(
     on_queue_position: OnQueuePosition,
     decoded: DecodedPhotos,
 ) -> Prediction:
-    def on_wait(ahead: int) -> None:
-        if ahead:
-            decoded.clear()  # the pixels of all waiting photos would fill the memory
-        on_queue_position(ahead)
-
-    with borrow_model(card, on_wait, counted=True) as predictor:
-        picture, seconds = decoded.get(photo.digest, (photo.data, 0.0))
+    with _turn(photo, card, on_queue_position, decoded) as (predictor, picture, seconds):
         prediction = predictor.predict(
             picture,
             variants or None,
@@ -302,6 +304,38 @@ def _run(
         )
     prediction.seconds["decode"] += seconds
     return prediction
+
+
+@contextmanager
+def _turn(
+    photo: Photo,
+    card: ModelCard,
+    on_queue_position: OnQueuePosition = ignore_queue_position,
+    decoded: DecodedPhotos | None = None,
+) -> Iterator[tuple[Predictor, Image.Image, float]]:
+    """Wait for the turn of this thread; yield the network, the decoded photo and the seconds of decoding. It
+    counts towards the visitor's rate limit.
+
+    Args:
+        photo: Photo to decode.
+        card: Card of the weights.
+        on_queue_position: Receives the number of photos ahead.
+        decoded: The photo, if it is decoded already; it is dropped if the thread must wait.
+    """
+    known = decoded or {}
+
+    def on_wait(ahead: int) -> None:
+        known.clear()
+        on_queue_position(ahead)
+
+    rate_limit.rate_limiter().count()
+    with room_for_photo(on_wait):
+        start = time.perf_counter()
+        picture, seconds = known.get(photo.digest) or (reader.read_photo(photo.data), None)
+        if seconds is None:
+            seconds = time.perf_counter() - start
+        with borrow_model(card, on_queue_position) as predictor:
+            yield predictor, picture, seconds
 
 
 def _for_display(prediction: Prediction) -> CachedPrediction:
@@ -339,8 +373,7 @@ def _receptive_fields(
     _photo: Photo,
     _card: ModelCard,
 ) -> dict[str, np.ndarray]:
-    with borrow_model(_card, counted=True) as predictor:
-        picture = read_photo(_photo.data)
+    with _turn(_photo, _card) as (predictor, picture, _):
         return predictor.with_cpu_fallback(
             lambda network: effective_field(network, picture, pixel, dict(logits), working_height)
         )

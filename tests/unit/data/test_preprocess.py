@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from seg.data.preprocess import MAX_SIDE, MEAN, STD, normalize, restore_aspect, to_image, working_size
+from seg.data.pairs import restore_aspect
+from seg.data.preprocess import MAX_SIDE, MEAN, STD, normalize, to_image, working_size
 from seg.inference.postprocess import (
     MAX_MASK_WIDTH,
     LazyLogits,

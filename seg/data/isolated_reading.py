@@ -1,0 +1,148 @@
+"""Reading of untrusted pictures in processes of their own, with limits of processor time and memory.
+
+A file of some kilobytes can keep a decoder busy for hours or make it allocate gigabytes. A server reads
+uploads here, so that such a file ends a small process instead of the service.
+"""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from seg import paths
+from seg.data.image_io import READING_SECONDS, TOO_MUCH_MEMORY, PhotoError
+from seg.data.label_import import ImportedLabel, LabelCoding, LabelImportError
+from seg.data.reader_process import receive, send
+
+MEMORY = 1_500_000_000
+"""Bytes that a process may take for reading a picture."""
+
+MEMORY_SHARE = 0.3
+"""Share of the machine's memory that all processes together may take."""
+
+STOPPED = (
+    f"Reading this picture was stopped after {READING_SECONDS} seconds: its file is built in an unusual way."
+    " Save it again as JPEG or PNG."
+)
+
+_SMALL = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
+"""Environment of the processes: the memory that arenas and threads reserve would count."""
+
+
+class IsolatedReader:
+    """Processes that read pictures; threads share them. They start when they are first needed, and end with
+    this process, or with the block if this is used as a context manager.
+
+    Args:
+        processes: their number; by default one per core, as far as the memory of the machine allows.
+        seconds: processor time for a picture.
+        memory: bytes for a picture.
+    """
+
+    def __init__(
+        self, processes: int | None = None, seconds: int = READING_SECONDS, memory: int = MEMORY
+    ) -> None:
+        fitting = int(psutil.virtual_memory().total * MEMORY_SHARE / memory)
+        count = processes or max(1, min(os.cpu_count() or 1, fitting))
+        self._seconds = seconds
+        self._idle: queue.SimpleQueue[_ReaderProcess] = queue.SimpleQueue()
+        self._processes = [_ReaderProcess(memory) for _ in range(count)]
+        for process in self._processes:
+            self._idle.put(process)
+
+    def __enter__(self) -> "IsolatedReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.end()
+
+    def read_photo(self, data: bytes) -> Image.Image:
+        """Read a photo as `image_io.read_photo`, from the content of its file.
+
+        Raises:
+            PhotoError: if the file cannot be used, or takes too long or too much memory to read.
+        """
+        message, pixels = self._request({"what": "photo"}, data)
+        if "error" in message:
+            raise PhotoError(message["error"])
+        photo = Image.frombuffer("RGB", tuple(message["size"]), pixels, "raw", "RGB", 0, 1)
+        photo.info |= {key: tuple(v) if isinstance(v, list) else v for key, v in message["info"].items()}
+        return photo
+
+    def read_label(
+        self, data: bytes, size: tuple[int, int], coding: LabelCoding | None = None
+    ) -> ImportedLabel:
+        """Read a label as `label_import.read_label`.
+
+        Raises:
+            LabelImportError: if the file cannot be used, or takes too long or too much memory to read.
+        """
+        message, ids = self._request({"what": "label", "size": size, "coding": coding}, data)
+        if "error" in message:
+            raise LabelImportError(message["error"])
+        width, height = message["size"]
+        return ImportedLabel(np.frombuffer(ids, np.uint8).reshape(height, width), message["coding"])
+
+    def _request(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        process = self._idle.get()
+        try:
+            return process.request(request | {"seconds": self._seconds}, data)
+        finally:
+            self._idle.put(process)
+
+
+class _ReaderProcess:
+    """One process, which is started again after it was ended. One thread uses it at a time."""
+
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
+        self._process: subprocess.Popen | None = None
+
+    def request(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        """Return the answer to a request; if the process ends during it, a message with ``error``."""
+        process = self._running()
+        try:
+            assert process.stdin and process.stdout
+            send(process.stdin, request, data)
+            return receive(process.stdout)
+        except (OSError, EOFError):
+            stopped = process.wait(60) == -signal.SIGXCPU
+            self.end()
+            return {"error": STOPPED if stopped else TOO_MUCH_MEMORY}, b""
+        except BaseException:  # otherwise the next request would get this answer
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin and process.stdout
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with suppress(BrokenPipeError):  # of a request that was not read
+            process.stdin.close()
+
+    def _running(self) -> subprocess.Popen:
+        if self._process is not None and self._process.poll() is not None:
+            self.end()
+        if self._process is None:
+            searched = [str(paths.package_parent()), *filter(None, [os.environ.get("PYTHONPATH")])]
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "seg.data.reader_process", str(self._memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(searched)} | _SMALL,
+                start_new_session=True,  # Ctrl-C in the server's terminal ends the server, which ends it
+            )
+        return self._process

@@ -1,0 +1,80 @@
+"""The process in which `isolated_reading` reads untrusted pictures: ``python -m seg.data.reader_process``.
+
+It answers requests on its standard input. A message is one line of JSON and the bytes whose number it states.
+"""
+
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import IO, Any
+
+from seg.data import image_io, label_import
+from seg.errors import StreetFCNError
+from seg.system.resource_limits import limit_memory, processor_time_limit
+
+
+def send(stream: IO[bytes], message: dict[str, Any], data: bytes) -> None:
+    """Write a message and its bytes."""
+    stream.write(json.dumps(message | {"bytes": len(data)}).encode() + b"\n")
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+    """Read a message and its bytes.
+
+    Raises:
+        EOFError: if the other side has closed the stream.
+    """
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    message = json.loads(line)
+    data = stream.read(message["bytes"])
+    if len(data) < message["bytes"]:
+        raise EOFError
+    return message, data
+
+
+def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Read a photo or a label.
+
+    Args:
+        request: ``what`` is "photo" or "label"; a label has ``size`` and ``coding``.
+        data: the file.
+
+    Returns:
+        The message and the pixels; or a message with ``error``.
+    """
+    try:
+        with processor_time_limit(request["seconds"]):
+            if request["what"] == "photo":
+                photo = image_io.read_photo(data)
+                return {"size": photo.size, "info": photo.info}, photo.tobytes()
+            label = label_import.read_label(data, tuple(request["size"]), request["coding"])
+            size = label.label.shape[::-1]
+            return {"size": size, "coding": label.coding}, label.label.tobytes()
+    except StreetFCNError as error:
+        return {"error": str(error)}, b""
+    except MemoryError:
+        return {"error": image_io.TOO_MUCH_MEMORY}, b""
+
+
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer requests until the other side closes the stream."""
+    with suppress(EOFError):
+        while True:
+            send(answers, *answer(*receive(requests)))  # no variable keeps a photo until the next one
+
+
+def main() -> None:
+    """Serve standard input and output; what a C library prints must not get into the answers."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    limit_memory(int(sys.argv[1]))
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Small files that keep a decoder busy: a JPEG with many scans, and a TIFF with many tiles."""
+
+import io
+import struct
+
+from PIL import Image
+
+TILE = 16
+
+
+def jpeg_with_scans(scans: int, width: int, height: int) -> bytes:
+    """A progressive JPEG of a gray area whose last scan is repeated."""
+    out = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(out, "JPEG", progressive=True, quality=10)
+    data = out.getvalue()
+    frame = data.index(b"\xff\xc2") + 5
+    data = data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 :]
+    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    return data[:last] + data[last:end] * scans + data[end:]
+
+
+def tiff_with_tiles(across: int, order: str = "<", big: bool = False) -> bytes:
+    """A gray TIFF, or BigTIFF, of `across` times as many tiles, all of which are at one place in the file."""
+    side, count = across * TILE, across**2
+    entry = order + ("HHQQ" if big else "HHLL")
+    head = b"II" if order == "<" else b"MM"
+    head += struct.pack(order + "HHHQ", 43, 8, 0, 16) if big else struct.pack(order + "HL", 42, 8)
+    lists = len(head) + (8 + 8 if big else 2 + 4) + 10 * struct.calcsize(entry)
+    pixels = lists + 2 * 4 * count
+    values = {256: side, 257: side, 258: 8, 259: 1, 262: 1, 277: 1, 322: TILE, 323: TILE}
+    entries = [_entry(entry, tag, 1, value) for tag, value in values.items()]
+    entries += [_entry(entry, 324, count, lists), _entry(entry, 325, count, lists + 4 * count)]
+    directory = struct.pack(order + ("Q" if big else "H"), len(entries)) + b"".join(entries)
+    directory += struct.pack(order + ("Q" if big else "L"), 0)
+    offsets = struct.pack(order + "L", pixels) * count + struct.pack(order + "L", TILE * TILE) * count
+    return head + directory + offsets + bytes(range(256))
+
+
+def _entry(layout: str, tag: int, count: int, value: int) -> bytes:
+    """An entry of type LONG; a single value, or the offset of several."""
+    return struct.pack(layout, tag, 4, count, value)
