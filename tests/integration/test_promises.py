@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from streamlit import net_util
-from streamlit.runtime.app_session import AppSession
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.visitor import Visitor, start_server
@@ -86,17 +85,13 @@ def test_a_proxy_or_public_host_disables_actions(
         assert not permissions.allowed() and setting in permissions.why_not()
 
 
-def test_streamlit_keeps_its_caches_and_contacts_no_server(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(AppSession, "_handle_clear_cache_request", AppSession._handle_clear_cache_request)
+def test_streamlit_contacts_no_server(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(net_util, "_external_ip", None)
     monkeypatch.setattr(
         net_util, "_make_blocking_http_get", lambda *_, **__: pytest.fail("another server is asked")
     )
-    emptied = []
-    monkeypatch.setattr("streamlit.runtime.caching.cache_data.clear", lambda: emptied.append("data"))
     streamlit_patches.harden()
-    AppSession._handle_clear_cache_request(None)
-    assert not emptied and not net_util.get_external_ip()
+    assert not net_util.get_external_ip()
 
 
 def test_a_disabled_button_ignores_a_forged_press(registry: Path):

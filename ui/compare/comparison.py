@@ -95,7 +95,7 @@ def _show_results(
             f"{about} Each time is that of a single prediction under the present load of this server. The "
             "Evaluation page measures all networks under the same conditions."
         )
-    if point:
+    if point and point[0] < photo.width and point[1] < photo.height:
         show_pixel(photo, masks, label, point)
     if not photo.rendered:
         ground_truth_uploader(photo)

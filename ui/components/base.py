@@ -1,7 +1,7 @@
 """Components in plain JavaScript, without a build step or external resources."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,31 @@ def component(folder: Path, script: str | None = None) -> Callable[..., Any]:
         js=joined(folder / (script or f"{folder.name}.js")),
         isolate_styles=False,
     )
+
+
+def valid_integers(value: object, bounds: Sequence[int]) -> tuple[int, ...] | None:
+    """Return integers that a component reported. A visitor can send any JSON in their place.
+
+    Args:
+        value: What the component reported.
+        bounds: For each integer, the number that it must be below; 0 is the least.
+
+    Returns:
+        The integers; None if the value is something else.
+    """
+    if not isinstance(value, list) or len(value) != len(bounds):
+        return None
+    valid = all(type(item) is int and 0 <= item < bound for item, bound in zip(value, bounds, strict=True))
+    return tuple(value) if valid else None
+
+
+def valid_point(value: object) -> tuple[float, float] | None:
+    """Return a point (x, y) in shares of a picture that a component reported; None for anything else."""
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    if not all(type(item) in (int, float) and 0 <= item <= 1 for item in value):  # NaN is neither
+        return None
+    return float(value[0]), float(value[1])
 
 
 def joined(script: Path) -> str:

@@ -34,11 +34,14 @@ def browser_tab(token: str, has_batch: bool) -> TabReport:
     report = _component(
         key="browser_tab", data=data, on_former_change=lambda: None, on_lacksCookie_change=lambda: None
     )
-    former = report.former
-    return TabReport(
-        FormerSession(str(former["token"]), former["hasBatch"] is True) if former else None,
-        report.lacksCookie is True,
-    )
+    return TabReport(_valid_session(report.former), report.lacksCookie is True)
+
+
+def _valid_session(value: object) -> FormerSession | None:
+    """Return the session that the component reported; None if the value is something else."""
+    if not isinstance(value, dict) or not isinstance(token := value.get("token"), str):
+        return None
+    return FormerSession(token, value.get("hasBatch") is True)
 
 
 _component = component(Path(__file__).parent)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from seg.data.cityscapes import CLASSES
-from ui.components.base import component
+from ui.components.base import component, valid_integers
 
 
 def confusion_matrix(
@@ -30,7 +30,8 @@ def confusion_matrix(
         "classes": [{"name": info.name, "color": info.color} for info in CLASSES],
     }
     clicked = _component(key=key, data=data, on_cell_change=lambda: None).cell
-    return tuple(clicked) if clicked else None
+    cell = valid_integers(clicked, (len(CLASSES), len(CLASSES)))
+    return (cell[0], cell[1]) if cell else None
 
 
 _component = component(Path(__file__).parent)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ui.components.base import component
+from ui.components.base import component, valid_point
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def linked_images(
     """
     data = {"pictures": [asdict(picture) for picture in pictures], "point": point}
     clicked = _component(key=key, data=data, on_point_change=lambda: None).point
-    return tuple(clicked) if clicked else None
+    return valid_point(clicked)
 
 
 _component = component(Path(__file__).parent)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seg.data.cityscapes import CLASSES
-from ui.components.base import component
+from ui.components.base import component, valid_point
 from ui.components.viewer import deflate
 
 
@@ -102,7 +102,7 @@ def network_diagram(
         "title": title,
     }
     clicked = _component(key=key, data=data, on_point_change=lambda: None).point
-    return tuple(clicked) if clicked else None
+    return valid_point(clicked)
 
 
 def _valued(

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from seg.data.cityscapes import CLASSES, TRAIN_ID
-from ui.components.base import component
+from ui.components.base import component, valid_integers
 
 SAFE = (
     *(
@@ -136,6 +136,9 @@ def pack(
 _component = component(Path(__file__).parent, "main.js")
 
 
+_MAX_SIDE = 2**17  # more than any photo has
+
+
 def viewer(packed: bytes, key: str) -> tuple[int, int] | None:
     """Draw the viewer.
 
@@ -144,10 +147,14 @@ def viewer(packed: bytes, key: str) -> tuple[int, int] | None:
         key: Key of the component.
 
     Returns:
-        Column and row of the pinned pixel of the original photo; None if no pixel is pinned.
+        Column and row of the pinned pixel; None if no pixel is pinned. The photo need not be that large: a
+        visitor can send other numbers.
     """
     point = _component(key=key, data=packed, on_point_change=lambda: None).point
-    return (point["x"], point["y"]) if point else None
+    if not isinstance(point, dict):
+        return None
+    pixel = valid_integers([point.get("x"), point.get("y")], (_MAX_SIDE, _MAX_SIDE))
+    return (pixel[0], pixel[1]) if pixel else None
 
 
 def _rgb(color: str) -> tuple[int, ...]:

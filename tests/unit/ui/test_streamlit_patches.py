@@ -1,0 +1,84 @@
+"""What a browser can send to the server, and what of it reaches the log."""
+
+import logging
+
+import pytest
+from streamlit.proto.BackMsg_pb2 import BackendOperationRequest, BackMsg
+from streamlit.runtime.app_session import AppSession
+
+from ui.state import streamlit_patches
+from ui.state.streamlit_patches import HANDLED_MESSAGES, HANDLED_OPERATIONS
+
+IGNORED_MESSAGES = {
+    "clear_cache",
+    "set_run_on_save",
+    "load_git_info",
+    "debug_disconnect_websocket",
+    "debug_shutdown_runtime",
+}
+IGNORED_OPERATIONS = {"install_skills", "dismiss_skills_nudge", "dataframe_chunk"}
+
+
+@pytest.fixture
+def handled(monkeypatch) -> list[BackMsg]:
+    """Messages that Streamlit would handle."""
+    messages: list[BackMsg] = []
+    monkeypatch.setattr(AppSession, "handle_backmsg", AppSession.handle_backmsg)
+    monkeypatch.setattr(
+        streamlit_patches, "_HANDLE_MESSAGE", lambda session, message: messages.append(message)
+    )
+    streamlit_patches.harden()
+    return messages
+
+
+def test_every_message_of_streamlit_was_reviewed():
+    """A new version of Streamlit with another message fails here: decide whether the app needs it."""
+    messages = {field.name for field in BackMsg.DESCRIPTOR.oneofs_by_name["type"].fields}
+    assert messages == HANDLED_MESSAGES | IGNORED_MESSAGES
+    assert {field.name for field in BackMsg.DESCRIPTOR.fields} == messages
+    operations = {field.name for field in BackendOperationRequest.DESCRIPTOR.oneofs_by_name["payload"].fields}
+    assert operations == HANDLED_OPERATIONS | IGNORED_OPERATIONS
+
+
+@pytest.mark.parametrize("name", sorted(HANDLED_MESSAGES | IGNORED_MESSAGES))
+def test_only_messages_that_the_app_needs_are_handled(handled, name):
+    message = BackMsg()
+    if isinstance(getattr(message, name), bool):
+        setattr(message, name, True)
+    else:
+        getattr(message, name).SetInParent()
+    if name == "backend_operation_request":
+        message.backend_operation_request.deferred_file.SetInParent()
+    AppSession.handle_backmsg(None, message)
+    assert handled == [message] * (name in HANDLED_MESSAGES)
+
+
+@pytest.mark.parametrize("name", sorted(HANDLED_OPERATIONS | IGNORED_OPERATIONS))
+def test_only_operations_that_the_app_needs_are_handled(handled, name):
+    message = BackMsg()
+    getattr(message.backend_operation_request, name).SetInParent()
+    AppSession.handle_backmsg(None, message)
+    assert handled == [message] * (name in HANDLED_OPERATIONS)
+
+
+@pytest.mark.parametrize("logger", ["streamlit.runtime.app_session", "uvicorn.error", "any"])
+def test_a_log_message_is_one_line_without_control_characters(caplog, monkeypatch, logger):
+    monkeypatch.setattr(streamlit_patches, "MAX_LOGGED", 60)
+    streamlit_patches.harden()
+    log = logging.getLogger(logger)
+    log.warning("No file %s", "a\n2026-01-01 forged\x1b[31m\x85\u202e")
+    log.warning("%d photos of %s", 3, "b")
+    log.warning("100%% of {} %", "wrong")
+    log.warning("x" * 100)
+    try:
+        raise ValueError("first\nsecond\x1b[2J")
+    except ValueError:
+        log.exception("Error of\x07 a message")
+    assert list(dict.fromkeys(record.getMessage() for record in caplog.records)) == [
+        "No file a 2026-01-01 forged [31m  ",
+        "3 photos of b",
+        "100%% of {} %",
+        "x" * 60 + " …",
+        "Error of  a message (ValueError('first\\nsecond\\x1b[2J'))",
+    ]
+    assert not [record for record in caplog.records if record.exc_info]
