@@ -5,10 +5,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from seg.data.pairs import SPLITS, DatasetError
+from seg.data.pairs import SPLITS, DatasetError, content_hash, find_pairs
 from seg.system.folders import vacate
 
 KAGGLE_DATASET = "dansbecker/cityscapes-image-pairs"
+VERSION = 1
+
+DIGESTS = {
+    "train": "fac5a9f1b76e3694a5e873510c72a4ad8ef58e487baf8190c47173125e88f824",
+    "val": "b376f9bd3d50d8ec1c709f94184522530cdcc91f75e4688106ef0aee1e79086f",
+}
+"""`content_hash` of the splits. The cards of the published weights contain that of train."""
 
 
 def download(to: Path) -> Path:
@@ -21,8 +28,8 @@ def download(to: Path) -> Path:
         The folder.
 
     Raises:
-        DatasetError: if the folder is not empty or the download fails; the message says how to download
-            manually.
+        DatasetError: if the folder is not empty, the download fails, or its content is not that of `DIGESTS`;
+            the message says how to download manually.
     """
     instructions = (
         f"Download https://www.kaggle.com/datasets/{KAGGLE_DATASET} in a browser "
@@ -33,7 +40,7 @@ def download(to: Path) -> Path:
     import kagglehub  # slow to import
 
     try:
-        downloaded = Path(kagglehub.dataset_download(KAGGLE_DATASET))
+        downloaded = Path(kagglehub.dataset_download(f"{KAGGLE_DATASET}/versions/{VERSION}"))
     except (
         Exception
     ) as error:  # the client raises many unrelated types: no network, no account, no such version
@@ -42,6 +49,12 @@ def download(to: Path) -> Path:
     root = next((p.parent for p in sorted(downloaded.rglob("train")) if (p.parent / "val").is_dir()), None)
     if root is None:
         raise DatasetError(f"The download from Kaggle has no train and val folders. {instructions}")
+    for split, digest in DIGESTS.items():
+        if content_hash(find_pairs(root, split)) != digest:
+            raise DatasetError(
+                "The download is not the data set with which the weights were trained: the content of"
+                f" {split} differs. Nothing was kept. {instructions}"
+            )
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=".fetch-") as temp_dir:
         for split in SPLITS:

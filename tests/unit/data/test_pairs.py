@@ -82,8 +82,15 @@ def test_fetching_stores_the_kaggle_dataset(pairs, tmp_path, monkeypatch):
         shutil.copytree(pairs / split, sent / split)
     requests = []
     monkeypatch.setattr("kagglehub.dataset_download", lambda name: requests.append(name) or str(sent.parent))
+    with pytest.raises(DatasetError, match="content of train differs. Nothing was kept. Download https"):
+        download(tmp_path / "placed" / "pairs")
+    assert not (tmp_path / "placed").exists()
+    monkeypatch.setattr(
+        "seg.data.download.DIGESTS", {split: content_hash(find_pairs(pairs, split)) for split in SPLITS}
+    )
+    requests.clear()
     target = download(tmp_path / "placed" / "pairs")
-    assert requests == ["dansbecker/cityscapes-image-pairs"]
+    assert requests == ["dansbecker/cityscapes-image-pairs/versions/1"]
     assert len(find_pairs(target, "train")) == 14
     with pytest.raises(DatasetError, match="not empty"):
         download(target)
