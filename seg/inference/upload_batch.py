@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -55,6 +56,13 @@ OPACITY = 0.6
 
 PREFIX = "street-fcn-"
 """Prefix of the folders of batches in the system's folder for temporary files."""
+
+
+ALL_BYTES = 20 * 2**30
+"""Maximum size of the photos of all batches of this process."""
+
+MIN_FREE_BYTES = 2 * 2**30
+"""Space on the disk that batches leave free for their masks and for other programs."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,9 @@ class Entry:
         return self.result.shares if self.result else {}
 
 
+_BATCHES: "weakref.WeakSet[Batch]" = weakref.WeakSet()
+
+
 @dataclass(eq=False)
 class Batch:
     """Uploaded photos and their predictions.
@@ -124,6 +135,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.folder = PrivateDir(Path(tempfile.gettempdir()), PREFIX)
+        _BATCHES.add(self)
         self._stems: set[str] = set()
         self._other_pictures: list[Entry] = []
         for name in ("photos", "masks", "small"):
@@ -219,10 +231,17 @@ class Batch:
             error = f"This file and all later ones are left out: {PHOTOS:,} are the most at a time."
         elif not error and self.total_bytes + len(file.data) > BYTES:
             error = f"This file is left out: all photos together may have {BYTES // 2**30} GB."
+        elif not error and not self._has_room(len(file.data)):
+            error = "This file is left out: the server has no room for more photos now. Try again later."
         if not error:
             write_atomic(self.photo_file(len(self.entries)), file.data)
             self.total_bytes += len(file.data)
         self.entries.append(Entry(name, error=error, taken=not error))
+
+    def _has_room(self, size: int) -> bool:
+        """Return whether the batches of all users, and the disk, leave room for some bytes more."""
+        stored = sum(batch.total_bytes for batch in list(_BATCHES))
+        return stored + size <= ALL_BYTES and shutil.disk_usage(self.path).free - size >= MIN_FREE_BYTES
 
     def process_next(
         self,

@@ -294,6 +294,21 @@ def test_a_batch_is_limited_in_files_and_bytes(settings, monkeypatch):
     assert len(batch.waiting) == 2 and "left out" in batch.entries[2].error
 
 
+@pytest.mark.parametrize("limit, value", [("ALL_BYTES", 12), ("MIN_FREE_BYTES", 2**60)])
+def test_batches_leave_room_for_other_users(settings, monkeypatch, limit, value):
+    gc.collect()  # batches of other tests
+    monkeypatch.setattr(upload_batch, limit, value)
+    mine = new_batch(settings, ("1.png", b"photo"))
+    other = new_batch(settings, ("1.png", b"photo"), ("2.png", b"photo"))
+    stored = [len(batch.waiting) for batch in (mine, other)]
+    assert stored == ([1, 1] if limit == "ALL_BYTES" else [0, 0])
+    assert "no room for more photos now" in other.entries[-1].error
+    if limit == "ALL_BYTES":
+        del mine
+        gc.collect()
+        assert len(new_batch(settings, ("1.png", b"photo")).waiting) == 1
+
+
 def test_table_and_zips_are_complete_and_limited_in_size(settings, look, tmp_path):
     names = ['a "quoted", name.png', "new\nline.png", "📷.png", "same.png", "same.png"]
     batch = new_batch(
@@ -393,7 +408,12 @@ def test_the_page_segments_samples_and_deletes_them(monkeypatch, registry, own):
     assert any(
         f"app/static/{zip_file.parent.name}/masks.zip" in element.proto.body for element in at.get("html")
     )
+    opened = [button.key for button in at.button if button.key.startswith("photo-")]
+    at.button(key=opened[0]).click().run()
+    assert not at.exception and len(at.session_state["photo_facts"]._values) == 1
+    assert "decoded" not in at.session_state
     at.button(key="batch_new").click().run()
+    assert not at.session_state["photo_facts"]._values
     assert (
         not at.exception and not list(own.glob("static/*")) and not list(own.glob(f"{upload_batch.PREFIX}*"))
     )

@@ -5,6 +5,7 @@ import numpy as np
 from seg.data import scenes
 from tests.app.test_compare_page import page, panes, picture_file
 from tests.unit.data.test_label_codings import png
+from ui.shared import rate_limit
 from ui.state.photos import content_digest
 
 
@@ -40,3 +41,23 @@ def test_gray_ids_with_three_channels_give_a_mean_iou(monkeypatch, registry):
     at.file_uploader(key=key).set_value([("ids.png", png(label, "RGB"), "image/png")]).run()
     assert not at.exception and panes(at)["8s"]["note"].startswith("mean IoU 0.")
     np.testing.assert_array_equal(panes(at)["truth"]["ids"], label.ravel())
+
+
+def test_label_pictures_count_towards_the_upload_limit(monkeypatch, registry):
+    at = page(monkeypatch, registry)
+    photo = picture_file()
+    monkeypatch.setattr(rate_limit, "MAX_UPLOAD_MB", (len(photo) + 50) / 1e6)
+    at.file_uploader(key="uploads-compare").set_value([("a.png", photo, "image/png")]).run()
+    label = png(scenes.render_scene(1, 120, 80).label)
+    key = f"truth-{content_digest(photo)[:16]}"
+    at.file_uploader(key=key).set_value([("ids.png", label, "image/png")]).run()
+    assert (
+        not at.exception and "your files may have" in at.error[0].value.lower() and "truth" not in panes(at)
+    )
+
+    monkeypatch.setattr(rate_limit, "MAX_UPLOAD_MB", (len(photo) + 3 * len(label)) / 1e6)
+    at.file_uploader(key=key).set_value([("again.png", label, "image/png")]).run()
+    assert not at.exception and not at.error and "truth" in panes(at)
+    second = ("b.png", picture_file(seed=2), "image/png")
+    at.file_uploader(key="uploads-compare").set_value([("a.png", photo, "image/png"), second]).run()
+    assert "your files may have" in at.error[0].value

@@ -17,7 +17,7 @@ from seg.system.durations import format_duration
 from ui.batch import results
 from ui.shared.text import plain, plural
 from ui.state.model_pool import MODEL_ERRORS, OnQueuePosition, borrow_model, queue_notice, room_for_photo
-from ui.state.photos import reader
+from ui.state.photos import forget_opened, reader
 from ui.state.session import session
 
 
@@ -166,4 +166,5 @@ def segment_again(batch: Batch, settings: BatchSettings) -> None:
 def delete_batch() -> None:
     """Delete the batch with its photos, masks and zips."""
     results.delete_zips()
+    forget_opened()
     session().pop("batch").folder.delete()

@@ -19,7 +19,7 @@ from ui.shared import charts
 from ui.shared.pictures import resize_mask
 from ui.shared.text import plain
 from ui.state import predictions
-from ui.state.photos import load_photo
+from ui.state.photos import open_photo
 from ui.state.session import session
 
 STATIC = paths.app() / "static"
@@ -237,7 +237,7 @@ def enlarge(batch: Batch, number: int) -> None:
     """Show a photo and its masks in the viewer."""
     entry = batch.entries[number]
     try:
-        photo = load_photo(entry.name, batch.photo_file(number).read_bytes())
+        photo = open_photo(entry.name, batch.photo_file(number).read_bytes())
         masks = {
             variant: mask_io.read_png(batch.mask_file(number, variant).read_bytes())
             for variant in batch.settings.variants

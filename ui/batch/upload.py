@@ -20,9 +20,6 @@ from ui.state import session_cleanup
 from ui.state.photos import load_sample
 from ui.state.session import session
 
-MAX_ZIP_MB = 1024
-"""Maximum size of an uploaded file in MB. Photos in a zip have limits of their own."""
-
 
 def choose_settings(card: ModelCard) -> BatchSettings:
     """Draw the settings in the sidebar and return them.
@@ -65,8 +62,8 @@ def upload_section(settings: BatchSettings) -> None:
             "Photos, or a zip of photos",
             accept_multiple_files=True,
             key=f"batch-files-{turn}",
-            max_upload_size=MAX_ZIP_MB,
-            help=f"{READABLE_FORMATS} up to 64 MB and {SIZE_LIMIT}. Files of the Cityscapes Image Pairs are "
+            help=f"{READABLE_FORMATS} {SIZE_LIMIT}. Each file, also a zip, may have "
+            f"{st.get_option('server.maxUploadSize')} MB. Files of the Cityscapes Image Pairs are "
             "split into photo and ground truth.",
         )
     with right:

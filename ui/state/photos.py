@@ -84,6 +84,35 @@ def load_photo(name: str, data: bytes) -> Photo:
     return Photo(name, **facts)
 
 
+def truth_bytes() -> int:
+    """Return the size of the ground truths in the visitor's session, which count towards the upload limit."""
+    return sum(len(truth.data) + len(truth.png) for truth in session().get("truths", {}).values())
+
+
+def forget_opened() -> None:
+    """Forget the photo of a batch that was opened last, unless it is also an upload of its own."""
+    digest = session().pop("opened", None)
+    if digest is not None and digest not in {photo.digest for photo in session().get("photos", {}).values()}:
+        session_cache("photo_facts", rate_limit.MAX_PHOTOS).drop(digest)
+
+
+def open_photo(name: str, data: bytes) -> Photo:
+    """Read a photo of a batch as `load_photo`; only the last one is kept.
+
+    Args:
+        name: File name.
+        data: File content.
+
+    Raises:
+        PhotoError: The file is not a readable photo.
+    """
+    forget_opened()
+    photo = load_photo(name, data)
+    take_decoded()
+    session()["opened"] = photo.digest
+    return photo
+
+
 def take_decoded() -> DecodedPhotos:
     """Remove the decoded picture of the last upload from the session and return it."""
     return session().pop("decoded", {})

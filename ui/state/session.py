@@ -53,6 +53,7 @@ class Session(TypedDict, total=False):
     batch_running: bool
     batch_error: str  # why it stopped
     batch_turn: int  # counts batches: a new key empties the uploaders
+    opened: str  # digest of the photo of a batch that was opened last
     batch_zips: "tuple[PrivateDir, int, list[Path]]"  # folder, number of masks, files
 
     action_error: str  # why starting a process failed
