@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from PIL import Image
 from seg.inference import mask_io
 from seg.system.csv_table import csv_bytes
 from seg.system.file_names import sanitize_name
+from seg.system.request_queue import RequestQueue
+from seg.system.single_flight import SingleFlight
+from ui.shared import rate_limit
 from ui.state.photos import reader
 
 
@@ -56,6 +59,9 @@ KINDS = {
 }
 OPACITY = 0.6
 """Opacity of the class colors in overlays."""
+
+
+_ENCODING, _SINGLE_FLIGHT = RequestQueue(rate_limit.MAX_QUEUE), SingleFlight()
 
 
 def safe_stem(name: str) -> str:
@@ -123,7 +129,32 @@ def bundle(
                     zipfile.ZIP_DEFLATED if info.ending.endswith("json") else zipfile.ZIP_STORED
                 )  # PNGs are compressed already
                 content = make(kind, name, data, mask, confidence)
-                archive.writestr(f"{stem}.{id}.{info.ending}", content, compress_type=compression)
-        archive.writestr(f"{stem}.shares.csv", shares_csv(shares))
-        archive.writestr(f"{stem}.json", json.dumps(record, indent=1) + "\n")
+                archive.writestr(_entry(f"{stem}.{id}.{info.ending}", compression), content)
+        archive.writestr(_entry(f"{stem}.shares.csv"), shares_csv(shares))
+        archive.writestr(_entry(f"{stem}.json"), json.dumps(record, indent=1) + "\n")
     return out.getvalue()
+
+
+def _entry(name: str, compression: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
+    """Return the entry of a file in a zip. Its time is constant: equal zips are stored once."""
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type, entry.external_attr = compression, 0o600 << 16
+    return entry
+
+
+def encode_in_turn(key: tuple, encode: Callable[[], bytes]) -> bytes:
+    """Encode a download, one at a time for all visitors; equal ones that are requested meanwhile share it.
+
+    Args:
+        key: Identifies the content.
+        encode: Encodes the file.
+
+    Raises:
+        QueueFullError: Too many downloads are waiting.
+    """
+
+    def in_turn() -> bytes:
+        with _ENCODING.acquire():
+            return encode()
+
+    return _SINGLE_FLIGHT.do(key, in_turn)

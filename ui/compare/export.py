@@ -77,6 +77,14 @@ def download_buttons(
         shares = class_shares()
         return downloads.bundle(photo.name, photo.data, pngs, shares, record(photo, masks, shares, tta))
 
+    content = photo.digest, photo.name, tta, tuple((mask.id, mask.card.sha256) for mask in masks)
+    sizes = tuple(mask.prediction.working_size for mask in masks)
+
+    def button(label: str, encode: Callable[[], bytes], name: str, mime: str, key: str, help: str) -> None:
+        file = partial(downloads.encode_in_turn, (content, sizes, name), encode)
+        icon = ":material/folder_zip:" if key == "zip" else ":material/download:"
+        st.download_button(label, file, name, mime, key=key, on_click="ignore", icon=icon, help=help)
+
     stem = downloads.safe_stem(photo.name)
     with st.container(horizontal=True, gap="small", key="files", vertical_alignment="bottom"):
         titles = {mask.id: mask.title for mask in masks}
@@ -92,20 +100,13 @@ def download_buttons(
         )
         for kind, info in downloads.KINDS.items():
             file, name = partial(encode, kind, chosen), f"{stem}.{chosen}.{info.ending}"
-            _download_button(info.label, file, name, info.mime, f"file-{kind}", info.help)
+            button(info.label, file, name, info.mime, f"file-{kind}", info.help)
         help = "CSV with the share of the image of each class in each mask."
-        _download_button("Class shares", encode_shares, f"{stem}.shares.csv", "text/csv", "shares", help)
+        button("Class shares", encode_shares, f"{stem}.shares.csv", "text/csv", "shares", help)
         help = (
             "All masks in all formats, the class shares as CSV, and the metadata of the prediction as JSON."
         )
-        _download_button("All files (zip)", encode_zip, f"{stem}.zip", "application/zip", "zip", help)
-
-
-def _download_button(
-    label: str, file: Callable[[], bytes | str], name: str, mime: str, key: str, help: str
-) -> None:
-    icon = ":material/folder_zip:" if key == "zip" else ":material/download:"
-    st.download_button(label, file, name, mime, key=key, on_click="ignore", icon=icon, help=help)
+        button("All files (zip)", encode_zip, f"{stem}.zip", "application/zip", "zip", help)
 
 
 def record(
