@@ -6,15 +6,14 @@ does not stop the others. Limits apply to the unpacked sizes, not to those that 
 
 import re
 import stat
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from seg.data.zip_names import member_name
 from seg.errors import StreetFCNError
 from seg.system.file_names import is_system_file, path_parts
 
@@ -35,7 +34,6 @@ DIRECTORY = 2 * 2**20
 
 _BLOCK = 2**16
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-_UTF8_FLAG = 0x800
 
 
 @dataclass(frozen=True)
@@ -105,11 +103,16 @@ def list_members(path: Path, head_bytes: int) -> Iterator[Member]:
             raise ArchiveError(
                 f"{path} has {len(entries):,} files; {FILES:,} are the most. Unpack it and name the folder."
             )
+        names = set[str]()
         for info in entries:
+            name = member_name(info)
             try:
-                yield Member(member_name(info), _unpack(opened, info, _Budget(), head_bytes))
+                if name in names:
+                    raise _Refused("Another file in this zip has the same name; rename one of them.")
+                names.add(name)
+                yield Member(name, _unpack(opened, info, _Budget(), head_bytes))
             except _Refused as refusal:
-                yield Member(member_name(info), b"", str(refusal))
+                yield Member(name, b"", str(refusal))
 
 
 def read_member(path: Path, name: str) -> bytes:
@@ -133,19 +136,6 @@ def read_member(path: Path, name: str) -> bytes:
     raise ArchiveError(f"{path} no longer contains {name}.")
 
 
-def member_name(info: zipfile.ZipInfo) -> str:
-    """Return the name of a file in a zip, with / between folders and in composed characters (NFC).
-
-    macOS and Linux write names in UTF-8 without the flag that says so, and `zipfile` then decodes them as
-    code page 437. Names that are valid UTF-8 are taken as such.
-    """
-    name = info.filename
-    if not info.flag_bits & _UTF8_FLAG:
-        with suppress(UnicodeError):
-            name = name.encode("cp437").decode()
-    return unicodedata.normalize("NFC", name.replace("\\", "/"))
-
-
 def _open(file: BinaryIO) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(_Bounded(file))
@@ -160,7 +150,7 @@ def _entries(opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     entries = [
         info
         for info in opened.infolist()
-        if not info.filename.endswith("/") and not is_system_file(info.filename)
+        if not info.filename.endswith("/") and not is_system_file(member_name(info))
     ]
     if not entries:
         raise ArchiveError("There are no files in this zip.")
@@ -171,8 +161,8 @@ def _unpack(
     opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: "_Budget", most: int | None = None
 ) -> bytes:
     """Return the unpacked bytes of a file, only the first `most` of them if given. Raises `_Refused`."""
-    parts = path_parts(info.filename)
-    if info.filename.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", info.filename):
+    name = member_name(info)
+    if name.startswith("/") or ".." in path_parts(name) or re.match(r"[A-Za-z]:", name):
         raise _Refused("Its name leads out of the zip; pack it again with plain names.")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from seg.data import cityscapes, image_io, label_decoder
+from seg.data import cityscapes, image_io, label_check, label_decoder
 from seg.data.label_check import MIN_HALVES_DIFFERENCE, MIN_PALETTE_MATCH
 from seg.data.pairs import PAIR_ASPECT, SIDE, restore_aspect
 from seg.data.pixel_conversion import strips
@@ -128,6 +128,8 @@ def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | N
         return _from_ids(values, None)
     if coding == "colors" or (coding is None and _only_cityscapes_colors(rgb)):
         return ImportedLabel(label_decoder.decode_nearest_color(rgb), "colors")
+    if coding is None and label_check.has_swapped_channels(rgb):
+        raise LabelImportError(f"In this label picture {label_check.CHANNELS}.")
     if coding == "blended colors" or label_decoder.palette_match(_sample(rgb)) >= MIN_PALETTE_MATCH:
         height, width = rgb.shape[:2]
         if width * height > _MAX_BLENDED_PIXELS:
@@ -145,15 +147,36 @@ def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | N
 
 def _id_values(picture: Image.Image) -> np.ndarray | None:
     """Return the values of a picture that may hold ids, H x W; None for a color picture."""
-    if picture.mode in ("P", "L", "I", "1") or picture.mode.startswith("I;16"):
+    if picture.mode == "P":
+        return _palette_ids(picture)
+    if picture.mode in ("L", "I", "1") or picture.mode.startswith("I;16"):
         return np.asarray(picture)
     channels = np.asarray(picture)
     if picture.mode in ("LA", "La"):
         return channels[..., 0]
-    # OpenCV writes a gray picture with three equal channels if it is given one
-    if picture.mode in ("RGB", "RGBA", "RGBX") and (channels[..., :1] == channels[..., 1:3]).all():
-        return channels[..., 0]
-    return None
+    if picture.mode not in ("RGB", "RGBA", "RGBX"):
+        return None
+    # OpenCV writes a gray picture with three equal channels if it is given one; simulators write the ids into
+    # the red channel
+    is_gray = (channels[..., :1] == channels[..., 1:3]).all()
+    return channels[..., 0] if is_gray or not channels[..., 1:3].any() else None
+
+
+def _palette_ids(picture: Image.Image) -> np.ndarray:
+    """Return the gray levels of an indexed picture if they are ids, else its indices."""
+    indices = np.asarray(picture)
+    palette = np.zeros((256, 3), np.uint8)
+    colors = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    palette[: len(colors)] = colors
+    used = _unique(indices)
+    grays = palette[used]
+    if (grays[:, :1] == grays[:, 1:]).all() and _are_ids(grays[:, 0]).all() and grays[:, 0].any():
+        return palette[:, 0][indices]
+    return indices
+
+
+def _are_ids(values: np.ndarray) -> np.ndarray:
+    return (values < _LABEL_ID_COUNT) | (values == cityscapes.IGNORE)
 
 
 def _detected_ids(picture: Image.Image, rgb: np.ndarray) -> np.ndarray | None:
@@ -164,9 +187,10 @@ def _detected_ids(picture: Image.Image, rgb: np.ndarray) -> np.ndarray | None:
     if picture.mode == "P":
         # with a palette of other colors, or none, the indices are the ids
         return None if _only_cityscapes_colors(rgb) or values.max() == values.min() else values
-    # three equal channels may also be the gray of a class, such as building
-    is_id = (values < _LABEL_ID_COUNT) | (values == cityscapes.IGNORE)
-    return values if is_id.all() or picture.mode not in ("RGB", "RGBA", "RGBX") else None
+    if picture.mode not in ("RGB", "RGBA", "RGBX"):
+        return values
+    # three equal channels may also be the gray of a class, such as building, and red that of a rider
+    return values if _are_ids(values).all() and not _only_cityscapes_colors(rgb) else None
 
 
 def _from_ids(values: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:

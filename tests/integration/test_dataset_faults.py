@@ -54,6 +54,10 @@ def two_photos(left: Image.Image, right: Image.Image) -> tuple[Image.Image, Imag
     return left, left.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
+def blue_and_red(left: Image.Image, right: Image.Image) -> tuple[Image.Image, Image.Image]:
+    return left, Image.merge("RGB", right.split()[::-1])
+
+
 def change(file: Path, halves: Callable) -> None:
     with Image.open(file) as picture:
         pair = picture.convert("RGB")
@@ -75,10 +79,12 @@ def output_of(capsys: pytest.CaptureFixture) -> str:
     return " ".join(" ".join(capsys.readouterr()).split())
 
 
-@pytest.mark.parametrize("halves", [black_and_white, swapped, black, class_ids, two_photos])
+@pytest.mark.parametrize("halves", [black_and_white, swapped, black, class_ids, two_photos, blue_and_red])
 def test_a_set_without_labels_is_refused_with_one_sentence(pairs, tmp_path, capsys, halves):
     data = changed(pairs, tmp_path / "data", halves)
-    problem = "the halves are swapped" if halves is swapped else "does not show the classes of Cityscapes"
+    problem = {swapped: "the halves are swapped", blue_and_red: "red and blue are exchanged"}.get(
+        halves, "does not show the classes of Cityscapes"
+    )
     sentences = {}
     for split in ("train", "val"):
         with pytest.raises(LabelHalfError) as caught:

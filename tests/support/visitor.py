@@ -163,13 +163,17 @@ class Visitor:
         self.settle()
         del self.chosen[id]
 
-    def upload(self, files: Mapping[str, bytes]) -> None:
-        """Sets the files of the page's first uploader."""
+    def send(self, message: BackMsg) -> None:
+        """Sends any message, also one that no page would send."""
+        self.socket.send(message.SerializeToString())
+
+    def upload(self, files: Mapping[str, bytes], uploader: int = 0) -> None:
+        """Sets the files of an uploader of the page, by default of the first."""
         message = BackMsg()
         request = message.file_urls_request
         request.request_id, request.session_id = uuid.uuid4().hex, self.session
         request.file_names.extend(files)
-        self.socket.send(message.SerializeToString())
+        self.send(message)
         urls = next(
             m.file_urls_response.file_urls for m in self.messages() if m.HasField("file_urls_response")
         )
@@ -180,7 +184,7 @@ class Visitor:
                 file_id=location.file_id, name=name, size=len(data)
             )
             file_info.file_urls.CopyFrom(location)
-        self.chosen[self.of("file_uploader")[0].id] = {"file_uploader_state_value": uploader_state}
+        self.chosen[self.of("file_uploader")[uploader].id] = {"file_uploader_state_value": uploader_state}
         self.rerun()
 
     def _put(self, path: str, name: str, data: bytes) -> None:

@@ -64,3 +64,46 @@ def test_a_chosen_coding_is_used():
         label_import.read_label(png(LABEL_IDS[SCENE.label]), SIZE, "train ids")
     with pytest.raises(label_import.LabelImportError, match="color picture"):
         label_import.read_label(png(SCENE.photo), SIZE, "train ids")
+
+
+@pytest.mark.parametrize("ids", [SCENE.label, LABEL_IDS[SCENE.label]], ids=["train ids", "label ids"])
+def test_gray_palettes_hold_ids(ids):
+    """Pillow writes such pictures as GIF and by `quantize`: the indices are another numbering."""
+    out = io.BytesIO()
+    quantized = Image.fromarray(ids).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    assert (np.asarray(quantized) != ids).any()
+    quantized.save(out, "PNG")
+    np.testing.assert_array_equal(label_import.read_label(out.getvalue(), SIZE).label, SCENE.label)
+
+
+def test_a_palette_for_viewing_keeps_the_indices_as_ids():
+    out = io.BytesIO()
+    picture = Image.fromarray(SCENE.label)
+    picture.putpalette([level for index in range(256) for level in [index * 7 % 256] * 3])
+    picture.save(out, "PNG")
+    np.testing.assert_array_equal(label_import.read_label(out.getvalue(), SIZE).label, SCENE.label)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_ids_in_the_red_channel_are_read(alpha):
+    """CARLA writes them so."""
+    zeros = np.zeros_like(SCENE.label)
+    channels = [LABEL_IDS[SCENE.label], zeros, zeros] + [zeros + 255] * alpha
+    imported = label_import.read_label(png(np.stack(channels, 2)), SIZE)
+    assert imported.coding == "label ids"
+    np.testing.assert_array_equal(imported.label, SCENE.label)
+
+
+def test_the_red_of_a_rider_is_a_color():
+    picture = np.zeros((128, 256, 3), np.uint8)
+    picture[:64, :, 0] = 255
+    imported = label_import.read_label(png(picture), SIZE)
+    assert (imported.coding, imported.classes) == ("colors", ["rider"])
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_exchanged_red_and_blue_are_named(form):
+    out = io.BytesIO()
+    Image.fromarray(cityscapes.colorize(SCENE.label)[..., ::-1]).save(out, form)
+    with pytest.raises(label_import.LabelImportError, match="red and blue are exchanged, as OpenCV does"):
+        label_import.read_label(out.getvalue(), SIZE)
