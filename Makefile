@@ -41,6 +41,7 @@ stress: .venv/installed-dev  ## faults, hostile files and crowds, and browsers f
 	sh tests/support/browser.sh
 	$(BIN)/pytest --stress tests/stress tests/integration/test_visitors.py
 	$(BIN)/python -m benchmarks.soak $(MINUTES)
+	$(BIN)/python -m benchmarks.attacks
 
 coverage: .venv/installed-dev  ## all tests again, and which lines of seg they leave out
 	$(PYTEST) --dist loadfile --cov --cov-report term-missing:skip-covered

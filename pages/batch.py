@@ -31,7 +31,7 @@ def main() -> None:
     if "batch" not in state:
         remove_stale(Path(tempfile.gettempdir()), upload_batch.PREFIX)
         remove_stale(results.STATIC)
-        if state.get("batch_lost"):
+        if state.get("batch_lost") and not state.get("in_other_tab"):
             st.warning(LOST, icon=":material/delete_sweep:")
         upload_section(settings)
     elif state.get("batch_running"):

@@ -58,8 +58,9 @@ class Train(TrainConfig):
             return
         if self != Train(resume=self.resume):
             raise CommandError(
-                "--resume allows no other option: a run keeps its settings. For more epochs, start a new run"
-                f" from its result: python -m seg train --init-from {self.resume} --epochs N --out NEW_RUN."
+                "--resume allows no other option: a run keeps its settings. Resume it without them. For more"
+                " epochs of a finished run, start a new run from its result:"
+                f" python -m seg train --init-from {self.resume} --epochs N --out NEW_RUN."
             )
         lifecycle.resume(self.resume)
 

@@ -23,8 +23,8 @@ _MIN_CLASS_MATCH = 0.02
 
 
 _MIN_CHANNEL_DIFFERENCE = 0.02
-"""The least difference of the palette match between a label with red and blue exchanged and the original. Road
-and building look the same in both, but no label of every eighth training pair reaches less than 0.021."""
+"""The least difference of the palette match between a label with red and blue exchanged and the original.
+Road and building look the same in both; among every eighth pair of train the least is 0.021."""
 
 
 class _Fault(NamedTuple):

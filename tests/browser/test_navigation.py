@@ -115,6 +115,19 @@ def test_a_reload_keeps_uploads_and_a_copied_link_does_not(visit, address):
     expect(stranger.locator(".st-key-strip button")).to_have_count(0)
 
 
+def test_a_copied_tab_names_the_tab_with_the_photos(visit, address):
+    page = visit(address)
+    upload(page, "a.jpg")
+    settle(page)
+    with page.context.expect_page() as opened:
+        page.evaluate("void window.open(location.href)")  # copies the storage of the tab, as duplicating does
+    copy = opened.value
+    expect(copy.get_by_text("This tab is a copy of another one")).to_be_visible()
+    page.reload()
+    expect(page.locator(".st-key-strip button")).to_have_count(1)
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
 def test_a_reload_during_a_batch_keeps_it(visit, address):
     page = visit(f"{address}/batch")
     page.locator('input[type="file"]').first.set_input_files(

@@ -113,7 +113,7 @@ def test_a_photo_that_cannot_be_read_is_recorded(tmp_path, capsys):
     for _ in range(2):  # the second time no other photo remains
         assert run("predict", folder, "--out", out) == 1
         assert "2 of 3 photos are done" in capsys.readouterr().out
-        assert "broken.jpg,This JPEG picture is cut off" in (out / "failed.csv").read_text()
+        assert 'broken.jpg","This JPEG picture is cut off' in (out / "failed.csv").read_text()
     (folder / "broken.jpg").unlink()
     assert run("predict", folder, "--out", out) == 0 and not (out / "failed.csv").exists()
 

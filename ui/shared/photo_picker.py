@@ -82,6 +82,11 @@ def choose_photo(page: str) -> Photo:
 
 def _missing_upload_message() -> str:
     """Return why the uploaded photo of the address is not shown."""
+    if session().get("in_other_tab"):
+        return (
+            "This tab is a copy of another one, which has the photos that you uploaded. A rendered street is "
+            "shown here. Return to the other tab, or upload the photos here too."
+        )
     if session().get("uploads_lost"):
         return (
             "The photos that you uploaded in this tab are no longer on the server: it was restarted, or the "

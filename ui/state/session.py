@@ -22,6 +22,7 @@ class Session(TypedDict, total=False):
     title_before: str | None  # of the page in the previous run of the script
     token: str  # the secret by which the tab knows this session
     uploads_lost: bool  # whether the tab had a former session, which is gone
+    in_other_tab: bool  # whether that session is still open in the tab of which this one is a copy
     batch_lost: bool  # whether that session had a batch
     lacks_upload_cookie: bool  # whether the browser withholds it, inside another site
     links_translated: bool  # whether former values in the link were replaced

@@ -51,7 +51,8 @@ def take_over_former_session() -> None:
     with st.sidebar:
         former, state["lacks_upload_cookie"] = browser_tab(token, has_batch="batch" in state)
     if former and not _take_over(former.token):
-        state.update({"uploads_lost": True, "batch_lost": former.has_batch})
+        in_other_tab = _is_open(_SESSION_IDS.get((former.token,)))
+        state.update({"uploads_lost": True, "in_other_tab": in_other_tab, "batch_lost": former.has_batch})
 
 
 def _take_over(token: str) -> bool:
@@ -67,6 +68,12 @@ def _take_over(token: str) -> bool:
             del former[key]
     session().setdefault("photos", {}).update(uploaded_meanwhile)
     return True
+
+
+def _is_open(session_id: str | None) -> bool:
+    """Return whether a browser tab has this session open."""
+    manager = cast(Any, runtime.get_instance())._session_mgr  # there is no public interface
+    return session_id is not None and manager.is_active_session(session_id)
 
 
 def _disconnected_state(session_id: str | None) -> SessionState | None:
