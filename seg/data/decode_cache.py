@@ -107,7 +107,7 @@ def _decode_all(files: tuple[Path, ...], folder: Path, on_progress: OnProgress |
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what killed decodings have left: of this split, which this process alone decodes, and old ones."""
+    """Remove what killed decodings left: of this split, whose lock this process holds, and old ones."""
     for stale in folder.parent.glob(f"{_HOLDING}*"):
         is_own = stale.name.startswith(f"{_HOLDING}{folder.name}-")
         if is_own or time.time() - stale.stat().st_mtime > 24 * 3600:

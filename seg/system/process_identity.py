@@ -15,7 +15,7 @@ from typing import Any, Literal
 import psutil
 
 START_TOLERANCE = 1.0
-"""Seconds by which two readings of the start of one process may differ: the clock of the system is adjusted."""
+"""Seconds by which two readings of the start of one process may differ: system clocks are adjusted."""
 
 State = Literal["running", "gone", "elsewhere", "unverified"]
 """running or gone: certain. elsewhere: the process belongs to another computer or container. unverified: an
@@ -76,6 +76,14 @@ def state_of(record: Mapping[str, Any]) -> State:
     if started is None or not isinstance(time, int | float):
         return "gone"
     return "unverified" if psutil.boot_time() + started <= time + START_TOLERANCE else "gone"
+
+
+def may_exist(record: Mapping[str, Any]) -> bool:
+    """Return whether the process of a record exists, or, for earlier versions, one with its process id."""
+    pid = record.get("pid")
+    if "system" not in record:
+        return type(pid) is int and 0 < pid < 2**31 and psutil.pid_exists(pid)
+    return state_of(record) != "gone"
 
 
 def terminate(record: Mapping[str, Any]) -> bool:

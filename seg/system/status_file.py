@@ -69,7 +69,7 @@ def read_status(folder: Path, name: str) -> dict[str, Any]:
 def _is_well_formed(status: dict[str, Any]) -> bool:
     written = status.get("time")
     return (
-        type(written) in (int, float)
+        isinstance(written, int | float)
         and abs(written) < 1e12
         and type(status.get("pid")) is int
         and isinstance(status.get("status"), str)
@@ -114,8 +114,8 @@ def stop_process(folder: Path, name: str) -> None:
             raise StatusError(f"{folder} is in use on another computer or container ({host}). Stop it there.")
         case "unverified":
             raise StatusError(
-                f"An earlier version of Street FCN works in {folder}. Stop it where it was started; its process"
-                f" id is {status['pid']}."
+                f"An earlier version of Street FCN works in {folder}. Stop it where it was started: its"
+                f" process id is {status['pid']}."
             )
     raise StatusError(f"The process that works in {folder} does not report. Stop it where it was started.")
 

@@ -165,7 +165,7 @@ def _decode(chosen: ChosenSplit, ask: bool) -> bool:
         )
     place.empty()
     if error:
-        seconds = RETRY_SECONDS
+        seconds: float = RETRY_SECONDS
         if "are unusable" in error:  # it stays so until the files change
             error += " Replace these files; “Check every file” in the Browse view lists them."
             seconds = math.inf
