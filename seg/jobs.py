@@ -12,7 +12,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,10 +23,10 @@ from seg.data.pairs import find_pairs
 from seg.errors import printable
 from seg.evaluation import store
 from seg.models.factory import ARCHITECTURES
-from seg.system.status_file import write_status
+from seg.system.status_file import StatusError, at_work, is_active, write_status
 from seg.training.config import TrainConfig, TrainError
 from seg.training.lifecycle import create
-from seg.training.run import Run
+from seg.training.run import HEARTBEAT, PUBLISHING, Run
 
 PROGRAM = (sys.executable, "-P", "-m", "seg")
 """The command line of this package, in this Python; -P ignores modules in the working directory."""
@@ -69,23 +70,33 @@ def start(config: TrainConfig) -> Run:
 
 
 def resume(folder: Path) -> None:
-    """Start a process that resumes a run."""
+    """Start a process that resumes a run.
+
+    Raises:
+        StatusError: if a process trains it already, or is being started.
+    """
     run = Run(folder)
-    process = spawn_detached(folder / OUTPUT, "train", "--resume", str(folder))
-    last = run.read_heartbeat()
-    run.write_heartbeat(last.get("step", 0), "queued", "starting", last.get("steps"), process.pid)
+    with _starting(folder, HEARTBEAT):
+        process = spawn_detached(folder / OUTPUT, "train", "--resume", str(folder))
+        last = run.read_heartbeat()
+        run.write_heartbeat(last.get("step", 0), "queued", "starting", last.get("steps"), process.pid)
 
 
 def publish(folder: Path, name: str, tta: bool) -> None:
     """Start a process that publishes a finished run as `name`; with `tta`, it is also evaluated with
-    augmentation."""
-    process = spawn_detached(folder / OUTPUT, "publish", str(folder), "--name", name, *["--tta"] * tta)
-    write_status(
-        folder,
-        "publishing",
-        {"name": name, "status": "running", "what": "starting", "done": 0, "total": 1},
-        process.pid,
-    )
+    augmentation.
+
+    Raises:
+        StatusError: if a process publishes it already, or is being started.
+    """
+    with _starting(folder, PUBLISHING):
+        process = spawn_detached(folder / OUTPUT, "publish", str(folder), "--name", name, *["--tta"] * tta)
+        write_status(
+            folder,
+            PUBLISHING,
+            {"name": name, "status": "running", "what": "starting", "done": 0, "total": 1},
+            process.pid,
+        )
 
 
 def evaluate(name: str, data: Path, folder: Path, photos: int) -> None:
@@ -99,16 +110,27 @@ def evaluate(name: str, data: Path, folder: Path, photos: int) -> None:
 
     Raises:
         DatasetError: if the pairs have no labels.
+        StatusError: if a process evaluates them already, or is being started.
     """
     check_labels(find_pairs(data, "val"))
     folder.mkdir(parents=True, exist_ok=True)
-    process = spawn_detached(folder / OUTPUT, "evaluate", name, "--data", str(data), "--keep")
-    write_status(
-        folder,
-        store.NOTE,
-        {"status": "running", "done": 0, "total": photos, "since": time.time()},
-        process.pid,
-    )
+    with _starting(folder, store.NOTE):
+        process = spawn_detached(folder / OUTPUT, "evaluate", name, "--data", str(data), "--keep")
+        write_status(
+            folder,
+            store.NOTE,
+            {"status": "running", "done": 0, "total": photos, "since": time.time()},
+            process.pid,
+        )
+
+
+@contextmanager
+def _starting(folder: Path, name: str) -> Iterator[None]:
+    """Let one window at a time start a process in a folder, and none if one is at work there."""
+    with at_work(folder, f"{name}-start"):
+        if is_active(folder, name):
+            raise StatusError(f"A process is at work in {folder} already. Wait for its end, or stop it.")
+        yield
 
 
 def estimate_cost(config: TrainConfig) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from seg.inference.device import Device
 from seg.inference.predictor import Predictor
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.registry import read_card
-from seg.system.status_file import write_status
+from seg.system.status_file import at_work, write_status
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,24 @@ class Evaluate:
         predictor = Predictor.from_pretrained(self.name, self.device, bf16=False)
         files = find_pairs(self.data, self.split)
         check_labels(files[: self.limit])
-        variants = self.variants or predictor.model.variants
-        check_variants(predictor.model.variants, variants)
-        indices = range(len(files))[: self.limit]
+        check_variants(predictor.model.variants, self.variants)
         sha256 = read_card(self.name).sha256
         folder = store.store_dir(sha256, content_hash(files))
+        if not self.keep:
+            self._evaluate(predictor, len(files), sha256, folder)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with at_work(folder, store.NOTE):
+            self._evaluate(predictor, len(files), sha256, folder)
+
+    def _evaluate(self, predictor: Predictor, pairs: int, sha256: str, folder: Path) -> None:
+        """Evaluate, print and store the results; `folder` is that of `store.store_dir`."""
+        variants = self.variants or predictor.model.variants
+        indices = range(pairs)[: self.limit]
         start = time.time()
 
         def report(status: str, **more: str | int) -> None:  # for the page that started it
             if self.keep:
-                folder.mkdir(parents=True, exist_ok=True)
                 write_status(
                     folder, store.NOTE, {"status": status, "total": len(indices), "since": start, **more}
                 )

@@ -1,5 +1,6 @@
 """Commands for trainings: train, cost, runs, publish."""
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -25,10 +26,11 @@ from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import evaluated_on
 from seg.publishing import publish
 from seg.system.folders import broken_links
-from seg.system.status_file import write_status
+from seg.system.status_file import at_work, write_status
 from seg.training import cost_estimate, lifecycle, run_status
 from seg.training.config import TrainConfig
 from seg.training.lineage import find_equivalent
+from seg.training.run import PUBLISHING
 
 EXISTING_MESSAGES = {
     "weights": "This recipe is trained already: it produced the weights {name}.",
@@ -105,16 +107,17 @@ class Publish:
 
             def report(status: str, **more: str | int) -> None:  # for the app, which watches the run's folder
                 if self.run_folder.is_dir():
-                    write_status(self.run_folder, "publishing", {"name": self.name, "status": status, **more})
+                    write_status(self.run_folder, PUBLISHING, {"name": self.name, "status": status, **more})
 
-            try:
-                card = publish.publish(
-                    self.run_folder, self.name, self.height, self.data, self.tta, on_progress
-                )
-            except BaseException as error:
-                report("failed", message=error_message(error))
-                raise
-            report("finished")
+            with at_work(self.run_folder, PUBLISHING) if self.run_folder.is_dir() else nullcontext():
+                try:
+                    card = publish.publish(
+                        self.run_folder, self.name, self.height, self.data, self.tta, on_progress
+                    )
+                except BaseException as error:
+                    report("failed", message=error_message(error))
+                    raise
+                report("finished")
         for height, mean_ious in card.height_search.items():
             by_variant = ", ".join(
                 f"{DISPLAY_NAMES[variant]} {format_score(value)}" for variant, value in mean_ious.items()

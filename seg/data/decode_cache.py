@@ -1,23 +1,22 @@
 """Cache of decoded splits in the cache folder, by the content hash of their files; use `load_split`."""
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from seg import paths
 from seg.data import label_decoder
 from seg.data.label_check import check_labels
 from seg.data.pairs import SIDE, DatasetError, OnProgress, content_hash, find_pairs, read_pair
 from seg.system.atomic_io import new_folder
+from seg.system.status_file import at_work, is_running, read_status, write_status
 from seg.system.worker_pool import worker_pool
 
-_HOLDING, _DONE = ".decoding-", "done"
-"""Prefix of folders of running decodings, and the file in them with the progress and the process id."""
+_HOLDING, _STATUS = ".decoding-", "decoding"
+"""Prefix of folders of running decodings, and the name of the status in them."""
 
 
 HELD_OUT = "held-out slice of train"
@@ -78,13 +77,11 @@ def is_decoded(digest: str) -> bool:
 
 
 def decoding_progress(digest: str) -> tuple[int, int] | None:
-    """Return the pairs decoded so far and the total if another process is decoding a split, else None."""
-    for place in paths.cache().glob(f"{_HOLDING}{_folder_of(digest).name}-*/{_DONE}"):
-        try:
-            done, total, pid = map(int, place.read_text().split())
-        except OSError:  # the decoding just ended
-            continue
-        if psutil.pid_exists(pid):
+    """Return the pairs decoded so far and the total if a process is decoding a split, else None."""
+    for place in paths.cache().glob(f"{_HOLDING}{_folder_of(digest).name}-*"):
+        status = read_status(place, _STATUS)  # empty if the decoding just ended
+        done, total = status.get("done"), status.get("total")
+        if is_running(status) and type(done) is int and type(total) is int and 0 <= done <= total > 0:
             return done, total
     return None
 
@@ -100,9 +97,24 @@ def _decode_one(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _decode_all(files: tuple[Path, ...], folder: Path, on_progress: OnProgress | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.glob(f"{_HOLDING}*"):  # of decodings that were killed
-        if time.time() - stale.stat().st_mtime > 24 * 3600:
+    with at_work(folder.parent, folder.name, patience=-1):  # one process decodes, all others wait for it
+        if not folder.is_dir():
+            _remove_stale(folder)
+            _check_space(files, folder)
+            # decode into a temporary folder and rename it, so that an interruption leaves no incomplete split
+            with new_folder(folder, prefix=f"{_HOLDING}{folder.name}-") as temp_dir:
+                _decode_into(temp_dir, files, on_progress)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what killed decodings left: of this split, whose lock this process holds, and old ones."""
+    for stale in folder.parent.glob(f"{_HOLDING}*"):
+        is_own = stale.name.startswith(f"{_HOLDING}{folder.name}-")
+        if is_own or time.time() - stale.stat().st_mtime > 24 * 3600:
             shutil.rmtree(stale, ignore_errors=True)
+
+
+def _check_space(files: tuple[Path, ...], folder: Path) -> None:
     needed = 4 * SIDE * SIDE * len(files)
     if (
         shutil.disk_usage(folder.parent).free < 1.05 * needed
@@ -111,13 +123,6 @@ def _decode_all(files: tuple[Path, ...], folder: Path, on_progress: OnProgress |
             f"Decoding needs {needed / 1e6:.0f} MB in {folder.parent}: free some space, or move it with "
             "SEG_CACHE."
         )
-    # decode into a temporary folder and rename it, so that an interruption leaves no incomplete split
-    try:
-        with new_folder(folder, prefix=f"{_HOLDING}{folder.name}-") as temp_dir:
-            _decode_into(temp_dir, files, on_progress)
-    except OSError:
-        if not folder.is_dir():  # otherwise another process has decoded the same files
-            raise
 
 
 def _decode_into(folder: Path, files: tuple[Path, ...], on_progress: OnProgress | None) -> None:
@@ -127,10 +132,9 @@ def _decode_into(folder: Path, files: tuple[Path, ...], on_progress: OnProgress 
     with worker_pool() as pool:
         for i, (photo, label) in enumerate(pool.map(_decode_one, files, chunksize=4)):
             photos[i], labels[i] = photo, label
-            (folder / f".{_DONE}").write_text(f"{i + 1} {len(files)} {os.getpid()}")
-            os.replace(folder / f".{_DONE}", folder / _DONE)  # atomic for readers
+            write_status(folder, _STATUS, {"status": "running", "done": i + 1, "total": len(files)})
             if on_progress:
                 on_progress(i + 1, len(files))
     photos.flush()
     labels.flush()
-    (folder / _DONE).unlink()
+    (folder / f"{_STATUS}.json").unlink()

@@ -13,6 +13,7 @@ from seg.data import photo_files
 from seg.errors import StreetFCNError
 from seg.system.file_names import is_system_file
 from seg.system.folders import broken_link
+from seg.system.hash_cache import cached_hash
 
 SPLITS = ("train", "val")
 
@@ -219,5 +220,14 @@ def content_hash(files: tuple[Path, ...]) -> str:
     """Return a sha256 of the names and contents of the files of a split."""
     total = hashlib.sha256()
     for file in files:
-        total.update(os.fsencode(file.name) + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        with file.open("rb") as stream:
+            total.update(os.fsencode(file.name) + b"\0" + hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()
+
+
+def cached_content_hash(files: tuple[Path, ...]) -> str:
+    """Return `content_hash`, computed once as long as `mtime_fingerprint` is the same.
+
+    For pages, which ask on every rerun.
+    """
+    return cached_hash(("pairs", mtime_fingerprint(files)), lambda: content_hash(files))

@@ -5,11 +5,8 @@ confusion matrix of every variant and photo, and ``scoring.json`` reports the pr
 evaluation.
 """
 
-import contextlib
 import io
 import json
-import os
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +18,7 @@ from seg import paths
 from seg.evaluation import metrics
 from seg.evaluation.evaluate import MetricAccumulator
 from seg.system.atomic_io import write_atomic, write_json
-from seg.system.status_file import is_active, read_status, write_status
+from seg.system.status_file import is_active, read_status, stop_process, write_status
 
 NOTE = "scoring"
 """Name of the status file of an evaluation, for `status_file.write_status`."""
@@ -107,10 +104,13 @@ def progress(folder: Path) -> dict[str, Any]:
 
 
 def stop(folder: Path) -> None:
-    """Stop the evaluation that is running in a folder, if any."""
+    """Stop the evaluation that is running in a folder, if any.
+
+    Raises:
+        StatusError: if it runs on another computer or cannot be identified.
+    """
     if is_active(folder, NOTE):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(read_status(folder, NOTE)["pid"], signal.SIGTERM)
+        stop_process(folder, NOTE)
         write_status(folder, NOTE, {"status": "failed", "message": "It was stopped."})
 
 

@@ -5,10 +5,12 @@ unbroken one. If several processes train together (`seg.training.distributed`), 
 batch, and the first one writes.
 """
 
+import contextlib
 import dataclasses
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from seg.data import label_decoder
@@ -17,11 +19,16 @@ from seg.data.pairs import find_pairs, has_pairs
 from seg.errors import printable
 from seg.inference.device import pick_training_device
 from seg.models.pretrained import PretrainedEncoder
+from seg.system.status_file import StatusError, at_work
 from seg.training.config import TrainConfig, TrainError
 from seg.training.distributed import DistributedContext
 from seg.training.lineage import TRAINER_VERSION, check_architecture, resolve_init
-from seg.training.run import Run
+from seg.training.run import HEARTBEAT, Run
 from seg.training.session import Session
+
+_IN_TRAINING = (
+    "Another process is training {folder} right now. End it first, with Ctrl-C where it was started."
+)
 
 
 def create(config: TrainConfig, command: str) -> Run:
@@ -124,9 +131,11 @@ def train(config: TrainConfig) -> None:
         if note := check_pairs(config):
             print(printable(note), flush=True)
         create(config, f"{program} -m seg {shlex.join(sys.argv[1:])}")
+        until_the_end.enter_context(_training(config.out))
 
-    distributed.run_on_main(begin)
-    Session(config, distributed).work()
+    with contextlib.ExitStack() as until_the_end:
+        distributed.run_on_main(begin)
+        Session(config, distributed).work()
 
 
 def resume(folder: Path) -> None:
@@ -148,10 +157,8 @@ def resume(folder: Path) -> None:
     def begin() -> None:
         _check_processes(config, distributed)
         if run.alive():
-            raise TrainError(
-                f"Another process is training {folder} right now. End it first, with Ctrl-C where it was"
-                " started."
-            )
+            raise TrainError(_IN_TRAINING.format(folder=folder))
+        until_the_end.enter_context(_training(folder))
         if (folder / "model.safetensors").exists():
             raise TrainError(
                 f"{folder} is finished. Publish it: python -m seg publish {folder} --name NAME. For more"
@@ -163,8 +170,20 @@ def resume(folder: Path) -> None:
                 " it would have been"
             )
 
-    distributed.run_on_main(begin)
-    Session(config, distributed).work()
+    with contextlib.ExitStack() as until_the_end:
+        distributed.run_on_main(begin)
+        Session(config, distributed).work()
+
+
+@contextlib.contextmanager
+def _training(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run: no other process can train, rename or delete it during the block."""
+    with contextlib.ExitStack() as lock:
+        try:
+            lock.enter_context(at_work(folder, HEARTBEAT))
+        except StatusError:
+            raise TrainError(_IN_TRAINING.format(folder=folder)) from None
+        yield
 
 
 def _check_processes(config: TrainConfig, distributed: DistributedContext) -> None:

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from seg import paths
 from seg.data import label_decoder
-from seg.data.pairs import content_hash, find_pairs, is_rendered
+from seg.data.pairs import cached_content_hash, find_pairs, is_rendered, mtime_fingerprint
 from seg.models.factory import ARCHITECTURES, Architecture
 from seg.models.model_card import WeightsError
 from seg.models.pretrained import PretrainedEncoder, describe_pretrained, with_credits
 from seg.models.registry import list_weights, read_card
+from seg.system.hash_cache import cached_hash
 from seg.training import run_status
 from seg.training.config import TrainConfig, TrainError
 from seg.training.run import Run
@@ -95,7 +96,7 @@ def resolve_init(config: TrainConfig) -> tuple[PretrainedEncoder, Lineage | None
         lineage = Lineage(
             name=config.init_from,
             architecture=TrainConfig.from_json(stored).arch,
-            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+            sha256=_sha256(file),
             command=stored["command"],
             hours=round(state["seconds"] / 3600, 2),
             photos=state["step"] * stored["batch_size"],
@@ -104,6 +105,14 @@ def resolve_init(config: TrainConfig) -> tuple[PretrainedEncoder, Lineage | None
         )
     check_architecture(config, lineage.architecture)
     return encoder, lineage
+
+
+def _sha256(file: Path) -> str:
+    def compute() -> str:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    return cached_hash(("file", mtime_fingerprint((file,))), compute)
 
 
 def check_architecture(config: TrainConfig, architecture: Architecture) -> None:
@@ -146,7 +155,7 @@ def find_equivalent(
     if Run(Path(config.init_from)).alive():
         return ()  # its result is not known yet
     encoder, lineage = resolve_init(config)
-    digests = {str(folder): content_hash(find_pairs(folder, "train")) for folder, _ in config.sets}
+    digests = {str(folder): cached_content_hash(find_pairs(folder, "train")) for folder, _ in config.sets}
     init_from = dataclasses.asdict(lineage) if lineage else None
     recipe = _key(config.to_json(), digests, dataclasses.asdict(encoder), init_from, TRAINER_VERSION)
     published = []

@@ -23,6 +23,9 @@ from seg.system.atomic_io import new_file, new_folder, write_atomic, write_json
 from seg.system.file_names import is_system_file
 from seg.system.status_file import is_active, read_status, write_status
 
+HEARTBEAT, PUBLISHING = "heartbeat", "publishing"
+"""Names of the status files of a run: of its training, and of its publication."""
+
 MAX_CHECKPOINTS = 2
 """Checkpoints that a run keeps: the newest, and one to fall back on."""
 
@@ -177,23 +180,22 @@ class Run:
         """Record that this process is alive; `status` is queued, running, stopped, failed or finished."""
         write_status(
             self.folder,
-            "heartbeat",
+            HEARTBEAT,
             {"step": step, "steps": steps, "status": status, "message": message},
             pid,
         )
 
     def read_heartbeat(self) -> dict[str, Any]:
         """The last heartbeat; empty if it cannot be read."""
-        return read_status(self.folder, "heartbeat")
+        return read_status(self.folder, HEARTBEAT)
 
     def unfinished(self) -> bool:
         """Whether this is a run that is not finished."""
         return (self.folder / "config.json").exists() and not (self.folder / "model.safetensors").exists()
 
     def alive(self) -> bool:
-        """Whether a process of this machine trains the run or waits to: its heartbeat is recent and it
-        exists."""
-        return is_active(self.folder, "heartbeat")
+        """Whether another process trains the run or waits to, see `is_active`."""
+        return is_active(self.folder, HEARTBEAT)
 
     def log(self, text: str) -> None:
         """Append a line with the time to log.txt."""

@@ -1,20 +1,27 @@
 """The runs in a folder: their states, and how to stop, rename and delete them."""
 
-import os
 import re
 import shutil
-import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
+from seg.system import process_identity
 from seg.system.file_names import is_system_file
-from seg.system.status_file import HEARTBEAT_TIMEOUT, is_active
-from seg.training.run import Run, RunError
+from seg.system.status_file import (
+    CLOCK_TOLERANCE,
+    HEARTBEAT_TIMEOUT,
+    StatusError,
+    at_work,
+    is_active,
+    stop_process,
+)
+from seg.training.run import HEARTBEAT, PUBLISHING, Run, RunError
 
 State = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 
@@ -88,11 +95,14 @@ def stop(folder: Path) -> None:
     """Ask the process that trains a run, or waits to, to save and end.
 
     Raises:
-        RunError: if there is no such process.
+        RunError: if there is no such process, or if it is on another computer or cannot be identified.
     """
     if not Run(folder).alive():
         raise RunError(f"{folder} is not in training, so there is nothing to stop.")
-    os.kill(Run(folder).read_heartbeat()["pid"], signal.SIGTERM)
+    try:
+        stop_process(folder, HEARTBEAT)
+    except StatusError as error:
+        raise RunError(str(error)) from None
 
 
 def check_name(name: str) -> None:
@@ -118,12 +128,12 @@ def rename(folder: Path, name: str) -> Path:
     Raises:
         RunError: if the run is in training, or if the name is invalid or taken.
     """
-    _check_idle(folder, "renamed")
     check_name(name)
     target = folder.with_name(name)
-    if target.exists():
-        raise RunError(f"{target} exists already. Choose another name.")
-    return folder.rename(target)
+    with _idle(folder, "renamed"):
+        if target.exists():
+            raise RunError(f"{target} exists already. Choose another name.")
+        return folder.rename(target)
 
 
 def delete(folder: Path) -> None:
@@ -132,17 +142,25 @@ def delete(folder: Path) -> None:
     Raises:
         RunError: if the run is in training, or if the folder is not a run.
     """
-    _check_idle(folder, "deleted")
-    shutil.rmtree(folder)
+    with _idle(folder, "deleted"):
+        shutil.rmtree(folder)
 
 
-def _check_idle(folder: Path, action: str) -> None:
+@contextmanager
+def _idle(folder: Path, action: str) -> Iterator[None]:
+    """Check that no process works in a run, and keep processes from starting to during the block."""
     run = Run(folder)
-    run.config()
+    if not (folder / "config.json").exists():
+        run.config()  # not a run, as its error says; a damaged one can be deleted
     if run.alive():
         raise RunError(f"{folder} is being trained, so it cannot be {action}. Stop it first.")
-    if is_active(folder, "publishing"):
+    if is_active(folder, PUBLISHING):
         raise RunError(f"{folder} is being published, so it cannot be {action} yet.")
+    try:
+        with at_work(folder, HEARTBEAT), at_work(folder, PUBLISHING):
+            yield
+    except StatusError:
+        raise RunError(f"{folder} is in use, so it cannot be {action} yet. Try again.") from None
 
 
 def _created(folder: Path) -> float:
@@ -164,6 +182,8 @@ def _crash_reason(heartbeat: dict[str, Any]) -> str:
     if psutil.boot_time() > heartbeat["time"]:
         return f"The computer has been restarted since. {advice}"
     silent = time.time() - heartbeat["time"]
-    if silent > HEARTBEAT_TIMEOUT and psutil.pid_exists(heartbeat["pid"]):
+    if silent < -CLOCK_TOLERANCE:
+        return f"Its last heartbeat lies in the future: the clock or the folder was changed. {advice}"
+    if silent > HEARTBEAT_TIMEOUT and process_identity.may_exist(heartbeat):
         return f"No heartbeat for {silent / 60:.0f} minutes: the process may be hung, or its PID was reused."
     return f"The process was killed, possibly because the system ran out of memory. {advice}"

@@ -15,9 +15,13 @@ from seg.errors import printable
 from seg.system.folders import broken_links
 from ui.shared.permissions import allowed, show_disabled_reason
 from ui.shared.text import plain, unique_name
+from ui.state.shared_processes import shared_processes
 
 KAGGLE_PAGE = "https://www.kaggle.com/datasets/dansbecker/cityscapes-image-pairs"
 KAGGLE_PAIRS = 3475
+
+POLL_SECONDS = 0.3
+"""Seconds between two looks at a process."""
 
 
 def no_data() -> None:
@@ -112,31 +116,40 @@ def run_and_report(arguments: tuple[str, ...], done: Callable[[int], int], count
     return not error
 
 
-def run_command(arguments: tuple[str, ...], done: Callable[[int], int], count: int, activity: str) -> str:
-    """Run ``python -m seg`` as a process and show its progress. It continues when the visitor leaves the
-    page.
+def run_command(
+    arguments: tuple[str, ...],
+    done: Callable[[int], int],
+    count: int,
+    activity: str,
+    is_needed: Callable[[], bool] = lambda: True,
+) -> str:
+    """Run ``python -m seg`` as a process that all visitors share, and show its progress. It continues when
+    the visitor leaves the page.
 
     Args:
         arguments: Arguments of the command.
         done: Maps the process id to the number of finished pairs.
         count: Total number of pairs.
         activity: Text of the progress bar, for example "Rendering".
+        is_needed: Returns False if another server has done the same meanwhile.
 
     Returns:
         The error message; empty if it succeeded.
     """
     bar = st.progress(0.0, f"{activity} …")
-    process = jobs.spawn_watched(*arguments)
-    while process.poll() is None:
+    while (process := shared_processes.start(arguments)) is None:
+        if not is_needed():
+            bar.empty()
+            return ""
+        bar.progress(0.0, f"{activity}: waiting for other work on this server …")
+        time.sleep(POLL_SECONDS)
+    while process.is_running:
         ready = done(process.pid)
         text = f"{activity}: {ready:,} of {count:,} pairs" if ready else f"{activity} …"
         bar.progress(min(1.0, ready / count), text)
-        time.sleep(0.3)
+        time.sleep(POLL_SECONDS)
     bar.empty()
-    assert process.stderr is not None  # it is a pipe
-    with process.stderr as stderr:
-        error = stderr.read().strip().removeprefix("error ")
-    return (error or f"The command failed with exit code {process.returncode}.") if process.returncode else ""
+    return process.error or ""
 
 
 def _count_pairs(folder: Path) -> int:

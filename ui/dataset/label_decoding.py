@@ -13,6 +13,7 @@ from seg.data.label_decoder import IgnoreReason
 from seg.data.pairs import exact_label, is_rendered, mtime_fingerprint, read_pair
 from seg.data.statistics import LabelStatistics, label_statistics
 from seg.errors import printable
+from seg.system.single_flight import SingleFlight
 from ui.components.linked_images import data_url
 from ui.dataset import pair_browser, pair_cache
 from ui.shared import charts
@@ -35,6 +36,9 @@ COLORS = {
     IgnoreReason.AMBIGUOUS: (251, 86, 7),
     IgnoreReason.UNKNOWN: (230, 0, 92),
 }
+
+_sampling = SingleFlight()
+"""Visitors who ask for the statistics of the same split share one computation."""
 
 _STYLE = """
 .halves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 1rem; }
@@ -94,8 +98,14 @@ def _split_statistics(chosen: pair_cache.ChosenSplit) -> None:
             )
             return
         bar = st.progress(0.0, "Decoding …")
-        cache[chosen.fingerprint] = label_statistics(
-            sample, lambda done, total: bar.progress(done / total, f"Decoding: {done:,} of {total:,} pairs")
+
+        def on_progress(done: int, total: int) -> None:
+            bar.progress(done / total, f"Decoding: {done:,} of {total:,} pairs")
+
+        cache[chosen.fingerprint] = _sampling.do(
+            chosen.fingerprint,
+            lambda: label_statistics(sample, on_progress),
+            lambda: bar.progress(0.0, "Decoding for another visitor …"),
         )
         for oldest in list(cache)[:-20]:
             del cache[oldest]

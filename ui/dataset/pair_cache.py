@@ -3,6 +3,7 @@
 Cache keys contain `mtime_fingerprint`, so that results of changed files are not used again.
 """
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from seg.data.pairs import (
     SIDE,
     SPLITS,
     DatasetError,
-    content_hash,
+    cached_content_hash,
     find_pairs,
     has_pairs,
     mtime_fingerprint,
@@ -35,6 +36,9 @@ from ui.shared.text import plain
 
 MAX_UNASKED = 200
 """Splits of up to this many pairs are decoded without confirmation."""
+
+RETRY_SECONDS = 60
+"""Seconds until a failed decoding is tried again."""
 
 DECODE_SECONDS = 0.2
 """Seconds that a core takes to decode a pair."""
@@ -141,8 +145,9 @@ def decoded_split(chosen: ChosenSplit, ask: bool = True) -> PairDataset | None:
 def _decode(chosen: ChosenSplit, ask: bool) -> bool:
     """Decode the split in a process that continues when the page is left; return whether it is decoded
     now."""
-    if chosen.fingerprint in _errors():
-        raise DatasetError(_errors()[chosen.fingerprint])
+    message, until = _errors().get(chosen.fingerprint, ("", 0.0))
+    if time.monotonic() < until:  # a rerun does not start the same again
+        raise DatasetError(message)
     if decoding_progress(chosen.digest):
         return _wait_for_decoding(chosen.digest)
     place, count = st.empty(), len(chosen.files)
@@ -153,13 +158,19 @@ def _decode(chosen: ChosenSplit, ask: bool) -> bool:
     with place.container():
         arguments = ("data", "check", str(chosen.data), "--split", chosen.split)
         error = run_command(
-            arguments, lambda _: (decoding_progress(chosen.digest) or (0, 0))[0], count, "Decoding"
+            arguments,
+            lambda _: (decoding_progress(chosen.digest) or (0, 0))[0],
+            count,
+            "Decoding",
+            lambda: not is_decoded(chosen.digest),
         )
     place.empty()
-    if "are unusable" in error:  # it stays so until the files change
-        error += " Replace these files; “Check every file” in the Browse view lists them."
-        _errors()[chosen.fingerprint] = error
     if error:
+        seconds: float = RETRY_SECONDS
+        if "are unusable" in error:  # it stays so until the files change
+            error += " Replace these files; “Check every file” in the Browse view lists them."
+            seconds = math.inf
+        _errors()[chosen.fingerprint] = (error, time.monotonic() + seconds)
         raise DatasetError(error)
     return True
 
@@ -190,8 +201,8 @@ def _confirm(chosen: ChosenSplit) -> bool:
 
 
 @st.cache_resource(show_spinner=False)
-def _errors() -> dict[str, str]:
-    """Return the error messages of corrupt splits by fingerprint."""
+def _errors() -> dict[str, tuple[str, float]]:
+    """Return the error messages of splits by fingerprint, and until when they hold."""
     return {}
 
 
@@ -232,7 +243,7 @@ def shares_of(label: np.ndarray) -> dict[str, float]:
 
 @st.cache_data(max_entries=64, show_spinner="Reading the files …")
 def _digest(fingerprint: str, _files: tuple[Path, ...]) -> str:
-    return content_hash(_files)
+    return cached_content_hash(_files)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

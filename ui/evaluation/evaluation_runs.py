@@ -118,7 +118,14 @@ def show_progress(folder: Path) -> None:
         text = f"Evaluating: {done:,} of {total:,} images · about {format_duration(remaining)} remaining"
     st.progress(done / total, text)
     if allowed():
-        st.button("Stop", icon=":material/stop:", on_click=store.stop, args=(folder,), key="stop_scoring")
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            on_click=run_action,
+            args=(store.stop, folder),
+            key="stop_scoring",
+        )
+        show_error()
 
 
 def image_section(card: ModelCard, pairs: ChosenSplit, images: list[tuple[int, str]], key: str) -> None:

@@ -11,6 +11,7 @@ from seg.errors import user_message
 from seg.inference.device import DeviceError
 from seg.models.model_card import WeightsError
 from seg.models.pretrained import PretrainedWeightsError
+from seg.system.status_file import StatusError
 from seg.training.config import TrainError
 from seg.training.run import RunError
 from ui.shared.text import plain
@@ -20,6 +21,7 @@ from ui.training import form
 ACTION_ERRORS = (
     TrainError,
     RunError,
+    StatusError,
     DatasetError,
     PretrainedWeightsError,
     WeightsError,

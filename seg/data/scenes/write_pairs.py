@@ -3,7 +3,7 @@
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 
@@ -15,9 +15,13 @@ from seg.data.cityscapes import NAMES, PALETTE, colorize
 from seg.data.scenes.compose import render_scene
 from seg.data.scenes.options import SceneOptions
 from seg.system.folders import vacate
+from seg.system.status_file import at_work, is_locked, is_running, read_status, write_status
 from seg.system.worker_pool import worker_pool
 
 OnProgress = Callable[[int, int], object]
+
+_STATUS = "rendering"
+"""Name of the status in the folder of a running rendering."""
 
 
 def scene_seed(seed: int, split: str, index: int) -> int:
@@ -83,23 +87,19 @@ def write_pairs(
     if not vacate(to):
         raise FileExistsError(not_empty)
     to = to.absolute()
-    for abandoned in to.parent.glob(f".{to.name}.rendering-*"):  # by a killed process
-        if not psutil.pid_exists(int(abandoned.name.rpartition("-")[2])):
-            shutil.rmtree(abandoned, ignore_errors=True)
+    for folder in to.parent.glob(f".{to.name}.rendering-*"):
+        if _is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
     build_dir = temp_dir(to, os.getpid())
     for split in ("train", "val"):
         for folder in (build_dir / split, build_dir / "exact" / split):
             folder.mkdir(parents=True, exist_ok=True)
     jobs = [("train", i + 1) for i in range(train)] + [("val", i + 1) for i in range(val)]
     try:
-        with worker_pool() as pool:
-            futures = [
-                pool.submit(_write_pair, build_dir, seed, split, index, options) for split, index in jobs
-            ]
-            for done, future in enumerate(as_completed(futures), 1):
-                future.result()
-                if on_progress is not None:
-                    on_progress(done, len(jobs))
+        with at_work(build_dir, _STATUS):
+            _render_all(build_dir, jobs, seed, on_progress, options)
+        for file in (f"{_STATUS}.json", f".{_STATUS}.lock"):
+            (build_dir / file).unlink(missing_ok=True)
     except BaseException:
         shutil.rmtree(build_dir, ignore_errors=True)
         raise
@@ -110,12 +110,40 @@ def write_pairs(
         raise FileExistsError(not_empty) from None
 
 
+def _render_all(
+    build_dir: Path,
+    jobs: Sequence[tuple[str, int]],
+    seed: int,
+    on_progress: OnProgress | None,
+    options: SceneOptions | None,
+) -> None:
+    """Render the pairs with these splits and numbers, and report the progress in the folder."""
+
+    def report(done: int) -> None:
+        write_status(build_dir, _STATUS, {"status": "running", "done": done, "total": len(jobs)})
+
+    report(0)
+    with worker_pool() as pool:
+        futures = [pool.submit(_write_pair, build_dir, seed, split, index, options) for split, index in jobs]
+        for done, future in enumerate(as_completed(futures), 1):
+            future.result()
+            report(done)
+            if on_progress is not None:
+                on_progress(done, len(jobs))
+
+
 def active_renders(folder: Path) -> tuple[Path, ...]:
     """Return the `temp_dir` of every dataset that a process is rendering in `folder`, sorted."""
-    paths = (
-        path for path in folder.glob(".*.rendering-*") if psutil.pid_exists(int(path.name.rpartition("-")[2]))
-    )
-    return tuple(sorted(paths))
+    candidates = folder.glob(".*.rendering-*")
+    return tuple(sorted(path for path in candidates if is_running(read_status(path, _STATUS))))
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether the process that rendered in a `temp_dir` has ended."""
+    if status := read_status(folder, _STATUS):
+        return not is_running(status) and not is_locked(folder, _STATUS)
+    pid = folder.name.rpartition("-")[2]  # versions before 1.1 wrote no status
+    return pid.isascii() and pid.isdigit() and not psutil.pid_exists(int(pid[:9]))
 
 
 def temp_dir(to: Path, pid: int) -> Path:

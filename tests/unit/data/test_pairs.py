@@ -21,6 +21,7 @@ from seg.data.pairs import (
     read_pair,
 )
 from seg.data.statistics import class_pixel_counts, class_shares, label_statistics
+from seg.system.status_file import write_status
 
 
 def test_a_split_is_decoded_once_and_then_cached(pairs, monkeypatch):
@@ -127,13 +128,12 @@ def test_other_processes_see_the_progress_of_a_decoding(pairs, tmp_path):
     digest, progress = content_hash(find_pairs(tmp_path, "val")), []
     load_split(tmp_path, "val", lambda done, total: progress.append(decoding_progress(digest)))
     assert progress == [(1, 3), (2, 3), (3, 3)] and decoding_progress(digest) is None
-    assert not list(paths.cache().glob("decoded-*/*done"))
+    assert not list(paths.cache().glob("decoded-*/*.json"))
 
     leftover = paths.cache() / f".decoding-{_folder_of('0' * 64).name}-killed"
     leftover.mkdir()
-    (leftover / "done").write_text(
-        f"1 3 {2**22 + 1}"
-    )  # a process that does not exist: the pid is above the usual pid_max
+    # a process that does not exist: the pid is above the usual pid_max
+    write_status(leftover, "decoding", {"status": "running", "done": 1, "total": 3}, 2**22 + 1)
     assert decoding_progress("0" * 64) is None
     shutil.rmtree(leftover)
 

@@ -10,6 +10,7 @@ from PIL import Image, JpegImagePlugin
 
 from seg.data import scenes
 from seg.data.cityscapes import IGNORE, NAMES, PALETTE, TRAIN_ID, colorize
+from seg.system.status_file import write_status
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +231,8 @@ def test_pairs_are_never_overwritten(pairs):
 def test_active_renders_are_listed_until_complete(pairs, tmp_path):
     to, _ = pairs
     assert list(to.parent.glob(f".{to.name}*")) == []
-    scenes.temp_dir(tmp_path / "new", os.getpid()).mkdir()
-    scenes.temp_dir(tmp_path / "old", 2**22 + 1).mkdir()
+    for name, pid in (("new", os.getpid()), ("old", 2**22 + 1)):  # above the usual pid_max
+        scenes.temp_dir(tmp_path / name, pid).mkdir()
+        write_status(scenes.temp_dir(tmp_path / name, pid), "rendering", {"status": "running"}, pid)
+    (tmp_path / ".foreign.rendering-x").mkdir()
     assert scenes.active_renders(tmp_path) == (scenes.temp_dir(tmp_path / "new", os.getpid()),)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from seg.system.process_identity import identify
 from seg.system.status_file import write_status
 from seg.training import run_status
 from seg.training.run import Run, RunError
@@ -44,7 +45,7 @@ def beat(folder: Path, **changes) -> None:
 def worker(folder: Path):
     """A process that trains the run."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    beat(folder, pid=process.pid)
+    beat(folder, **identify(process.pid).to_json())
     yield process
     process.kill()
     process.wait()

@@ -1,0 +1,72 @@
+"""Processes that pages start by being looked at."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from seg import jobs
+from ui.state.shared_processes import SharedProcess, SharedProcesses
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[subprocess.Popen]:
+    """The started processes; each waits for a line of input."""
+    monkeypatch.setenv("SEG_CACHE", str(tmp_path))
+    processes: list[subprocess.Popen] = []
+
+    def spawn(*arguments: str) -> subprocess.Popen:
+        code = f"import sys; input(); sys.stderr.write('error {arguments[0]} failed'); sys.exit(1)"
+        pipe = subprocess.PIPE
+        processes.append(subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stderr=pipe, text=True))
+        return processes[-1]
+
+    monkeypatch.setattr(jobs, "spawn_watched", spawn)
+    return processes
+
+
+def finish(process: subprocess.Popen, shared: SharedProcess) -> None:
+    process.stdin.write("\n")
+    process.stdin.close()
+    process.wait(30)
+    for _ in range(300):
+        if not shared.is_running:
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("the end of the process was not noticed")
+
+
+def test_visitors_share_one_process_for_a_command_and_few_in_all(started):
+    processes = SharedProcesses(limit=2)
+    barrier, results = threading.Barrier(8), []
+
+    def visit() -> None:
+        barrier.wait(30)
+        results.append(processes.start(("first",)))
+
+    visitors = [threading.Thread(target=visit) for _ in range(8)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert len(started) == 1 and len(set(map(id, results))) == 1 and results[0].is_running
+    second = processes.start(("second",))
+    assert second and processes.start(("third",)) is None and len(started) == 2
+    finish(started[0], results[0])
+    assert results[0].error == "first failed" and second.is_running
+    third = processes.start(("third",))
+    assert third is not None and len(started) == 3
+    finish(started[1], second)
+    finish(started[2], third)
+
+
+def test_another_server_does_not_start_the_same_command(started):
+    first = SharedProcesses().start(("same",))
+    other_server = SharedProcesses()
+    assert first and other_server.start(("same",)) is None and len(started) == 1
+    finish(started[0], first)
+    again = other_server.start(("same",))
+    assert again and len(started) == 2
+    finish(started[1], again)
