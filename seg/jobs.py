@@ -54,7 +54,9 @@ def command(config: TrainConfig) -> str:
 
 def displayed_command(args: Sequence[str]) -> str:
     """A command line of this package for the user's terminal, in the working directory of this process."""
-    line = f"python -m seg {printable(shlex.join(args))}"
+    is_shadowed = not paths.is_clone(Path.cwd()) and (Path("seg").exists() or Path("seg.py").exists())
+    safe = " -P" if is_shadowed else ""  # a package of the same name in the working directory
+    line = f"python{safe} -m seg {printable(shlex.join(args))}"
     return line if paths.is_importable() else f"PYTHONPATH={shlex.quote(str(paths.package_parent()))} {line}"
 
 
@@ -188,8 +190,9 @@ def _spawn(args: Sequence[str], stdout: int | IO, stderr: int) -> subprocess.Pop
 
 def _environment() -> dict[str, str]:
     """The environment of a process that must find this package, whatever its working directory is."""
-    searched = [str(paths.package_parent()), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(searched)}
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # an empty entry is the working directory
+    searched = [str(paths.package_parent()), *filter(None, inherited)]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(searched), "PYTHONSAFEPATH": "1"}
 
 
 def _args(value: Any) -> list[str]:

@@ -72,6 +72,11 @@ def is_importable() -> bool:
     return _CLONE is None or Path.cwd() == _CLONE
 
 
+def is_clone(folder: Path) -> bool:
+    """Whether a folder is the clone of the project that this package belongs to."""
+    return folder == _CLONE
+
+
 def recorded(path: Path) -> Path:
     """Find a path that a run has recorded: relative ones are looked up in the working directory, then in the
     clone, since the run may have been started there."""

@@ -26,7 +26,16 @@ class App:
         with (paths.app() / ".streamlit" / "config.toml").open("rb") as file:
             settings = tomllib.load(file)
         settings["server"] |= {"port": self.port, "address": self.address}
-        command = [sys.executable, "-m", "streamlit", "run", str(paths.app() / "app.py"), *_options(settings)]
+        # -P: no module of the working directory is imported
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "streamlit",
+            "run",
+            str(paths.app() / "app.py"),
+            *_options(settings),
+        ]
         raise SystemExit(subprocess.call(command))
 
 
@@ -36,5 +45,6 @@ def _options(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, dict):
             yield from _options(value, f"{prefix}{name}.")
         else:
-            yield f"--{prefix}{name}"
-            yield str(value).lower() if isinstance(value, bool) else str(value)
+            for item in value if isinstance(value, list) else [value]:
+                yield f"--{prefix}{name}"
+                yield str(item).lower() if isinstance(item, bool) else str(item)

@@ -145,9 +145,11 @@ class Runs:
 
     def run(self) -> None:
         runs = self.folder or paths.runs()
-        statuses = [run_status.get_status(folder) for folder in run_status.find_runs(runs)]
-        for sentence in broken_links(runs):
+        statuses, faults = run_status.list_statuses(runs)
+        for sentence in (*broken_links(runs), *faults):
             console.print(escape(sentence), soft_wrap=True)
+        if not statuses and faults:
+            return
         if not statuses:
             raise CommandError(f"There are no runs in {runs}. Start one: python -m seg train --help.")
         table = Table(
@@ -160,7 +162,7 @@ class Runs:
         )
         for status in statuses:
             scores = " ".join(
-                f"{DISPLAY_NAMES[v]} {format_score(score['mean_iou'], 3)}"
+                f"{DISPLAY_NAMES[v]} {format_score(score.get('mean_iou'), 3)}"
                 for v, score in status.metrics.items()
             )
             running = status.eta_seconds is not None and status.state == "running"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePath
@@ -25,6 +26,9 @@ SIDE = 256
 
 PAIR_ASPECT = 2
 """Width over height of the original frames, which the pairs squash from 2048x1024 to 256x256."""
+
+_DAMAGED = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)
+"""What Pillow raises for damaged files."""
 
 OnProgress = Callable[[int, int], object]
 """Progress callback, called with the number of items done and of all."""
@@ -162,7 +166,7 @@ def read_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
             width, height = picture.size
             # other pictures are not decoded, because they may be huge
             pixels = np.asarray(picture.convert("RGB")) if (width, height) == (2 * SIDE, SIDE) else None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         raise DamagedPairError(
             f"{file} cannot be read as a JPEG or PNG ({error}). Fetch or copy it again."
         ) from None
@@ -197,12 +201,16 @@ def exact_label(file: Path) -> np.ndarray | None:
     label_file = file.parent.parent / "exact" / file.parent.name / f"{file.stem}.png"
     if not label_file.is_file():
         return None
+    label = None
     try:
         with Image.open(label_file, formats=["PNG"]) as picture:
-            label = np.array(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            if picture.size == (4 * SIDE, 2 * SIDE) and picture.mode in ("P", "L"):  # others may be huge
+                label = np.array(picture)
+    except _DAMAGED as error:
         raise DatasetError(f"{label_file} cannot be read as a PNG ({error}). Render the set again.") from None
-    if label.shape != (2 * SIDE, 4 * SIDE):
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pass
+    if label is None:
         raise DatasetError(
             f"{label_file} is not a label of {4 * SIDE}x{2 * SIDE} train ids. Render the set again."
         )

@@ -5,7 +5,6 @@ It is not an upper bound: other scores on the same grid can do better.
 """
 
 import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation import metrics
 from seg.inference.postprocess import LazyLogits, to_mask
 from seg.system.atomic_io import write_json
+from seg.system.json_file import read_json_object
 
 
 def quantize_to_grid(label: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -88,7 +88,7 @@ def stored_references(digest: str) -> dict[int, float]:
         digest: content hash of the split.
     """
     with contextlib.suppress(OSError, ValueError):
-        return {int(rows): value for rows, value in json.loads(_file(digest).read_text()).items()}
+        return {int(rows): value for rows, value in read_json_object(_file(digest)).items()}
     return {}
 
 

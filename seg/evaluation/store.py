@@ -6,7 +6,6 @@ evaluation.
 """
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from seg import paths
 from seg.evaluation import metrics
 from seg.evaluation.evaluate import MetricAccumulator
 from seg.system.atomic_io import write_atomic, write_json
+from seg.system.json_file import read_json_object
 from seg.system.status_file import is_active, read_status, stop_process, write_status
 
 NOTE = "scoring"
@@ -80,7 +80,7 @@ def save(folder: Path, report: dict[str, Any], accumulators: Mapping[str, Metric
 def load(folder: Path) -> StoredEvaluation | None:
     """Read the evaluation in a folder; None if there is none that can be read."""
     try:
-        report = json.loads((folder / "report.json").read_text())
+        report = read_json_object(folder / "report.json")
         counts = np.load(folder / "counts.npy", allow_pickle=False)
         is_complete = counts.shape[:2] == (len(report["variants"]), report["images"])
     except (OSError, ValueError, KeyError, TypeError, EOFError):
@@ -95,6 +95,8 @@ def progress(folder: Path) -> dict[str, Any]:
     failed.
     """
     status = read_status(folder, NOTE)
+    if not all(isinstance(status.get(key, 0), int | float) for key in ("done", "total", "since")):
+        return {}
     if status.get("status") == "running" and not is_active(folder, NOTE):
         return status | {
             "status": "failed",

@@ -1,7 +1,6 @@
 """Choice of the device and its precision, and detection of out-of-memory errors."""
 
 import contextlib
-import json
 import platform
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from torch import nn
 from seg import paths
 from seg.errors import StreetFCNError
 from seg.system.atomic_io import write_json
+from seg.system.json_file import read_json_object
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -102,7 +102,7 @@ def bf16_is_fast(device: torch.device) -> bool:
     cpu_model = ", ".join([platform.machine(), *features, f"PyTorch {torch.__version__}"])
     file, measured = paths.cache() / "bf16.json", {}
     with contextlib.suppress(OSError, ValueError):
-        measured = json.loads(file.read_text())
+        measured = read_json_object(file)
     if cpu_model not in measured:
         fp32, bf16 = convolution_seconds((torch.float32, torch.bfloat16))
         measured[cpu_model] = bf16 < 0.9 * fp32  # a smaller gain is not worth the rounding

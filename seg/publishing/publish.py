@@ -88,7 +88,7 @@ def publish(
     registry = registry or paths.weights()
     _check_unused(registry / name)
     run = Run(folder)
-    stored, state = run.config(), _finished_state(run)
+    stored, state = run.complete_config(), _finished_state(run)
     config, command, training = as_trained(run, TrainConfig.from_json(stored), stored["command"], state)
     encoder = with_credits(PretrainedEncoder(**stored["start"]))
     full = load_tensors(folder / "model.safetensors")
@@ -199,6 +199,10 @@ def _finished_state(run: Run) -> dict[str, Any]:
     state = run.state()
     if state is None:
         raise PublishError(f"{run.folder} has no checkpoint, so its training data is unknown.")
+    if not {"digests", "step", "seconds"} <= state.keys():
+        raise PublishError(
+            f"The last checkpoint of {run.folder} is damaged, so its training data is unknown."
+        )
     return state
 
 

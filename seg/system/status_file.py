@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def at_work(folder: Path, name: str, patience: float = LOCK_PATIENCE) -> Iterato
     try:
         yield
     finally:
-        lock.release()
+        _release(lock)
 
 
 def is_locked(folder: Path, name: str) -> bool:
@@ -149,13 +149,22 @@ def is_locked(folder: Path, name: str) -> bool:
     path = _lock_path(folder, name)
     if not path.exists():
         return False
+    lock = FileLock(path, timeout=0)
     try:
-        with FileLock(path, timeout=0):
-            return False
+        lock.acquire()
     except Timeout:
         return True
     except OSError:  # a folder of another user: its status tells
         return False
+    _release(lock)
+    return False
+
+
+def _release(lock: FileLock) -> None:
+    """Remove the file of a lock that is held, and release it; those who wait for it notice and retry."""
+    with suppress(OSError):
+        Path(lock.lock_file).unlink()
+    lock.release()
 
 
 def _lock_path(folder: Path, name: str) -> Path:

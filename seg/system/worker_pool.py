@@ -12,11 +12,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing.context import SpawnContext
 from typing import Any
 
 WORKER_KILLED_MESSAGE = (
     "A process that helped was killed: by somebody, or by the system when memory ran out. Do the same again."
 )
+
+
+def spawn_context() -> SpawnContext:
+    """Return the context that starts processes which import nothing from the working directory.
+
+    Python searches the working directory first when it starts a worker: in a folder of somebody else, a file
+    ``multiprocessing.py`` would run.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"  # for the processes that this one starts
+    return multiprocessing.get_context("spawn")
 
 
 def start_pool(workers: int) -> ProcessPoolExecutor:
@@ -31,7 +42,7 @@ def start_pool(workers: int) -> ProcessPoolExecutor:
     Returns:
         The pool; end it with `shutdown_pool`.
     """
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_with_parent)
+    pool = ProcessPoolExecutor(workers, spawn_context(), _leave_with_parent)
     # the workers inherit the mask, in all of their threads, from their first moment
     previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:

@@ -7,7 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt, MultipleOf
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
@@ -34,11 +34,15 @@ RUN_METADATA = ("command", "decoder_version", "start", "lineage", "behavior", "c
 the run."""
 
 
+MAX_SHARE = 1000
+"""The largest share of an additional dataset: the order of an epoch is kept in memory."""
+
+
 class TrainError(StreetFCNError, RuntimeError):
     """A training that cannot start or continue; the message names the cause and a remedy."""
 
 
-@dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
+@dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True, allow_inf_nan=False))
 class TrainConfig:
     """All settings of a training; the command line, config.json and the app's form derive from this class."""
 
@@ -59,16 +63,16 @@ class TrainConfig:
     extra_data: Annotated[tuple[str, ...], arg(aliases=["--mix"])] = ()
     """Additional datasets, as DIR:SHARE: 0.1 adds a tenth as many samples as the data has pairs to every
     epoch."""
-    holdout: Annotated[int, Ge(0)] = 200
+    holdout: Annotated[int, Ge(0), Le(10**9)] = 200
     """Number of pairs at the end of train that are kept for validation (hold-out)."""
-    epochs: Annotated[int, Ge(1)] = 20
+    epochs: Annotated[int, Ge(1), Le(10**9)] = 20
     """Number of passes over the training pairs."""
-    minutes: Annotated[float, Ge(0)] = 0.0
+    minutes: Annotated[float, Ge(0), Le(10**7)] = 0.0
     """Train for this many minutes instead of --epochs; the learning rate falls to 0 as they end. 0: train for
     --epochs."""
-    batch_size: Annotated[int, Ge(1)] = 8
+    batch_size: Annotated[int, Ge(1), Le(10**6)] = 8
     """Pairs per step."""
-    height: Annotated[int, Ge(32), MultipleOf(32)] = 256
+    height: Annotated[int, Ge(32), Le(8192), MultipleOf(32)] = 256
     """Crop height in pixels; crops are twice as wide."""
     scale: tuple[float, float] = (0.5, 2.0)
     """Range of the random scale of a crop, relative to the photo."""
@@ -86,7 +90,7 @@ class TrainConfig:
     """Weight decay of AdamW; applied to convolutions only."""
     schedule: Literal["poly", "cosine"] = "poly"
     """How the learning rate decays to 0: poly, (1 - progress) ** 0.9, or cosine."""
-    warmup: Annotated[int, Ge(0)] = 100
+    warmup: Annotated[int, Ge(0), Le(10**9)] = 100
     """Steps of linear learning-rate warm-up."""
     freeze_batchnorm: Annotated[bool, arg(aliases=["--frozen-norm"])] = False
     """Keep the running statistics of batch normalization fixed."""
@@ -95,7 +99,7 @@ class TrainConfig:
     0: none."""
     grad_clip_norm: Annotated[float, Gt(0), arg(aliases=["--clip"])] = 5.0
     """Maximum gradient norm over all parameters (gradient clipping)."""
-    seed: int = 0
+    seed: Annotated[int, Ge(-(2**31)), Lt(2**31)] = 0
     """Random seed of the order and the crops; the same seed gives the same run."""
     device: Device = "auto"
     """auto: a CUDA GPU if there is one."""
@@ -103,7 +107,7 @@ class TrainConfig:
     """auto: bf16 autocast if the device computes in bf16."""
     compile: bool = False
     """Compile the encoder with torch.compile: minutes at the start for faster steps, mostly on a GPU."""
-    checkpoint_every: Annotated[int, Ge(1)] = 100
+    checkpoint_every: Annotated[int, Ge(1), Le(10**9)] = 100
     """Steps between checkpoints."""
 
     @model_validator(mode="wrap")
@@ -129,6 +133,7 @@ class TrainConfig:
             raise TrainError("--init-from brings its encoder: drop --encoder-weights.")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise TrainError("--scale must be two positive numbers, the smaller first.")
+        _ = self.sets  # refuses shares that are none
 
     @property
     def sets(self) -> tuple[tuple[Path, float], ...]:
@@ -165,17 +170,22 @@ def _sentence(error: ValidationError) -> str:
         "greater_than_equal": "must be at least {ge:g}",
         "greater_than": "must be above {gt:g}",
         "less_than": "must be below {lt:g}",
+        "less_than_equal": "must be at most {le:g}",
         "multiple_of": "must be a multiple of {multiple_of:g}",
     }
     limit = limits.get(fault["type"])
+    if fault["type"] == "finite_number":
+        return f"{option} must be a finite number."
     return f"{option} {limit.format(**fault['ctx'])}." if limit else f"{option}: {fault['msg']}."
 
 
 def _mix(text: str) -> tuple[Path, float]:
     folder, _, share = text.rpartition(":")
     try:
-        if folder and float(share) > 0:
+        if folder and 0 < float(share) <= MAX_SHARE:
             return Path(folder), float(share)
     except ValueError:
         pass
-    raise TrainError(f'--extra-data takes DIR:SHARE, for example scenes:0.1, not "{text}".')
+    raise TrainError(
+        f'--extra-data takes DIR:SHARE, for example scenes:0.1, not "{text}". Shares end at {MAX_SHARE}.'
+    )

@@ -49,7 +49,7 @@ def create(config: TrainConfig, command: str) -> Run:
     """
     parent = Run(Path(config.init_from))
     if config.init_from and parent.alive():
-        parent_config = parent.config()
+        parent_config = parent.complete_config()
         check_architecture(config, TrainConfig.from_json(parent_config).arch)
         encoder, lineage = PretrainedEncoder(**parent_config["start"]), None
     else:
@@ -148,7 +148,7 @@ def resume(folder: Path) -> None:
         StreetFCNError: if the folder is not a run, is finished or in training, or if the training fails.
     """
     run = Run(folder)
-    stored = run.config()
+    stored = run.complete_config()
     if stored["decoder_version"] != label_decoder.DECODER_VERSION:
         raise TrainError(f"{folder} was trained on labels of another decoder; this version cannot resume it.")
     config = dataclasses.replace(TrainConfig.from_json(stored), out=folder)

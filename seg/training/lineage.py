@@ -18,7 +18,7 @@ from seg.models.registry import list_weights, read_card
 from seg.system.hash_cache import cached_hash
 from seg.training import run_status
 from seg.training.config import TrainConfig, TrainError
-from seg.training.run import Run
+from seg.training.run import Run, RunError
 
 TRAINER_VERSION = 2
 """Incremented when the same settings on the same pairs no longer train the same network."""
@@ -81,7 +81,7 @@ def resolve_init(config: TrainConfig) -> tuple[PretrainedEncoder, Lineage | None
         )
     else:
         run, file = Run(folder), folder / "model.safetensors"
-        stored = run.config()
+        stored = run.complete_config()
         if not file.is_file():
             raise TrainError(
                 f"{folder} is not finished. Resume it first: python -m seg train --resume {folder}."
@@ -91,6 +91,8 @@ def resolve_init(config: TrainConfig) -> tuple[PretrainedEncoder, Lineage | None
             raise TrainError(
                 f"{folder} has no checkpoint, so its training data is unknown. Start from other weights."
             )
+        if not {"digests", "step", "seconds"} <= state.keys():
+            raise TrainError(f"The last checkpoint of {folder} is damaged. Start from other weights.")
         encoder = PretrainedEncoder(**stored["start"])
         earlier = stored.get("lineage")
         lineage = Lineage(
@@ -171,10 +173,17 @@ def find_equivalent(
     runs: dict[bool, list[ExistingTraining]] = {True: [], False: []}
     for folder in run_status.find_runs(among):
         run = Run(folder)
-        stored, state = run.config(), run.state()
-        if state and stored.get("decoder_version") == label_decoder.DECODER_VERSION:
+        try:
+            stored, state = run.complete_config(), run.state()
+        except RunError:  # reported where runs are listed
+            continue
+        if state and stored["decoder_version"] == label_decoder.DECODER_VERSION:
             if recipe == _key(
-                stored, state["digests"], stored["start"], stored.get("lineage"), stored.get("behavior", 1)
+                stored,
+                state.get("digests", {}),
+                stored["start"],
+                stored.get("lineage"),
+                stored.get("behavior", 1),
             ):
                 finished = (folder / "model.safetensors").is_file()
                 runs[finished].append(ExistingTraining("finished" if finished else "unfinished", str(folder)))

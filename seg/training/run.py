@@ -18,16 +18,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from seg.errors import StreetFCNError, printable
+from seg.errors import StreetFCNError, printable, user_message
 from seg.system.atomic_io import new_file, new_folder, write_atomic, write_json
 from seg.system.file_names import is_system_file
+from seg.system.json_file import parse_json, read_json_object
 from seg.system.status_file import is_active, read_status, write_status
+from seg.training import run_records
 
 HEARTBEAT, PUBLISHING = "heartbeat", "publishing"
 """Names of the status files of a run: of its training, and of its publication."""
 
 MAX_CHECKPOINTS = 2
 """Checkpoints that a run keeps: the newest, and one to fall back on."""
+
+
+_RESTORE = "Restore the file from a copy, or delete the run."
 
 
 class RunError(StreetFCNError, ValueError):
@@ -78,17 +83,35 @@ class Run:
         write_json(self.folder / "config.json", config)
 
     def config(self) -> dict[str, Any]:
-        """The contents of config.json.
+        """The contents of config.json; keys may be missing, the values of the present ones have their types.
 
         Raises:
-            RunError: if the folder is not a run.
+            RunError: if the folder is not a run, or if the file is damaged.
         """
         try:
-            return json.loads((self.folder / "config.json").read_text())
+            values = read_json_object(self.folder / "config.json")
         except FileNotFoundError:
             raise RunError(f"{self.folder} is not a run: it has no config.json.") from None
-        except ValueError:
-            raise RunError(f"{self.folder}/config.json is damaged.") from None
+        except ValueError as error:
+            raise RunError(f"{self.folder}/config.json is damaged ({error}). {_RESTORE}") from None
+        except OSError as error:
+            raise RunError(user_message(error)) from None
+        if fault := run_records.config_fault(values):
+            raise RunError(f"{self.folder}/config.json is damaged ({fault}). {_RESTORE}")
+        return values
+
+    def complete_config(self) -> dict[str, Any]:
+        """The contents of config.json with all that a training records.
+
+        Raises:
+            RunError: as `config`, or if keys are missing.
+        """
+        values = self.config()
+        missing = {"command", "decoder_version", "start", "batch_size"} - values.keys()
+        if missing or not {"name", "strides"} <= values["start"].keys():
+            names = ", ".join(sorted(missing)) or "parts of start"
+            raise RunError(f"{self.folder}/config.json is damaged (it lacks {names}). {_RESTORE}")
+        return values
 
     def save(
         self, step: int, model: dict[str, Tensor], optimizer: dict[str, Any], state: dict[str, Any]
@@ -118,7 +141,7 @@ class Run:
         """The state of the newest readable checkpoint, without its tensors; None if there is none."""
         for folder in sorted(self.checkpoints.glob("step-*"), reverse=True):
             with suppress(OSError, ValueError):
-                return json.loads((folder / "state.json").read_text())
+                return _read_state(folder)
         return None
 
     def load_latest(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]] | None:
@@ -132,13 +155,13 @@ class Run:
         folders = sorted(self.checkpoints.glob("step-*"), reverse=True)
         for folder in folders:
             try:
-                state = json.loads((folder / "state.json").read_text())
+                state = _read_state(folder)
                 for name, checksum in state.pop("crc32", {}).items():  # runs of earlier versions have none
                     if _crc32(folder / name) != checksum:
                         raise ValueError(f"{name} has changed since it was written")
                 model = load_tensors(folder / "model.safetensors")
                 optimizer = _unflatten(load_tensors(folder / "optimizer.safetensors"), state.pop("groups"))
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 # a disk can damage a file that was written completely; the checkpoint before it is used
                 self.log(
                     f"warning: the checkpoint {folder.name} cannot be read ({error}); the one before it is"
@@ -166,13 +189,13 @@ class Run:
             file.write(json.dumps(line) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All complete lines of metrics.jsonl."""
+        """All complete and valid lines of metrics.jsonl."""
         lines = []
-        with suppress(FileNotFoundError):
-            for text in (self.folder / "metrics.jsonl").read_text().splitlines():
+        with suppress(OSError):
+            for text in (self.folder / "metrics.jsonl").read_bytes().splitlines():
                 with suppress(ValueError):  # the last line may be cut off
-                    lines.append(json.loads(text))
-        return lines
+                    lines.append(parse_json(text))
+        return [line for line in lines if run_records.is_metrics_line(line)]
 
     def write_heartbeat(
         self, step: int, status: str, message: str = "", steps: int | None = None, pid: int | None = None
@@ -187,7 +210,13 @@ class Run:
 
     def read_heartbeat(self) -> dict[str, Any]:
         """The last heartbeat; empty if it cannot be read."""
-        return read_status(self.folder, HEARTBEAT)
+        heartbeat = read_status(self.folder, HEARTBEAT)
+        return heartbeat if run_records.has_valid_heartbeat(heartbeat) else {}
+
+    def read_publishing(self) -> dict[str, Any]:
+        """The last status of a publication: name, what, done, total; empty if it cannot be read."""
+        status = read_status(self.folder, PUBLISHING)
+        return status if run_records.has_valid_progress(status) else {}
 
     def unfinished(self) -> bool:
         """Whether this is a run that is not finished."""
@@ -210,6 +239,14 @@ class SilentRun(Run):
         """Do nothing, like all methods below."""
 
     truncate_metrics = append_metrics = write_heartbeat = log = save
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    """The state of a checkpoint. Raises OSError and ValueError."""
+    state = read_json_object(folder / "state.json")
+    if fault := run_records.state_fault(state):
+        raise ValueError(fault)
+    return state
 
 
 def _crc32(file: Path) -> int:

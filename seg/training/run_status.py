@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
+from seg.models.factory import DISPLAY_NAMES
 from seg.system import process_identity
 from seg.system.file_names import is_system_file
 from seg.system.status_file import (
@@ -24,6 +25,8 @@ from seg.system.status_file import (
 from seg.training.run import HEARTBEAT, PUBLISHING, Run, RunError
 
 State = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
+
+_STATES = get_args(State)
 
 _SPEED_LINES = 30
 """The speed of a run is that of its last records: other work on the machine slows it temporarily."""
@@ -66,7 +69,7 @@ def get_status(folder: Path) -> RunStatus:
     evaluation: dict[str, Any] = next((line for line in reversed(lines) if "loss" not in line), {})
     step = max(heartbeat.get("step", 0), train_lines[-1]["step"] if train_lines else 0)
     steps = heartbeat.get("steps")
-    state: State = heartbeat.get("status", "crashed")
+    state: State = heartbeat["status"] if heartbeat.get("status") in _STATES else "crashed"
     message = heartbeat.get("message", "")
     if (folder / "model.safetensors").exists():
         state = "finished"
@@ -87,8 +90,21 @@ def get_status(folder: Path) -> RunStatus:
         ),
         seconds_per_step=_seconds_per_step(train_lines) if len(train_lines) > 1 else 0.0,
         message=message,
-        metrics={variant: value for variant, value in evaluation.items() if isinstance(value, dict)},
+        metrics={
+            v: evaluation[v] for v in evaluation if v in DISPLAY_NAMES and isinstance(evaluation[v], dict)
+        },
     )
+
+
+def list_statuses(folder: Path) -> tuple[list[RunStatus], list[str]]:
+    """The states of the runs in a folder, the newest first, and a sentence for each run that is damaged."""
+    statuses, faults = [], []
+    for run in find_runs(folder):
+        try:
+            statuses.append(get_status(run))
+        except RunError as error:
+            faults.append(str(error))
+    return statuses, faults
 
 
 def stop(folder: Path) -> None:
@@ -164,7 +180,7 @@ def _idle(folder: Path, action: str) -> Iterator[None]:
 
 
 def _created(folder: Path) -> float:
-    with suppress(RunError):
+    with suppress(RunError, OSError):
         return Run(folder).config().get("created") or (folder / "config.json").stat().st_mtime
     return 0.0
 

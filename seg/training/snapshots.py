@@ -55,5 +55,6 @@ def load_photos(run: Path) -> list[tuple[Path, Path]]:
 def load_epochs(run: Path) -> dict[int, Path]:
     """By epoch, the folder of its masks, ``N.VARIANT.png``."""
     return {
-        int(folder.name.removeprefix("epoch-")): folder for folder in sorted((run / "strip").glob("epoch-*"))
+        int(folder.name.removeprefix("epoch-")): folder
+        for folder in sorted((run / "strip").glob("epoch-" + "[0-9]" * 4))
     }

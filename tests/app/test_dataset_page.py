@@ -194,3 +194,18 @@ def test_scene_options_match_the_command_line(place, monkeypatch):
     assert started[0][-4:] == ("--sky", "night", "--people", "10.0")
     button(at, "Reset options").click().run()
     assert at.selectbox(key="wish_sky").value == scene_renderer.RANDOM and "--sky" not in text(at)
+
+
+def test_huge_pictures_in_a_dataset_are_named(place):
+    train, exact = place / "streets" / "train", place / "streets" / "exact" / "train"
+    Image.new("L", (30000, 30000)).save(train / "2.jpg", quality=1)
+    Image.new("1", (30000, 30000)).save(exact / "3.png")
+    at = page()
+    assert not at.exception and tiles(at)[1] == "2 is unusable"
+    assert "far too many pixels" in at.warning[0].value.replace("\\", "")
+    for number, message in (("2", "far too many pixels"), ("3", "is not a label of")):
+        for view in ("Browse", "Label decoding"):
+            at = page(number=number, data_view=view)
+            assert not at.exception and message in text(at), (number, view)
+    at = page(data_view="Class frequencies")
+    assert not at.exception and "2 are unusable" not in text(at) and at.error

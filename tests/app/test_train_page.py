@@ -319,3 +319,32 @@ def test_curves_of_several_runs_are_distinct(place, pairs):
     at = page(run="one")
     at.multiselect(key="beside_runs").select("other").run()
     assert not at.exception and '"other, FCN-8s"' in at.get("plotly_chart")[1].proto.spec
+
+
+def test_damaged_and_foreign_runs_are_named_and_their_text_is_no_markdown(place):
+    runs = place / "runs"
+    Run(runs / "sound").create({"epochs": 2, "created": 3e9})
+    Run(runs / "foreign").create({"epochs": 2, "created": 2e9})
+    picture = "![x](https://example.org/track.png)"
+    status = {"name": picture, "status": "running", "what": picture, "done": 9, "total": 1}
+    write_status(runs / "foreign", "publishing", status, os.getppid())
+    for number, content in enumerate(("[]", "[" * 100_000, '{"epochs": "two"}', '{"created": []}')):
+        (runs / f"broken-{number}").mkdir(parents=True)
+        (runs / f"broken-{number}" / "config.json").write_text(content)
+    for name in ("sound", "foreign", "broken-0", "broken-1"):
+        for view in ("Runs", "New training"):
+            at = page(view=view, run=name)
+            assert not at.exception, (name, view)
+        at = page(run=name)
+        assert (
+            len([warning for warning in at.warning if "config.json is damaged" in plain_text(warning)]) == 4
+        )
+    at = page(run="broken-0")
+    assert "config.json is damaged" in plain_text(at.error[0])
+    at = page(run="foreign")
+    shown = [element.proto.text for element in at.get("progress")]
+    assert len(shown) == 1 and "![x](" not in shown[0] and "example" in shown[0]
+
+
+def plain_text(element) -> str:
+    return element.value.replace("\\", "").replace("\u2060", "")

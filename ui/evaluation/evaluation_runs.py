@@ -111,9 +111,10 @@ def show_progress(folder: Path) -> None:
     progress = store.progress(folder)
     if progress.get("status") != "running":
         st.rerun()
-    done, total = progress.get("done", 0), max(1, progress.get("total", 1))
+    total = max(1, progress.get("total", 1))
+    done = min(max(0, progress.get("done", 0)), total)
     text = "Loading the network and the dataset …"
-    if done:
+    if done and "since" in progress:
         remaining = (time.time() - progress["since"]) / done * (total - done)
         text = f"Evaluating: {done:,} of {total:,} images · about {format_duration(remaining)} remaining"
     st.progress(done / total, text)

@@ -69,15 +69,15 @@ def scores(runs: Mapping[str, Records], key: str, title: str) -> go.Figure:
     figure = go.Figure()
     for color, (name, records) in zip(COLORS, runs.items(), strict=False):
         validations = [record for record in records if "loss" not in record]
-        variants = (v for record in validations for v in record if isinstance(record[v], Mapping))
+        variants = (v for record in validations for v in record if _is_report(record, v))
         for variant in dict.fromkeys(variants):
-            evaluated = [record for record in validations if variant in record]
+            evaluated = [r for r in validations if _is_report(r, variant) and "epoch" in r]
             line = {"color": color, "width": 2, "dash": DASHES.get(variant, "solid")}
             if len(runs) == 1:
                 line = {"color": _variant_color(variant), "width": 2, "dash": "solid"}
             figure.add_scatter(
                 x=[record["epoch"] + 1 for record in evaluated],
-                y=[record[variant][key] for record in evaluated],
+                y=[record[variant].get(key) for record in evaluated],
                 name=f"{name}, {DISPLAY_NAMES[variant]}" if len(runs) > 1 else DISPLAY_NAMES[variant],
                 mode="lines+markers",
                 line=line,
@@ -91,14 +91,14 @@ def scores(runs: Mapping[str, Records], key: str, title: str) -> go.Figure:
 def by_class(records: Records) -> go.Figure:
     """Plot the validation IoU of every class and variant after the last epoch, the best class first."""
     last = next((record for record in reversed(records) if "loss" not in record), {})
-    ious = {variant: value["iou"] for variant, value in last.items() if isinstance(value, Mapping)}
+    ious = {variant: last[variant].get("iou", {}) for variant in last if _is_report(last, variant)}
     figure = go.Figure()
     finest = list(ious)[-1] if ious else None
-    names = sorted(cityscapes.NAMES, key=lambda name: -(ious[finest][name] or 0)) if finest else []
+    names = sorted(cityscapes.NAMES, key=lambda name: -(ious[finest].get(name) or 0)) if finest else []
     for variant, iou in ious.items():
         figure.add_bar(
             x=names,
-            y=[iou[name] for name in names],
+            y=[iou.get(name) for name in names],
             name=DISPLAY_NAMES[variant],
             marker_color=_variant_color(variant),
         )
@@ -111,6 +111,11 @@ def _series(records: Records, key: str) -> tuple[list[float], list[float]]:
     """Return the steps and values of the records that have a key, thinned out."""
     having = [record for record in records if key in record]
     return _thin([record["step"] for record in having]), _thin([record[key] for record in having])
+
+
+def _is_report(record: Mapping[str, Any], variant: str) -> bool:
+    """Return whether a record contains the metrics of a variant that this version knows."""
+    return variant in DISPLAY_NAMES and isinstance(record.get(variant), Mapping)
 
 
 def _variant_color(variant: str) -> str:

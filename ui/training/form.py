@@ -160,9 +160,9 @@ def read(out: Path) -> TrainConfig:
 def initial_weights() -> list[str]:
     """Return what a training can be initialized from: published weights, and runs that are not stopped or
     failed."""
-    runs = run_status.find_runs(paths.runs())
+    runs, _ = run_status.list_statuses(paths.runs())
     states = ("finished", "running", "queued")
-    return [*list_weights(), *(str(run) for run in runs if run_status.get_status(run).state in states)]
+    return [*list_weights(), *(str(run.folder) for run in runs if run.state in states)]
 
 
 def encoder_weights() -> list[str]:

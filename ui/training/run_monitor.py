@@ -16,10 +16,10 @@ from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import WeightsError
 from seg.models.registry import check_weights_name, list_weights
 from seg.system.durations import format_duration
-from seg.system.status_file import is_active, read_status
+from seg.system.status_file import is_active
 from seg.training import run_status, snapshots
 from seg.training.config import TrainConfig
-from seg.training.run import Run, RunError
+from seg.training.run import PUBLISHING, Run, RunError
 from ui.shared.permissions import ACTION_ERRORS, NEW, allowed, run_action, show_error
 from ui.shared.text import plain, unique_name
 from ui.state.session import session
@@ -34,6 +34,12 @@ STATES: dict[str, tuple[str, str]] = {
     "crashed": ("crashed", "red"),
 }
 """Text and color of each state of a run."""
+
+MAX_PICTURE = 1 << 20
+"""The largest picture of a snapshot in bytes: they are 256 pixels high."""
+
+MAX_TAIL = 1 << 16
+"""Bytes at the end of a log of which the last lines are shown."""
 
 STYLE = """<style>
 .strip { display: grid; gap: .35rem; align-items: center; }
@@ -55,9 +61,13 @@ def show(folder: Path) -> None:
         folder: Folder of the run.
     """
     st.html(STYLE)
-    status = run_status.get_status(folder)
+    try:
+        status = run_status.get_status(folder)
+    except RunError as error:
+        st.error(plain(str(error)), icon=":material/broken_image:")
+        return
     others = {printable(run.name): run for run in run_status.find_runs(paths.runs()) if run != folder}
-    published = is_active(folder, "publishing")
+    published = is_active(folder, PUBLISHING)
     active = status.state in ("queued", "running") or published
     st.fragment(show_status, run_every=1.5 if active else None)(folder, (status.state, published))
     if allowed():
@@ -95,7 +105,7 @@ def show_status(folder: Path, before: tuple[run_status.State, bool]) -> None:
         status, config = run_status.get_status(folder), Run(folder).config()
     except RunError:  # deleted or renamed meanwhile
         st.rerun()
-    if (status.state, is_active(folder, "publishing")) != before:
+    if (status.state, is_active(folder, PUBLISHING)) != before:
         st.rerun()
     st.markdown(" · ".join(_progress_parts(status, config)))
     if status.steps and status.state != "finished":
@@ -107,12 +117,12 @@ def show_status(folder: Path, before: tuple[run_status.State, bool]) -> None:
     for column, (variant, score) in zip(columns, status.metrics.items(), strict=False):
         column.metric(
             f"{DISPLAY_NAMES[variant]}, mean IoU",
-            format_score(score["mean_iou"], 3),
-            f"pixel accuracy {format_score(score['pixel_accuracy'], 3)}",
+            format_score(score.get("mean_iou"), 3),
+            f"pixel accuracy {format_score(score.get('pixel_accuracy'), 3)}",
             delta_color="off",
             delta_arrow="off",
         )
-    if status.metrics:
+    if status.metrics and "holdout" in config:
         st.caption(
             f"On the {config['holdout']} validation (hold-out) pairs of this run, after the last epoch."
         )
@@ -126,7 +136,7 @@ def _progress_parts(status: run_status.RunStatus, config: Mapping[str, Any]) -> 
     if status.steps and config.get("minutes"):
         about = "" if status.state == "finished" else "about "
         parts += [f"{config['minutes']:g} minutes", f"step **{status.step:,}** of {about}{status.steps:,}"]
-    elif status.steps:
+    elif status.steps and "epochs" in config:
         steps_per_epoch = status.steps // config["epochs"]
         epoch = min(status.step // steps_per_epoch + 1, config["epochs"]) if steps_per_epoch else 0
         parts += [f"epoch **{epoch}** of {config['epochs']}", f"step **{status.step:,}** of {status.steps:,}"]
@@ -137,7 +147,7 @@ def _progress_parts(status: run_status.RunStatus, config: Mapping[str, Any]) -> 
     if status.state == "running":
         if status.eta_seconds is not None:
             parts.append(f"about **{format_duration(status.eta_seconds)}** remaining")
-        if status.seconds_per_step:
+        if status.seconds_per_step and "batch_size" in config:
             parts.append(f"{config['batch_size'] / status.seconds_per_step:.1f} samples/s")
     return parts
 
@@ -157,18 +167,19 @@ def _show_messages(folder: Path, status: run_status.RunStatus) -> None:
 
 def show_publishing(folder: Path) -> None:
     """Show the progress or the result of publishing a run, if there is any."""
-    publishing = read_status(folder, "publishing")
-    status = publishing.get("status")
-    if is_active(folder, "publishing"):
+    publishing = Run(folder).read_publishing()
+    status, name = publishing.get("status"), publishing.get("name", "")
+    if is_active(folder, PUBLISHING):
         done = publishing.get("done", 0) / max(1, publishing.get("total", 1))
-        st.progress(done, f"Publishing {plain(publishing['name'])}: {publishing.get('what', '')}")
+        stage = plain(publishing.get("what", "")).replace("\\: ", ": ")  # no directive begins with a space
+        st.progress(min(1.0, done), f"Publishing {plain(name)}: {stage}")
     elif status == "running":
         st.error("Publishing crashed. Publish the run again.", icon=":material/error:")
     elif status == "failed":
         st.error(plain(publishing.get("message", "")), icon=":material/error:")
-    elif status == "finished" and publishing["name"] in list_weights():
-        st.success(f"Published as **{plain(publishing['name'])}**.", icon=":material/inventory_2:")
-        query = {"weights": publishing["name"]}
+    elif status == "finished" and name in list_weights():
+        st.success(f"Published as **{plain(name)}**.", icon=":material/inventory_2:")
+        query = {"weights": name}
         st.page_link("app.py", label="Open in Compare", icon=":material/compare:", query_params=query)
 
 
@@ -196,7 +207,7 @@ def action_buttons(folder: Path, status: run_status.RunStatus) -> None:
                 on_click=run_action,
                 args=(jobs.resume, folder),
             )
-        elif not is_active(folder, "publishing"):
+        elif not is_active(folder, PUBLISHING):
             with st.popover("Publish", icon=":material/inventory_2:", type="primary"):
                 publish_form(folder)
         st.button(
@@ -283,12 +294,16 @@ def show_curves(folder: Path, compared: list[Path]) -> None:
         folder: Folder of the run.
         compared: Folders of runs to compare with.
     """
-    runs = {printable(run.name): Run(run) for run in (folder, *compared) if run.is_dir()}
-    records = {name: run.metrics() for name, run in runs.items()}
+    records: dict[str, list[dict[str, Any]]] = {}
+    batch_sizes: dict[str, int] = {}
+    for run in (folder, *compared):
+        with contextlib.suppress(RunError):  # deleted meanwhile, or damaged
+            if batch_size := Run(run).config().get("batch_size"):
+                name = printable(run.name)
+                records[name], batch_sizes[name] = Run(run).metrics(), batch_size
     name = printable(folder.name)
     if not any("loss" in record for record in records.get(name, [])):
         return
-    batch_sizes = {name: run.config()["batch_size"] for name, run in runs.items()}
     left, right = st.columns(2)
     left.plotly_chart(curves.loss(records, batch_sizes), key="loss")
     right.plotly_chart(curves.scores(records, "mean_iou", "Validation mean IoU"), key="mean_iou")
@@ -314,7 +329,7 @@ def show_snapshots(folder: Path) -> None:
             st.session_state[key] = epoch  # whoever views the newest epoch keeps viewing the newest
         session()["newest"] = epoch
         epoch = st.select_slider("Epoch", list(epochs), key=key)
-    variants = {file.name.split(".")[1] for file in epochs[epoch].glob("[0-9]*.png")}
+    variants = {file.name.split(".")[1] for file in epochs[epoch].glob("[0-9]*.png")} & DISPLAY_NAMES.keys()
     ordered = sorted(variants, key=list(DISPLAY_NAMES).index)
     heads = ("photo", "ground truth", *(DISPLAY_NAMES[variant] for variant in ordered))
     cells = [f"<span>{escape(head)}</span>" for head in heads]
@@ -326,21 +341,27 @@ def show_snapshots(folder: Path) -> None:
 
 
 def picture_html(file: Path) -> str:
-    """Return a JPEG or PNG file as an HTML element."""
+    """Return a JPEG or PNG file of at most `MAX_PICTURE` bytes as an HTML element."""
     kind = "jpeg" if file.suffix == ".jpg" else "png"
-    data = base64.b64encode(file.read_bytes()).decode()
+    content = file.read_bytes() if file.stat().st_size <= MAX_PICTURE else b""
+    data = base64.b64encode(content).decode()
     return f'<img alt="{escape(file.stem)}" src="data:image/{kind};base64,{data}">'
 
 
 def run_table() -> None:
     """Show all runs as a table, collapsed."""
-    runs = [run_status.get_status(folder) for folder in run_status.find_runs(paths.runs())]
+    runs, faults = run_status.list_statuses(paths.runs())
+    for fault in faults:
+        st.warning(plain(fault), icon=":material/broken_image:")
+    if not runs:
+        return
     with st.expander(f"All {len(runs)} runs" if len(runs) > 1 else "All runs", icon=":material/list:"):
         head = "".join(f"<th>{name}</th>" for name in ("run", "state", "steps", "training time", "mean IoU"))
         rows = []
         for run in runs:
             ious = ", ".join(
-                f"{DISPLAY_NAMES[v]} {format_score(score['mean_iou'], 3)}" for v, score in run.metrics.items()
+                f"{DISPLAY_NAMES[v]} {format_score(score.get('mean_iou'), 3)}"
+                for v, score in run.metrics.items()
             )
             steps = f"{run.step:,} of {run.steps:,}" if run.steps else f"{run.step:,}"
             cells = (
@@ -357,4 +378,9 @@ def run_table() -> None:
 
 def tail(file: Path, lines: int) -> str:
     """Return the last lines of a text file; empty if it does not exist."""
-    return "\n".join(file.read_text(errors="replace").splitlines()[-lines:]) if file.is_file() else ""
+    if not file.is_file():
+        return ""
+    with file.open("rb") as log:
+        log.seek(max(0, file.stat().st_size - MAX_TAIL))
+        text = log.read(MAX_TAIL).decode(errors="replace")
+    return "\n".join(text.splitlines()[-lines:])
