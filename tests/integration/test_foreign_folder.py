@@ -27,9 +27,8 @@ def clean_environment() -> dict[str, str]:
 
 
 def test_workers_import_nothing_from_the_working_directory(foreign: Path, tmp_path_factory):
-    script = (
-        tmp_path_factory.mktemp("bin") / "street-fcn"
-    )  # a script's folder, not the working directory, is searched
+    # a script's folder, not the working directory, is searched
+    script = tmp_path_factory.mktemp("bin") / "street-fcn"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from seg.system.worker_pool import worker_pool\n"
@@ -37,9 +36,6 @@ def test_workers_import_nothing_from_the_working_directory(foreign: Path, tmp_pa
         "    with worker_pool() as pool:\n"
         "        print(list(pool.map(abs, [-1, -2])))\n"
     )
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONSAFEPATH")
-    }
     command = [sys.executable, str(script)]
     ended = subprocess.run(
         command, cwd=foreign, env=clean_environment(), capture_output=True, text=True, timeout=120
@@ -70,9 +66,6 @@ def test_the_server_imports_nothing_from_the_working_directory(
     with pytest.raises(SystemExit):
         App().run()
     until = started[0].index("run")
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONSAFEPATH")
-    }
     command = [*started[0][:until], "--version"]
     ended = subprocess.run(
         command, cwd=foreign, env=clean_environment(), capture_output=True, text=True, timeout=120
