@@ -5,7 +5,6 @@ They outlive the app and report their progress in files of the run's folder.
 
 import dataclasses
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -149,7 +148,7 @@ def estimate_cost(config: TrainConfig) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env=_environment(),
+            env=paths.child_environment(),
         )
         if process.returncode:
             lines = process.stderr.strip().splitlines()
@@ -183,16 +182,9 @@ def _spawn(args: Sequence[str], stdout: int | IO, stderr: int) -> subprocess.Pop
         stdout=stdout,
         stderr=stderr,
         text=True,
-        env=_environment(),
+        env=paths.child_environment(),
         start_new_session=True,  # Ctrl-C in the app's terminal must not end it
     )
-
-
-def _environment() -> dict[str, str]:
-    """The environment of a process that must find this package, whatever its working directory is."""
-    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # an empty entry is the working directory
-    searched = [str(paths.package_parent()), *filter(None, inherited)]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(searched), "PYTHONSAFEPATH": "1"}
 
 
 def _args(value: Any) -> list[str]:

@@ -77,6 +77,14 @@ def is_clone(folder: Path) -> bool:
     return folder == _CLONE
 
 
+def child_environment() -> dict[str, str]:
+    """Return the environment of a process that must import this package, and nothing from its working
+    directory."""
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # an empty entry is the working directory
+    searched = [str(package_parent()), *filter(None, inherited)]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(searched), "PYTHONSAFEPATH": "1"}
+
+
 def recorded(path: Path) -> Path:
     """Find a path that a run has recorded: relative ones are looked up in the working directory, then in the
     clone, since the run may have been started there."""

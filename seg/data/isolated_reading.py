@@ -137,12 +137,11 @@ class _ReaderProcess:
         if self._process is not None and self._process.poll() is not None:
             self.end()
         if self._process is None:
-            searched = [str(paths.package_parent()), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "seg.data.reader_process", str(self._memory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(searched)} | _SMALL,
+                env=paths.child_environment() | _SMALL,
                 start_new_session=True,  # Ctrl-C in the server's terminal ends the server, which ends it
             )
         return self._process
