@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 SHADOWED = ("seg", "ui", "multiprocessing", "streamlit", "numpy", "torch", "random", "struct", "pickle")
 
 
+CAPTURED = {"capture_output": True, "text": True, "timeout": 120}
+
+
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A folder with modules that leave a mark when they are imported."""
@@ -37,9 +40,6 @@ def test_workers_import_nothing_from_the_working_directory(foreign: Path, tmp_pa
         "    with worker_pool() as pool:\n"
         "        print(list(pool.map(abs, [-1, -2])))\n"
     )
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONSAFEPATH")
-    }
     command = [sys.executable, str(script)]
     ended = subprocess.run(
         command, cwd=foreign, env=clean_environment(), capture_output=True, text=True, timeout=120
@@ -70,9 +70,6 @@ def test_the_server_imports_nothing_from_the_working_directory(
     with pytest.raises(SystemExit):
         App().run()
     until = started[0].index("run")
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONSAFEPATH")
-    }
     command = [*started[0][:until], "--version"]
     ended = subprocess.run(
         command, cwd=foreign, env=clean_environment(), capture_output=True, text=True, timeout=120
