@@ -1,5 +1,6 @@
 """The command that starts the app: app."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seg import paths
-from seg.cli.console import CommandError
+from seg.cli.console import CommandError, console
+from seg.system import action_policy
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class App:
         with (paths.app() / ".streamlit" / "config.toml").open("rb") as file:
             settings = tomllib.load(file)
         settings["server"] |= {"port": self.port, "address": self.address}
+        if not action_policy.is_local(self.address):
+            settings["server"]["allowedHosts"] = ["*"]  # the names of the server are not known
+        self._announce(settings)
         # -P: no module of the working directory is imported
         command = [
             sys.executable,
@@ -37,6 +42,19 @@ class App:
             *_options(settings),
         ]
         raise SystemExit(subprocess.call(command))
+
+    def _announce(self, settings: dict[str, Any]) -> None:
+        """Print what the pages may start."""
+        server = settings["server"]
+        policy = action_policy.ServerSettings(
+            address=server["address"],
+            public_name=settings["browser"]["serverAddress"],
+            allowed_hosts=tuple(server["allowedHosts"]),
+            origins=(),
+            checks_origin=server["enableCORS"] and server["enableXsrfProtection"],
+        )
+        setting = os.environ.get(action_policy.VARIABLE, "").strip().lower()
+        console.print(action_policy.announcement(setting, policy), soft_wrap=True, highlight=False)
 
 
 def _options(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:

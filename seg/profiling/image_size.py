@@ -14,7 +14,7 @@ from seg.data import scenes
 from seg.inference.device import Device
 from seg.inference.predictor import Predictor
 from seg.profiling import latency
-from seg.system.worker_pool import spawn_context
+from seg.system.worker_pool import SafeContext
 
 MEGAPIXELS = (1, 4, 12, 24, 48, 64)
 ASPECT = 1.5
@@ -53,7 +53,7 @@ def measure(
     """
     rows = []
     for done, size in enumerate(megapixels, 1):
-        with ProcessPoolExecutor(1, mp_context=spawn_context()) as pool:
+        with ProcessPoolExecutor(1, mp_context=SafeContext()) as pool:
             rows.append(pool.submit(_row, name, size, repeats, device).result())
         if on_progress:
             on_progress(done, len(megapixels))

@@ -30,7 +30,7 @@ from seg.inference.predictor import Predictor
 from seg.models.base import pad_to_multiple
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.fcn import FCN, VARIANTS
-from seg.system.worker_pool import spawn_context
+from seg.system.worker_pool import SafeContext
 
 SIZES = ((256, 512), (512, 1024), (1024, 2048))
 """Height and width of the images."""
@@ -228,7 +228,7 @@ def _flops(network: Runner, kind: LatencyCase, device: torch.device) -> int:
 def _peak(kind: LatencyCase, device: torch.device) -> int | None:
     """Peak memory over the loaded network in bytes, measured in its own process, since freed memory may be
     kept."""
-    with ProcessPoolExecutor(1, mp_context=spawn_context()) as pool:
+    with ProcessPoolExecutor(1, mp_context=SafeContext()) as pool:
         return pool.submit(_peak_here, kind, str(device)).result()
 
 

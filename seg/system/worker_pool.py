@@ -12,22 +12,49 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing.context import SpawnContext
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
+
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 WORKER_KILLED_MESSAGE = (
     "A process that helped was killed: by somebody, or by the system when memory ran out. Do the same again."
 )
 
 
-def spawn_context() -> SpawnContext:
-    """Return the context that starts processes which import nothing from the working directory.
+@contextmanager
+def _safe_import_path() -> Iterator[None]:
+    """Let Python processes that start in a block import nothing from the working directory.
 
-    Python searches the working directory first when it starts a worker: in a folder of somebody else, a file
-    ``multiprocessing.py`` would run.
+    Python searches it first: in a folder of somebody else, a file ``multiprocessing.py`` would run.
     """
-    os.environ["PYTHONSAFEPATH"] = "1"  # for the processes that this one starts
-    return multiprocessing.get_context("spawn")
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_SAFE_PATH)
+        if before is not None:
+            os.environ[_SAFE_PATH] = before
+
+
+class _SafeProcess(SpawnProcess):
+    @staticmethod
+    def _Popen(process: Any) -> Any:  # noqa: N802
+        with _safe_import_path():
+            return SpawnProcess._Popen(process)
+
+
+class SafeContext(SpawnContext):
+    """Starts processes that import nothing from the working directory."""
+
+    Process = _SafeProcess
+
+    def __init__(self) -> None:
+        super().__init__()
+        with _safe_import_path():
+            resource_tracker.ensure_running()  # a process, too, which is started once
 
 
 def start_pool(workers: int) -> ProcessPoolExecutor:
@@ -42,7 +69,7 @@ def start_pool(workers: int) -> ProcessPoolExecutor:
     Returns:
         The pool; end it with `shutdown_pool`.
     """
-    pool = ProcessPoolExecutor(workers, spawn_context(), _leave_with_parent)
+    pool = ProcessPoolExecutor(workers, SafeContext(), _leave_with_parent)
     # the workers inherit the mask, in all of their threads, from their first moment
     previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:

@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 SHADOWED = ("seg", "ui", "multiprocessing", "streamlit", "numpy", "torch", "random", "struct", "pickle")
 
 
+CAPTURED = {"capture_output": True, "text": True, "timeout": 120}
+
+
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A folder with modules that leave a mark when they are imported."""

@@ -3,7 +3,9 @@ safe."""
 
 import ast
 import re
+import socket
 import tempfile
+import threading
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,10 +69,16 @@ def test_the_documented_tests_exist():
 @pytest.mark.parametrize(
     ("headers", "permitted"),
     [
-        ({"Host": "localhost:8501"}, True),
-        ({"Host": "[::1]:8501"}, True),
-        ({"Host": "street.example.org"}, False),
-        ({"Host": "localhost:8501", "X-Forwarded-For": "203.0.113.7"}, False),
+        ({"Host": "localhost:8501", "Origin": "http://localhost:8501"}, True),
+        ({"Host": "[::1]:8501", "Origin": "http://[::1]:8501"}, True),
+        ({"Host": "street.example.org", "Origin": "http://localhost:8501"}, False),
+        ({"Host": "localhost:8501", "Origin": "https://street.example.org"}, False),  # a silent proxy
+        ({"Host": "localhost:8501", "Origin": "null"}, False),
+        ({"Host": "localhost:8501", "Origin": "http://[x"}, False),
+        ({"Host": "localhost:8501", "Origin": "http://localhost.example.org"}, False),
+        ({"Host": "localhost:8501"}, False),
+        ({"Origin": "http://localhost:8501"}, False),
+        ({"Host": "localhost", "Origin": "http://localhost", "X-Forwarded-For": "203.0.113.7"}, False),
     ],
 )
 def test_a_proxy_or_public_host_disables_actions(
@@ -83,6 +91,59 @@ def test_a_proxy_or_public_host_disables_actions(
     for setting in ("off", "0", "false", "no"):
         monkeypatch.setenv("SEG_TRAINING", setting)
         assert not permissions.allowed() and setting in permissions.why_not()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("server.address", "0.0.0.0"),
+        ("server.address", None),
+        ("browser.serverAddress", "street.example.org"),
+        ("server.allowedHosts", []),
+        ("server.allowedHosts", ["localhost", "street.example.org"]),
+        ("server.allowedHosts", ["*"]),
+        ("server.corsAllowedOrigins", ["https://street.example.org"]),
+        ("server.enableCORS", False),
+        ("server.enableXsrfProtection", False),
+    ],
+)
+def test_only_the_settings_of_a_desktop_allow_actions(
+    name: str, value: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    groups = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    settings = {f"{group}.{key}": item for group, keys in groups.items() for key, item in keys.items()}
+    headers = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
+    monkeypatch.setattr(permissions.st, "get_option", settings.get)
+    monkeypatch.setattr(permissions.st, "context", SimpleNamespace(headers=headers))
+    monkeypatch.delenv("SEG_TRAINING", raising=False)
+    assert permissions.allowed()
+    settings[name] = value
+    assert not permissions.allowed() and "other computers" in permissions.why_not()
+    monkeypatch.setattr(permissions, "_announced", threading.Event())
+    for _ in range(2):
+        permissions.announce()
+    assert capsys.readouterr().out.count("not allowed, since other computers can reach the server") == 1
+    monkeypatch.setenv("SEG_TRAINING", "on")
+    assert permissions.allowed()
+
+
+def test_the_server_answers_to_local_names_only(registry: Path):
+    server, url = start_server({"SEG_WEIGHTS": str(registry)})
+    try:
+        port = url.rpartition(":")[2]
+        for host, is_served in (("localhost", True), ("127.0.0.1", True), ("rebound.example.org", False)):
+            request = (
+                f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: http://{host}:{port}\r\n"
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Protocol: streamlit\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            with socket.create_connection(("localhost", int(port)), 30) as connection:
+                connection.sendall(request.encode())
+                status = connection.recv(100).split(b" ", 2)[1]
+            assert (status == b"101") is is_served, (host, status)
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def test_streamlit_contacts_no_server(monkeypatch: pytest.MonkeyPatch):

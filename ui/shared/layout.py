@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from seg.data.cityscapes import PALETTE, TRAIN_ID
 from ui.shared import charts
+from ui.shared.permissions import announce
 from ui.state import session_cleanup
 from ui.state.former_links import translate_former_values
 from ui.state.session import session
@@ -85,6 +86,7 @@ def begin_page(title: str, lead: str) -> None:
         lead: One sentence below the title.
     """
     harden()
+    announce()
     session_cleanup.start_cleanup()
     translate_former_values()
     # the previous title tells whether the page changed, which empties the uploaders

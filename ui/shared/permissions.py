@@ -1,16 +1,17 @@
 """Actions that start or change processes on the server: who may start them, and their error messages."""
 
 import os
+import threading
 from typing import Any
-from urllib.parse import urlsplit
 
 import streamlit as st
 
 from seg.data.pairs import DatasetError
-from seg.errors import user_message
+from seg.errors import printable, user_message
 from seg.inference.device import DeviceError
 from seg.models.model_card import WeightsError
 from seg.models.pretrained import PretrainedWeightsError
+from seg.system import action_policy
 from seg.system.status_file import StatusError
 from seg.training.config import TrainError
 from seg.training.run import RunError
@@ -33,33 +34,24 @@ ACTION_ERRORS = (
 RUNS, NEW = "Runs", "New training"
 """The two views of the Train page."""
 
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
-"""Headers that a proxy adds to requests."""
+_announced = threading.Event()
 
 
 def allowed() -> bool:
-    """Return whether this page may start processes.
-
-    ``SEG_TRAINING`` decides; without it, only a server that no other computer can reach allows it. A proxy on
-    this computer makes the server reachable: it forwards the requested host name or adds a header of its own.
-    """
-    if _setting():
-        return _setting() == "on"
-    host = st.context.headers.get("Host", LOCAL_HOSTS[0])
-    return (
-        st.get_option("server.address") in LOCAL_HOSTS
-        and urlsplit(f"//{host}").hostname in LOCAL_HOSTS
-        and not any(name in st.context.headers for name in PROXY_HEADERS)
-    )
+    """Return whether this page may start processes, see `action_policy`."""
+    return action_policy.may_start(_setting(), _settings(), st.context.headers)
 
 
 def why_not() -> str:
     """Return the reason why this page may not start processes, as a clause."""
-    if _setting():
-        return f"the administrator has set `SEG_TRAINING={_setting()}`"
-    return "the server can be reached from other computers. Set `SEG_TRAINING=on` to allow it"
+    return action_policy.refusal(_setting(), _settings())
+
+
+def announce() -> None:
+    """Print on the server's terminal what the pages may start, once."""
+    if not _announced.is_set():
+        _announced.set()
+        print(printable(action_policy.announcement(_setting(), _settings())), flush=True)
 
 
 def show_disabled_reason() -> None:
@@ -69,7 +61,19 @@ def show_disabled_reason() -> None:
 
 
 def _setting() -> str:
-    return os.environ.get("SEG_TRAINING", "").strip().lower()
+    return os.environ.get(action_policy.VARIABLE, "").strip().lower()
+
+
+def _settings() -> action_policy.ServerSettings:
+    return action_policy.ServerSettings(
+        address=st.get_option("server.address"),
+        public_name=st.get_option("browser.serverAddress"),
+        allowed_hosts=action_policy.texts(st.get_option("server.allowedHosts")),
+        origins=action_policy.texts(st.get_option("server.corsAllowedOrigins")),
+        checks_origin=bool(
+            st.get_option("server.enableCORS") and st.get_option("server.enableXsrfProtection")
+        ),
+    )
 
 
 def run_action(action: Any, *arguments: Any) -> None:
