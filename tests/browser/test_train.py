@@ -64,12 +64,16 @@ def press(page: Page, name: str) -> None:
 
 
 def test_a_training_from_the_form_to_published_weights(arrive, place):
+    for folder in ("runs", "weights"):  # of a first try that failed
+        shutil.rmtree(place / folder / "mine", ignore_errors=True)
     page = arrive("train")
     see(page, "Get more data")  # everything is drawn; initial values may overwrite earlier input
+    page.wait_for_timeout(3000)
     box = page.get_by_role("combobox", name="Encoder weights")
     box.click()
     page.keyboard.type("none")
     page.keyboard.press("Enter")
+    expect(page.get_by_test_id("stCode")).to_contain_text("--encoder-weights none")
     for label, value in (
         ("Name of the run", "mine"),
         ("Epochs", "6"),
