@@ -120,25 +120,24 @@ def summarize(errors: Sequence[DatasetError]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
 
 
-def has_swapped_channels(picture: np.ndarray) -> bool:
-    """Return whether a picture is a label in the Cityscapes colors, but with red and blue exchanged.
+def has_swapped_channels(pixels: np.ndarray) -> bool:
+    """Return whether pixels are of a label in the Cityscapes colors, but with red and blue exchanged.
 
     Args:
-        picture: H x W x 3 uint8 RGB.
+        pixels: H x W x 3 uint8 RGB; evenly spread pixels of a large picture suffice.
     """
-    step = max(_STEP, picture.shape[0] // 256)  # enough pixels of a large picture
-    sample = picture[::step, ::step]
-    swapped, straight = (label_decoder.palette_match(half) for half in (sample[..., ::-1], sample))
+    swapped, straight = (label_decoder.palette_match(colors) for colors in (pixels[..., ::-1], pixels))
     return swapped >= MIN_PALETTE_MATCH and swapped - straight >= _MIN_CHANNEL_DIFFERENCE
 
 
 def _label_fault(photo: np.ndarray, picture: np.ndarray) -> _Fault | None:
     """Return what is wrong with the label of a pair."""
-    left, right = (label_decoder.palette_match(half[::_STEP, ::_STEP]) for half in (photo, picture))
+    photo, picture = (half[::_STEP, ::_STEP] for half in (photo, picture))
+    left, right = (label_decoder.palette_match(half) for half in (photo, picture))
     if left >= MIN_PALETTE_MATCH and left - right >= MIN_HALVES_DIFFERENCE:
         return _SWAPPED
     if has_swapped_channels(picture):
         return _SWAPPED_CHANNELS
-    if right < MIN_PALETTE_MATCH or label_decoder.class_match(picture[::_STEP, ::_STEP]) < _MIN_CLASS_MATCH:
+    if right < MIN_PALETTE_MATCH or label_decoder.class_match(picture) < _MIN_CLASS_MATCH:
         return _NO_COLORS
     return None

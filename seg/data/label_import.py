@@ -128,9 +128,10 @@ def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | N
         return _from_ids(values, None)
     if coding == "colors" or (coding is None and _only_cityscapes_colors(rgb)):
         return ImportedLabel(label_decoder.decode_nearest_color(rgb), "colors")
-    if coding is None and label_check.has_swapped_channels(rgb):
+    sample = _sample(rgb)
+    if coding is None and label_check.has_swapped_channels(sample):
         raise LabelImportError(f"In this label picture {label_check.CHANNELS}.")
-    if coding == "blended colors" or label_decoder.palette_match(_sample(rgb)) >= MIN_PALETTE_MATCH:
+    if coding == "blended colors" or label_decoder.palette_match(sample) >= MIN_PALETTE_MATCH:
         height, width = rgb.shape[:2]
         if width * height > _MAX_BLENDED_PIXELS:
             raise LabelImportError(

@@ -1,6 +1,7 @@
 """The Dataset page without a browser: pairs, class frequencies, decoding, corrupt files and rendering."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from seg.data import cityscapes, scenes
 from seg.data.decode_cache import is_decoded, load_split
 from seg.data.pairs import SPLITS, content_hash, find_pairs
 from seg.data.statistics import class_pixel_counts, class_shares
+from tests.support import app_pages
+from tests.support.app_pages import open_page
 from ui.dataset import import_data, pair_cache, scene_renderer
 from ui.shared import rate_limit
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -29,18 +30,12 @@ def place(monkeypatch, tmp_path, pairs) -> Path:
     return tmp_path
 
 
-def page(**query: str) -> AppTest:
-    at = AppTest.from_file(ROOT / "app.py", default_timeout=60).switch_page("pages/dataset.py")
-    for key, value in query.items():
-        at.query_params[key] = value
-    return at.run()
+page = partial(open_page, "pages/dataset.py")
 
 
 def text(at: AppTest) -> str:
-    elements = [*at.markdown, *at.caption, *at.error, *at.info, *at.success, *at.warning, *at.code]
-    return "\n".join(
-        [*(element.value for element in elements), *(element.proto.body for element in at.get("html"))]
-    ).replace("\\", "")
+    """The texts of the page without the escapes of Markdown."""
+    return app_pages.text(at).replace("\\", "")
 
 
 def button(at: AppTest, label: str):

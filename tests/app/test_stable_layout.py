@@ -2,15 +2,15 @@
 place until the script ends, and would show it, greyed, inside the element that took the place."""
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from tests.app.test_compare_page import ROOT, picture_file
+from tests.app.test_compare_page import picture_file
+from tests.support.app_pages import open_page
 
 
 @pytest.mark.parametrize("file", ["app.py", "pages/inside.py"])
 def test_no_message_moves_the_results(monkeypatch, registry, file):
     monkeypatch.setenv("SEG_WEIGHTS", str(registry))
-    at = AppTest.from_file(ROOT / "app.py", default_timeout=60).switch_page(file).run()
+    at = open_page(file)
     key = "uploads-compare" if file == "app.py" else "uploads-inside"
 
     def places() -> list[str]:

@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,8 @@ from seg.system.status_file import write_status
 from seg.training import lifecycle, run_status
 from seg.training.config import SETTINGS, TrainConfig, TrainError
 from seg.training.run import Run
+from tests.support.app_pages import open_page, text
 from ui.training import curves, form
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -44,18 +44,7 @@ def place(monkeypatch, tmp_path, pairs, registry) -> Path:
     return tmp_path
 
 
-def page(**query: str) -> AppTest:
-    at = AppTest.from_file(ROOT / "app.py", default_timeout=60).switch_page("pages/train.py")
-    for key, value in query.items():
-        at.query_params[key] = value
-    return at.run()
-
-
-def text(at: AppTest) -> str:
-    elements = [*at.markdown, *at.caption, *at.error, *at.info, *at.success, *at.warning, *at.code]
-    return "\n".join(
-        [*(element.value for element in elements), *(element.proto.body for element in at.get("html"))]
-    )
+page = partial(open_page, "pages/train.py")
 
 
 def button(at: AppTest, label: str):

@@ -11,7 +11,7 @@ from ui.compare.prediction_view import Mask
 from ui.shared import charts, rate_limit
 from ui.shared.text import plain, unquoted
 from ui.state import predictions
-from ui.state.photos import Photo, UploadedTruth, content_digest, reader, truth_bytes
+from ui.state.photos import Photo, UploadedTruth, available_bytes, content_digest, reader
 from ui.state.session import session
 
 GRID_REFERENCE_HELP = (
@@ -117,8 +117,8 @@ def _read_truth(
 ) -> None:
     """Store the ground truth of a photo; after an error store the message and keep what was there."""
     try:
-        stored = truth_bytes() + sum(len(photo.data) for photo in session().get("photos", {}).values())
-        if digest not in session()["truths"] and stored + len(data) > rate_limit.MAX_UPLOAD_MB * 1_000_000:
+        available = available_bytes(session().get("photos", {}).values())
+        if digest not in session()["truths"] and len(data) > available:
             raise label_import.LabelImportError(
                 f"Your files may have {rate_limit.MAX_UPLOAD_MB} MB in total. Remove some of them."
             )

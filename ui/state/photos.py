@@ -3,6 +3,7 @@ share."""
 
 import hashlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -84,9 +85,16 @@ def load_photo(name: str, data: bytes) -> Photo:
     return Photo(name, **facts)
 
 
-def truth_bytes() -> int:
-    """Return the size of the ground truths in the visitor's session, which count towards the upload limit."""
-    return sum(len(truth.data) + len(truth.png) for truth in session().get("truths", {}).values())
+def available_bytes(photos: Iterable[Photo]) -> int:
+    """Return how many bytes the visitor may still upload.
+
+    Args:
+        photos: Photos that count towards the limit; ground truths always do.
+    """
+    truths = session().get("truths", {}).values()
+    stored = sum(len(photo.data) for photo in photos)
+    stored += sum(len(truth.data) + len(truth.png) for truth in truths)
+    return rate_limit.MAX_UPLOAD_MB * 1_000_000 - stored
 
 
 def forget_opened() -> None:

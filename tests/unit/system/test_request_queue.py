@@ -161,3 +161,23 @@ def test_a_waiting_thread_takes_over_abandoned_work():
     first.join(30)
     second.join(30)
     assert results == [7]
+
+
+def test_several_threads_hold_the_lock_and_the_next_waits():
+    shop, positions, inside, leave = RequestQueue(9, holders=2), [], [], threading.Event()
+
+    def stay(number: int) -> None:
+        with shop.acquire(lambda ahead: positions.append((number, ahead))):
+            inside.append(number)
+            leave.wait(30)
+
+    threads = [threading.Thread(target=stay, args=(number,)) for number in range(3)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        until(lambda number=number: number in {place[0] for place in positions})
+    until(lambda: sorted(inside) == [0, 1])
+    assert (2, 2) in positions
+    leave.set()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(inside) == [0, 1, 2]
