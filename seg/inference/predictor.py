@@ -49,7 +49,7 @@ class Prediction:
 
     Attributes:
         masks: H x W uint8 train ids by variant.
-        confidences: H x W float16 from 0 to 1 by variant; empty unless requested.
+        confidences: H x W float32 from 0 to 1 by variant; empty unless requested.
         runner_ups: `confidence_and_runner_up` at working resolution by variant; empty unless requested.
         seconds: time of each stage: decode, preprocess, encoder, heads, post.
         working_size: height and width in pixels at which the photo went through the network.

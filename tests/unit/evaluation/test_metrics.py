@@ -206,13 +206,13 @@ def test_parts_that_touch_at_a_corner_are_one():
 def test_calibration_by_hand():
     truth = np.array([[0, 0, 1, 1, 255]])
     prediction = np.array([[0, 1, 1, 1, 0]])
-    confidence = np.array([[0.9, 0.7, 1.0, 0.6, 0.1]], np.float16)
+    confidence = np.array([[0.95, 0.75, 1.0, 0.65, 0.1]], np.float32)
     counts = calibration(truth, prediction, confidence, bins=2)
-    np.testing.assert_allclose(counts, [[0, 4], [0, 3.2], [0, 3]], atol=2e-3)  # half floats
-    assert calibration_error(counts) == pytest.approx(0.2 / 4, abs=1e-3)
+    np.testing.assert_allclose(counts, [[0, 4], [0, 3.35], [0, 3]], atol=1e-6)
+    assert calibration_error(counts) == pytest.approx(0.35 / 4)
     apart = calibration(truth, prediction, confidence, bins=10)
     assert apart[0].sum() == 4 and apart[2].sum() == 3
-    assert calibration_error(apart) == pytest.approx((0.1 + 0.7 + 0 + 0.4) / 4, abs=1e-3)
+    assert calibration_error(apart) == pytest.approx((0.05 + 0.75 + 0 + 0.35) / 4)
     assert np.isnan(calibration_error(calibration(truth, prediction, confidence, 2, ignore=255) * 0))
 
 
