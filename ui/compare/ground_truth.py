@@ -1,6 +1,7 @@
 """Ground truth of the visitor's photo: upload and metrics."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -66,6 +67,15 @@ def _show_coding(key: str, digest: str, size: tuple[int, int], truth: UploadedTr
     ignored = f" {truth.ignored_fraction:.1%} of the pixels are ignored." if truth.ignored_fraction else ""
     count = len(truth.classes)
     st.markdown(f"Read as **{truth.coding}**: {count} class{'es' * (count != 1)} ({classes}).{ignored}")
+    if truth.other_coding:
+        st.warning(
+            f"Are these {truth.coding} or {truth.other_coding}? The values fit both. Choose below; until "
+            f"then they"
+            f" are read as {truth.coding}.",
+            icon=":material/help:",
+        )
+    if "color" in truth.coding and "pole" in truth.classes:
+        st.caption("Pole and pole group have the same color; both are read as pole.")
     if set(truth.classes) <= {"road", "sidewalk"} and truth.coding == "train ids":
         st.warning(
             "This may be a binary mask or use other class numbers: its values 0 and 1 are read as road and "
@@ -81,6 +91,13 @@ def _show_coding(key: str, digest: str, size: tuple[int, int], truth: UploadedTr
         args=(f"{key}-coding-{truth.coding}", digest, size),
         width=260,
     )
+    if truth.other_coding:
+        st.button(
+            f"They are {truth.coding}",
+            key="confirm_coding",
+            on_click=confirm_coding,
+            args=(digest,),
+        )
 
 
 def on_ground_truth_upload(key: str, digest: str, size: tuple[int, int]) -> None:
@@ -113,6 +130,13 @@ def on_coding_change(key: str, digest: str, size: tuple[int, int]) -> None:
         st.session_state[key] = session()["truths"][digest].coding  # it is unchanged after an error
 
 
+def confirm_coding(digest: str) -> None:
+    """Keep the coding in which the label image of the photo with this digest was read."""
+    truths = session()["truths"]
+    if digest in truths:
+        truths[digest] = replace(truths[digest], other_coding=None)
+
+
 def _read_truth(
     digest: str, name: str, data: bytes, size: tuple[int, int], coding: label_import.LabelCoding | None
 ) -> None:
@@ -132,6 +156,7 @@ def _read_truth(
         data,
         mask_io.png(imported.label),
         imported.coding,
+        imported.other_coding,
         imported.classes,
         imported.ignored_fraction,
     )
