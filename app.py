@@ -38,11 +38,11 @@ The paper fixes the last upsampling to bilinear interpolation; here its kernels 
 **Three methods** compares FCN-8s on ResNet-50 with two others. **FCN-8s on VGG-16** has the same decoder on
 the encoder of the paper, without its fully connected layers fc6 and fc7. **U-Net** has the ResNet-50 encoder
 and a deeper decoder: it concatenates the features of every stage down to stride 2 and applies further
-convolutions, where an FCN adds class scores of three stages. The ResNet-50 encoders were initialized from ImageNet and VGG-16 randomly. The accuracy of
-FCN-8s on VGG-16 reflects this more than the architecture.
+convolutions, where an FCN adds class scores of three stages. The ResNet-50 encoders were initialized from
+ImageNet and VGG-16 randomly. The accuracy of FCN-8s on VGG-16 reflects this more than the architecture.
 
-Sources: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR 2015; Ronneberger,
-Fischer, Brox, *U-Net: Convolutional Networks for Biomedical Image Segmentation*, MICCAI 2015.
+Sources: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR 2015;
+Ronneberger, Fischer, Brox, *U-Net: Convolutional Networks for Biomedical Image Segmentation*, MICCAI 2015.
 """
 
 
