@@ -9,6 +9,7 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from seg import paths
+from seg.cli import photo_evaluation
 from seg.cli.console import (
     CommandError,
     check_height,
@@ -38,7 +39,7 @@ from seg.system.status_file import at_work, write_status
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate published weights on a data set, with labels at 256x256."""
+    """Evaluate published weights on a data set, with labels at 256x256, or on photos of another one."""
 
     name: Positional[str]
     """Name of the weights."""
@@ -63,9 +64,18 @@ class Evaluate:
     keep: bool = False
     """Keep the counts of every photo for the Evaluation page; only for a whole split at the card's
     settings."""
+    photos: Path | None = None
+    """Folder of photos NAME.jpg with labels NAME.png of another data set; instead of --data."""
+    classes: Path | None = None
+    """JSON file that maps the classes of these labels; see docs/command-line.md."""
 
     def run(self) -> None:
         self._check()
+        if self.photos and self.classes:
+            photo_evaluation.evaluate(
+                self.name, self.photos, self.classes, self.variants, self.height, self.device, self.json
+            )
+            return
         # in fp32, whose results are the same on every machine
         predictor = Predictor.from_pretrained(self.name, self.device, bf16=False)
         files = find_pairs(self.data, self.split)
@@ -150,6 +160,10 @@ class Evaluate:
             self.limit or self.height or self.tta or self.variants or self.ground_truth != "decoded"
         ):
             raise CommandError("--keep goes with a whole split, all variants and the card's own height.")
+        if (self.photos is None) != (self.classes is None):
+            raise CommandError("--photos and --classes go together.")
+        if self.photos and (self.keep or self.limit or self.tta or self.ground_truth != "decoded"):
+            raise CommandError("--photos goes with --variants, --height, --device and --json only.")
         check_height(self.height)
 
 
@@ -256,10 +270,21 @@ class Resolution:
     """Number of photos of each shape and size."""
     device: Device = "auto"
     """auto: a GPU if there is one."""
+    photos: Path | None = None
+    """Folder of photos NAME.jpg with labels NAME.png of another data set; instead of --data."""
+    classes: Path | None = None
+    """JSON file that maps the classes of these labels; see docs/command-line.md."""
+    json: Path | None = None
+    """File for the results of --photos as JSON."""
 
     def run(self) -> None:
         if self.count < 1:
             raise CommandError("--count must be at least 1.")
+        if (self.photos is None) != (self.classes is None):
+            raise CommandError("--photos and --classes go together.")
+        if self.photos and self.classes:
+            photo_evaluation.resolution(self.name, self.photos, self.classes, self.device, self.json)
+            return
         predictor = Predictor.from_pretrained(self.name, self.device)
         split = load_split_with_progress(self.data, "val")
         with progress_bar("evaluating") as on_progress:

@@ -79,7 +79,7 @@ def print_paired_differences(rows: list[dict]) -> None:
         table.add_row(
             f"{DISPLAY_NAMES[row['first']]} − {DISPLAY_NAMES[row['second']]}",
             evaluate.LABEL_SETS.get(row["pixels"], row["pixels"]),
-            *_difference_cells(row["mean_iou"], row["low"], row["high"]),
+            *difference_cells(row["mean_iou"], row["low"], row["high"]),
         )
     console.print(table)
 
@@ -94,13 +94,14 @@ def print_comparisons(rows: Sequence[Comparison]) -> None:
         cells = (
             cell
             for difference in (row.unambiguous, row.all_labelled)
-            for cell in _difference_cells(difference.mean_iou, difference.low, difference.high)
+            for cell in difference_cells(difference.mean_iou, difference.low, difference.high)
         )
         names = (f"{DISPLAY_NAMES[variant]} ({name})" for name, variant in (row.first, row.second))
         table.add_row(" − ".join(names), *cells)
     wide.print(table)
 
 
-def _difference_cells(difference: float, low: float | None, high: float | None) -> tuple[str, str]:
+def difference_cells(difference: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """Format a difference and its interval, which is None for few photos."""
     interval = "–" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
     return f"{difference:+.4f}", interval
