@@ -14,7 +14,9 @@ from seg.data import cityscapes, label_decoder, scenes
 from seg.data.download import download
 from seg.data.label_check import LabelHalfError, check_labels, find_faults, summarize
 from seg.data.pairs import SPLITS, find_pairs, has_pairs
+from seg.data.split_folders import find_misplaced
 from seg.data.statistics import class_shares
+from seg.errors import printable
 
 MAX_REPORTED = 50
 """Unusable pairs that `data check` names, for each split."""
@@ -60,15 +62,19 @@ class Check:
         console.print(table)
 
     def _splits(self) -> tuple[str, ...]:
-        """The splits to check: val may be missing."""
-        if has_pairs(self.folder, "val"):
-            return SPLITS
-        find_pairs(self.folder, "train")
-        console.print(
-            f"{escape(str(self.folder))} has no val: a training needs held-out pairs of train (--holdout).",
-            soft_wrap=True,
-        )
-        return ("train",)
+        """The splits to check: one may be missing."""
+        present = tuple(split for split in SPLITS if has_pairs(self.folder, split))
+        if not present:
+            find_pairs(self.folder, "train")  # says why
+        for split in set(SPLITS) - set(present):
+            needed = (
+                "it can be used for evaluations only"
+                if split == "train"
+                else "a training needs held-out pairs of train (--holdout)"
+            )
+            sentence = f"{self.folder} has no {split}: {needed}. {find_misplaced(self.folder, split)}"
+            console.print(escape(printable(sentence.strip())), soft_wrap=True)
+        return present
 
     def _verify(self, name: str) -> None:
         """Print which pairs are unusable, and fail if a training could not use the split: it can use one in

@@ -163,6 +163,21 @@ def test_without_val_and_held_out_pairs_training_is_refused(without_val, capsys)
     assert run_command("data", "check", without_val) == 0 and "has no val" in output_of(capsys)
 
 
+def test_other_names_of_val_and_a_missing_train_are_named(pairs, without_val, capsys):
+    named = shutil.copytree(pairs / "val", without_val / "validation")
+    sentence = f"There are pairs in {named}: rename this folder to val."
+    assert run_command("train", "--data", without_val, "--holdout", 0, *TRAIN) == 1
+    assert sentence in output_of(capsys)
+    assert sentence in lifecycle.check_pairs(TrainConfig(data=without_val, holdout=2, batch_size=2))
+    assert run_command("data", "check", without_val) == 0 and sentence in output_of(capsys)
+    named.rename(without_val / "Val")
+    shutil.rmtree(without_val / "train")
+    assert run_command("data", "check", without_val) == 0
+    assert "has no train: it can be used for evaluations only." in output_of(capsys)
+    assert run_command("train", "--data", without_val, "--holdout", 0, *TRAIN) == 1
+    assert f"There are pairs in {without_val / 'Val'} only: add" in output_of(capsys)
+
+
 def test_without_val_the_held_out_slice_is_evaluated_and_named(
     without_val, pairs, tmp_path, capsys, monkeypatch
 ):

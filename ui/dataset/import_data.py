@@ -10,7 +10,8 @@ import streamlit as st
 
 from seg import jobs, paths
 from seg.data import scenes
-from seg.data.pairs import has_pairs, list_datasets
+from seg.data.pairs import list_datasets, unusable_datasets
+from seg.data.split_folders import roots
 from seg.errors import printable
 from seg.system.folders import broken_links
 from ui.shared.permissions import allowed, show_disabled_reason
@@ -27,7 +28,7 @@ POLL_SECONDS = 0.3
 def no_data() -> None:
     """Explain how to get a dataset; for pages without one."""
     folder = paths.data()
-    if has_pairs(folder, "train"):
+    if folder in roots(folder):
         st.warning(
             f"{plain(str(folder))} is itself a dataset. Set SEG_DATA to the folder that contains it:"
             f" {plain(str(folder.absolute().parent))}",
@@ -51,6 +52,8 @@ def import_section() -> None:
 def _import_choices() -> None:
     for sentence in broken_links(paths.data()):
         st.warning(plain(sentence), icon=":material/link_off:")
+    for sentence in _unusable_datasets(paths.data()):
+        st.warning(plain(sentence), icon=":material/folder_open:")
     left, right = st.columns(2, gap="large")
     with left:
         render_section(scenes.SceneOptions())
@@ -64,6 +67,11 @@ def _import_choices() -> None:
                 st.rerun()
         if target.exists():
             st.caption("Already downloaded.")
+
+
+@st.cache_data(ttl=10, max_entries=1, show_spinner=False)
+def _unusable_datasets(folder: Path) -> list[str]:
+    return unusable_datasets(folder)
 
 
 def render_section(options: scenes.SceneOptions) -> None:
