@@ -187,7 +187,7 @@ def _format_of(file: BinaryIO) -> PictureFormat:
     if image_format := picture_format(head):
         return image_format
     if file_type := unsupported_type(head):
-        raise _unsupported(*file_type)
+        raise _unsupported(file_type.description, file_type.remedy)
     raise PhotoError(
         f"This file is not a picture as far as its content shows; choose a {READABLE_FORMATS} picture."
     )

@@ -68,6 +68,27 @@ def test_a_camera_folder_gives_a_mask_for_each_photo(tmp_path, capsys):
     assert ignored[0] == "2 .cr2" and set(ignored[1:]) == {f"1 {kind}" for kind in kinds}
 
 
+def test_pictures_of_all_unread_formats_are_named_alike(tmp_path):
+    bare = {"pixels": b"P6 2 2 255 " + bytes(12), "targa": bytes(18), "jpeg2000": b"\0\0\0\x0cjP  \r\n\x87\n"}
+    names = {"pixels": "a.ppm b.PGM c.pnm d.pbm e.pam", "targa": "f.tga", "jpeg2000": "g.jp2 h.j2k"}
+    pictures = {name: bare[kind] for kind in bare for name in names[kind].split()}
+    pictures |= {"i.exr": b"\x76\x2f\x31\x01", "j.hdr": b"#?RADIANCE\n", "k": b"qoif", "l.ico": b"\0\0\1\0"}
+    pictures |= {"m.psd": b"8BPS", "n.svg": b"<svg/>", "o.dcm": bytes(128) + b"DICM", "p.jxl": b"\xff\x0a"}
+    others = {"q.txt": b"P6 is a format", "r.hdr": b"ENVI", "s.bin": b"\0\0\1\0", "t.pdf": b"%PDF-1.7"}
+    folder = write_files(
+        tmp_path / "in", pictures | others | {"u.tga": photo_bytes(), "v.jpg": photo_bytes()}
+    )
+    plan = plan_jobs([folder], tmp_path / "out")
+    assert {Path(job.source).name for job in plan.jobs} == {"u.tga", "v.jpg"}
+    messages = {Path(result.job.source).name: result.error for result in plan.failed}
+    assert messages.keys() == pictures.keys()
+    for message in messages.values():
+        assert re.fullmatch(
+            r"Pictures of (the type \.\w+|this type) cannot be read here; convert it .*", message
+        )
+    assert plan.ignored.keys() == {".txt", ".hdr", ".bin", ".pdf"}
+
+
 def test_only_a_readable_picture_takes_the_name_of_the_masks(tmp_path):
     damaged = photo_bytes("PNG")[:3000]
     files = {
