@@ -103,8 +103,8 @@ class Check:
         if len(errors) > MAX_REPORTED:
             console.print(f"and {len(errors) - MAX_REPORTED:,} more")
         sentence = (
-            f"{len(errors):,} of the {len(files):,} pairs in {files[0].parent} are unusable:"
-            f" {summarize(errors)}. Correct or remove them."
+            f"{len(errors):,} of the {len(files):,} pairs in {files[0].parent}"
+            f" {'is' if len(errors) == 1 else 'are'} unusable: {summarize(errors)}. Correct or remove them."
         )
         return _Problem(sentence, is_readable)
 
