@@ -31,6 +31,9 @@ _OTHER_PICTURE_SUFFIXES = frozenset(
 )
 _SIDECAR_SUFFIXES = frozenset(".thm .lrv .aae .xmp".split())  # a .thm file is a small JPEG of a video
 
+_LABEL_IDS_ENDINGS = (".labelids.png", "_labelids.png")
+"""Ends of the names of label ids in lower case: of our predictions, and of Cityscapes."""
+
 _MASK_PALETTE = cityscapes.colorize(np.arange(256)).tobytes()
 
 
@@ -44,7 +47,7 @@ class FileKind(Enum):
     OTHER_PICTURE = "picture of another format"
     """A picture of a format that `read_photo` does not read, such as a camera's raw file."""
     MASK = "mask"
-    """An indexed PNG with the palette of our masks."""
+    """An indexed PNG with the palette of our masks, or one of label ids by its name."""
     OTHER = "other file"
     """No picture: a video, a text, a file of the camera or of a program."""
 
@@ -81,7 +84,8 @@ def classify(name: str, head: bytes) -> FileKind:
     suffix = PurePath(name).suffix.lower()
     if suffix in _SIDECAR_SUFFIXES:
         return FileKind.OTHER
-    if head[12:16] == b"IHDR" and _MASK_PALETTE in head:
+    is_ours = head[12:16] == b"IHDR" and _MASK_PALETTE in head
+    if is_ours or name.lower().endswith(_LABEL_IDS_ENDINGS):
         return FileKind.MASK
     if suffix in _RAW_SUFFIXES:
         return FileKind.OTHER_PICTURE

@@ -8,10 +8,11 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from seg.data import archives, scenes
+from seg.data import archives, cityscapes, scenes
 from seg.inference.directory import FAILURES_CSV
 from seg.inference.job_plan import PhotosError, plan_jobs
 from tests.support.command import run_command
@@ -126,6 +127,27 @@ def test_masks_in_the_folder_are_not_predicted_again(tmp_path):
     assert run_command("predict", folder, "--out", folder / "second") == 0
     assert masks_in(folder / "second") == {"a.8s.png", "b/c.8s.png"}
     assert not (folder / "second" / FAILURES_CSV).exists()
+
+
+def test_label_ids_are_written_resumed_and_no_photos(tmp_path):
+    folder, out = write_files(tmp_path / "in", {"a.jpg": photo_bytes()}), tmp_path / "in" / "masks"
+    command = ("predict", folder, "--out", out, "--variants", "8s", "--label-ids")
+    assert run_command(*command) == 0
+    with Image.open(out / "a.8s.labelIds.png") as picture, Image.open(out / "a.8s.png") as mask:
+        assert picture.mode == "L"
+        assert (np.asarray(picture) == np.asarray(cityscapes.LABEL_IDS)[np.asarray(mask)]).all()
+    plan = plan_jobs([folder], tmp_path / "out")
+    assert [Path(job.source).name for job in plan.jobs] == ["a.jpg"] and plan.ignored == {
+        "masks": 2,
+        ".json": 1,
+    }
+    label_ids = out / "a.8s.labelIds.png"
+    label_ids.unlink()
+    assert run_command(*command) == 0 and label_ids.is_file()
+    modified = label_ids.stat().st_mtime_ns
+    assert run_command(*command) == 0 and label_ids.stat().st_mtime_ns == modified
+    assert run_command(*command[:-1]) == 0 and label_ids.is_file()  # nothing was to do
+    assert run_command(*command[:-1], "--again") == 0 and not label_ids.exists()
 
 
 def test_a_folder_without_photos_says_what_it_holds(tmp_path):
