@@ -175,7 +175,7 @@ def test_without_val_and_held_out_pairs_training_is_refused(without_val, capsys)
     assert run_command("data", "check", without_val) == 0 and "has no val" in output_of(capsys)
 
 
-def test_other_names_of_val_and_a_missing_train_are_named(pairs, without_val, capsys):
+def test_other_names_of_val_are_named_with_the_remedy(pairs, without_val, capsys):
     named = shutil.copytree(pairs / "val", without_val / "validation")
     sentence = f"There are pairs in {named}: rename this folder to val."
     assert run_command("train", "--data", without_val, "--holdout", 0, *TRAIN) == 1

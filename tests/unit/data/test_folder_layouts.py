@@ -229,7 +229,7 @@ def test_other_split_names_are_named_with_the_remedy(data, split, name):
     assert f"There are pairs in {data / name}: rename this folder to {split}." in message_of(data, split)
 
 
-def test_a_split_or_its_pictures_as_data_set_are_named(data):
+def test_a_split_given_as_data_set_is_named(data):
     message = message_of(data / "train")
     assert f"{data / 'train'} is itself a split: choose the folder that contains it, {data}." in message
     plain = (data / "train").rename(data.parent / "plain")
