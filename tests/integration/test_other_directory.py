@@ -74,7 +74,9 @@ folder = store.store_dir(read_card("mine").sha256, split.digest)
 jobs.evaluate("mine", data, folder, len(split))
 wait(lambda: store.progress(folder)["status"] != "running")
 print(store.progress(folder)["status"])
-print(jobs.estimate_cost(config.__class__(**(vars(config) | {{"out": Path("runs/two")}})))["steps"])
+arguments, file = jobs.cost_command(config)
+process = jobs.spawn_watched(*arguments)
+print(process.stderr.read() if process.wait() else json.loads(file.read_text())["steps"])
 """
     output = python(code, tmp_path, SEG_WEIGHTS=str(tmp_path / "weights"))
     assert output.split() == ["rendered", "finished", "finished", "finished", "6"]

@@ -1,7 +1,6 @@
 """Getting datasets: render scenes, or download the Cityscapes Image Pairs from Kaggle, in separate
 processes."""
 
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -16,13 +15,10 @@ from seg.errors import printable
 from seg.system.folders import broken_links
 from ui.shared.permissions import allowed, show_disabled_reason
 from ui.shared.text import plain, unique_name
-from ui.state.shared_processes import shared_processes
+from ui.state.shared_processes import SharedProcess, run_shared
 
 KAGGLE_PAGE = "https://www.kaggle.com/datasets/dansbecker/cityscapes-image-pairs"
 KAGGLE_PAIRS = 3475
-
-POLL_SECONDS = 0.3
-"""Seconds between two looks at a process."""
 
 
 def no_data() -> None:
@@ -145,19 +141,18 @@ def run_command(
         The error message; empty if it succeeded.
     """
     bar = st.progress(0.0, f"{activity} …")
-    while (process := shared_processes.start(arguments)) is None:
-        if not is_needed():
-            bar.empty()
-            return ""
-        bar.progress(0.0, f"{activity}: waiting for other work on this server …")
-        time.sleep(POLL_SECONDS)
-    while process.is_running:
+
+    def show(process: SharedProcess | None) -> None:
+        if process is None:
+            bar.progress(0.0, f"{activity}: waiting for other work on this server …")
+            return
         ready = done(process.pid)
         text = f"{activity}: {ready:,} of {count:,} pairs" if ready else f"{activity} …"
         bar.progress(min(1.0, ready / count), text)
-        time.sleep(POLL_SECONDS)
+
+    error = run_shared(arguments, show, is_needed)
     bar.empty()
-    return process.error or ""
+    return error
 
 
 def _count_pairs(folder: Path) -> int:
