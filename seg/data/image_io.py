@@ -74,6 +74,10 @@ _UNSUPPORTED_VARIANT = ("Unsupported", "not been built in")
 pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
 
 
+HEADER_BYTES = 2**18
+"""Bytes that hold the header of most pictures."""
+
+
 class PhotoError(StreetFCNError, ValueError):
     """The file cannot be used as a photo. The message names the problem and a remedy in one sentence."""
 
@@ -131,6 +135,27 @@ def read_size(data: bytes) -> tuple[int, int]:
         _limit_size(picture, reduce_large=False)
         turned = _TRANSPOSE.get(_orientation(picture)) in _SWAPPING
         return picture.size[::-1] if turned else picture.size
+
+
+def check_header(data: bytes) -> None:
+    """Check that the header of a file is that of a picture that `read_photo` reads; no pixel is decoded.
+
+    Args:
+        data: the content of the file.
+
+    Raises:
+        PhotoError: if it is not. The pixels may be damaged nevertheless.
+    """
+    try:
+        _check_header(data[:HEADER_BYTES])
+    except PhotoError:  # some files have tags or tables at their end
+        _check_header(data)
+
+
+def _check_header(data: bytes) -> None:
+    file = io.BytesIO(data)
+    with _user_errors(_format_of(file)) as image_format:
+        _limit_size(_open(file, image_format), reduce_large=True)
 
 
 def reduced_from(photo: Image.Image) -> tuple[int, int] | None:
