@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from seg.data import label_import
+from seg.evaluation.metrics import boundary_width
 from seg.inference import mask_io
 from seg.models.factory import OUTPUT_STRIDE
 from ui.compare.prediction_view import Mask
@@ -16,8 +17,8 @@ from ui.state.session import session
 
 GRID_REFERENCE_HELP = (
     "The mean IoU of the ground truth itself after each cell of the network's output grid is reduced to its "
-    "class shares and upsampled bilinearly. It shows what the resolution of the grid costs; it is no upper "
-    "bound, since class scores on the same grid can do better."
+    "class shares and upsampled bilinearly. It shows what the resolution of the grid costs. It is no upper "
+    "bound: scores that are optimized on the same grid reach more, and the maximum is at least as high."
 )
 
 
@@ -144,7 +145,7 @@ def remove_ground_truth(digest: str) -> None:
 def truth_section(
     photo: Photo, masks: Sequence[Mask], label: bytes, scored: Mapping[str, predictions.MaskMetrics]
 ) -> None:
-    """Show IoU by class, boundary IoU and the class-share reference of each output grid.
+    """Show IoU by class, boundary IoU and the cell-share reference of each output grid.
 
     Args:
         photo: The photo.
@@ -154,18 +155,26 @@ def truth_section(
     """
     st.subheader("Comparison with ground truth", anchor=False)
     digest, truth = content_digest(label), predictions.shown_truth(photo, label)
-    references = {
-        mask.title: (
-            (stride := OUTPUT_STRIDE.get(mask.variant))
-            and predictions.grid_reference_of(digest, mask.prediction.working_size, stride, truth)
-        )
-        for mask in masks
-    }
+    optimized = st.toggle(
+        "Optimize the scores on the output grids",
+        key="optimize_grids",
+        help="Fits the scores on each grid to this ground truth. It takes seconds per grid.",
+    )
+
+    def reference(mask: Mask, optimized: bool) -> float | None:
+        stride = OUTPUT_STRIDE.get(mask.variant)
+        if stride is None:
+            return None
+        return predictions.grid_reference_of(digest, mask.prediction.working_size, stride, optimized, truth)
+
+    references = {"Cell-share reference": {mask.title: reference(mask, False) for mask in masks}}
+    if optimized:
+        references["Optimized scores on the grid"] = {mask.title: reference(mask, True) for mask in masks}
     by_title = {mask.title: scored[mask.id] for mask in masks}
     table, bars = st.columns([2, 3], gap="large")
     table.html(charts.truth_table(by_title, references))
     with bars:
-        st.caption("Mean IoU, and the class-share reference of the output grid", help=GRID_REFERENCE_HELP)
+        st.caption("Mean IoU, and the cell-share reference of the output grid", help=GRID_REFERENCE_HELP)
         st.plotly_chart(
             charts.metric_bars(by_title, references),
             config={"displayModeBar": False},
@@ -177,8 +186,10 @@ def truth_section(
         )
     width, height = photo.shown_size
     st.caption(
-        "IoU: intersection of mask and ground truth over their union; the mean is over the classes that "
-        "occur in either. Boundary IoU counts only pixels within three pixels of an outline. Evaluated at "
-        f"{width} × {height} pixels. The output-grid reference is computed for strides 32, 16 and 8; U-Net's "
-        "output grid is too fine for a useful one."
+        "IoU: intersection of mask and ground truth over their union; the mean is over the classes of the "
+        f"ground truth. Boundary IoU counts only pixels within {boundary_width(truth.shape)} pixels of an "
+        f"outline "
+        f"(2 % of the diagonal). Evaluated at {width} × {height} pixels. The cell-share reference is "
+        f"computed for "
+        "strides 32, 16 and 8; U-Net's output grid is too fine for a useful one."
     )
