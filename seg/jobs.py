@@ -4,11 +4,10 @@ They outlive the app and report their progress in files of the run's folder.
 """
 
 import dataclasses
-import json
+import hashlib
 import shlex
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from seg.errors import printable
 from seg.evaluation import store
 from seg.models.factory import ARCHITECTURES
 from seg.system.status_file import StatusError, at_work, is_active, write_status
-from seg.training.config import TrainConfig, TrainError
+from seg.training.config import TrainConfig
 from seg.training.lifecycle import create
 from seg.training.run import HEARTBEAT, PUBLISHING, Run
 
@@ -134,26 +133,16 @@ def _starting(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def estimate_cost(config: TrainConfig) -> dict[str, Any]:
-    """The result of ``python -m seg cost``, measured in another process.
-
-    Raises:
-        TrainError: if the command fails.
+def cost_command(config: TrainConfig) -> tuple[tuple[str, ...], Path]:
+    """The arguments that measure the cost of a training, and the file of their result: the same for the same
+    settings, whatever the name of the run. Results of earlier days are deleted.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "cost.json"
-        # in the session of the app and ended with its caller: nobody else reads the result
-        process = subprocess.run(
-            [*PROGRAM, "cost", *train_args(config), "--json", str(file)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=paths.child_environment(),
-        )
-        if process.returncode:
-            lines = process.stderr.strip().splitlines()
-            raise TrainError(lines[-1].removeprefix("error ") if lines else "The estimate failed.")
-        return json.loads(file.read_text())
+    arguments = ("cost", *train_args(dataclasses.replace(config, out=paths.default_run())))
+    for file in paths.cache().glob("cost-*.json"):
+        if time.time() - file.stat().st_mtime > 24 * 3600:
+            file.unlink(missing_ok=True)
+    file = paths.cache() / f"cost-{hashlib.sha256(repr(arguments).encode()).hexdigest()[:16]}.json"
+    return (*arguments, "--json", str(file)), file
 
 
 def spawn_detached(output: Path, *args: str) -> subprocess.Popen:

@@ -1,8 +1,9 @@
 """Commands for data sets: fetch, check, render."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from rich.markup import escape
 from rich.table import Table
@@ -14,7 +15,9 @@ from seg.data import cityscapes, label_decoder, scenes
 from seg.data.download import download
 from seg.data.label_check import LabelHalfError, check_labels, find_faults, summarize
 from seg.data.pairs import SPLITS, find_pairs, has_pairs
+from seg.data.split_folders import find_misplaced
 from seg.data.statistics import class_shares
+from seg.errors import printable
 
 MAX_REPORTED = 50
 """Unusable pairs that `data check` names, for each split."""
@@ -33,7 +36,10 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Check:
-    """Verify and decode the pairs of a data set, and print the class frequencies."""
+    """Verify and decode the pairs of a data set, and print the class frequencies.
+
+    It fails if any pair cannot be used.
+    """
 
     folder: Positional[Path]
     """Folder of the pairs: train/1.jpg … and val/1.jpg …"""
@@ -45,8 +51,11 @@ class Check:
             "class", title=f"share of the pixels that have a class, decoder {label_decoder.DECODER_VERSION}"
         )
         columns, totals = [], []
-        for name in (self.split,) if self.split else self._splits():
-            self._verify(name)
+        names = (self.split,) if self.split else self._splits()
+        problems = [problem for name in names if (problem := self._verify(name)) is not None]
+        if not all(problem.is_decodable for problem in problems):
+            raise _error(problems)
+        for name in names:
             split = load_split_with_progress(self.folder, name)
             shares, ignored = class_shares(split.labels)
             table.add_column(f"{name} ({len(split)} pairs)", justify="right")
@@ -58,35 +67,57 @@ class Check:
         table.add_section()
         table.add_row("ignored, of all pixels", *totals)
         console.print(table)
+        if problems:
+            raise _error(problems)
 
     def _splits(self) -> tuple[str, ...]:
-        """The splits to check: val may be missing."""
-        if has_pairs(self.folder, "val"):
-            return SPLITS
-        find_pairs(self.folder, "train")
-        console.print(
-            f"{escape(str(self.folder))} has no val: a training needs held-out pairs of train (--holdout).",
-            soft_wrap=True,
-        )
-        return ("train",)
+        """The splits to check: one may be missing."""
+        present = tuple(split for split in SPLITS if has_pairs(self.folder, split))
+        if not present:
+            find_pairs(self.folder, "train")  # says why
+        for split in set(SPLITS) - set(present):
+            needed = (
+                "it can be used for evaluations only"
+                if split == "train"
+                else "a training needs held-out pairs of train (--holdout)"
+            )
+            sentence = f"{self.folder} has no {split}: {needed}. {find_misplaced(self.folder, split)}"
+            console.print(escape(printable(sentence.strip())), soft_wrap=True)
+        return present
 
-    def _verify(self, name: str) -> None:
-        """Print which pairs are unusable, and fail if a training could not use the split: it can use one in
-        which some labels are void."""
+    def _verify(self, name: str) -> "_Problem | None":
+        """Print which pairs of a split are unusable, and return a summary; None if all can be used."""
         files = find_pairs(self.folder, name)
         with progress_bar(f"verifying {name}") as on_progress:
             errors = find_faults(files, on_progress)
+        if not errors:
+            return None
         is_readable = all(isinstance(error, LabelHalfError) for error in errors)
         if is_readable and len(errors) == len(files):
-            check_labels(files)
+            try:
+                check_labels(files)
+            except LabelHalfError as none_usable:
+                return _Problem(str(none_usable), is_decodable=False)
         for error in errors[:MAX_REPORTED]:
             console.print(f"[red]unusable[/] {escape(str(error))}", soft_wrap=True)
         if len(errors) > MAX_REPORTED:
             console.print(f"and {len(errors) - MAX_REPORTED:,} more")
-        if not is_readable:
-            raise CommandError(
-                f"{len(errors):,} of the pairs in {files[0].parent} are unusable: {summarize(errors)}."
-            )
+        sentence = (
+            f"{len(errors):,} of the {len(files):,} pairs in {files[0].parent}"
+            f" {'is' if len(errors) == 1 else 'are'} unusable: {summarize(errors)}. Correct or remove them."
+        )
+        return _Problem(sentence, is_readable)
+
+
+class _Problem(NamedTuple):
+    """Why a split fails the check, and whether it can be decoded all the same: labels may be void."""
+
+    sentence: str
+    is_decodable: bool
+
+
+def _error(problems: Sequence[_Problem]) -> CommandError:
+    return CommandError(" ".join(problem.sentence for problem in problems))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,9 @@ class Predict:
     """Working height in pixels; by default the card's."""
     tta: Annotated[bool, arg(aliases=["--best"])] = False
     """Multi-scale + flip (TTA): average three scales, each also mirrored; several times slower."""
+    label_ids: bool = False
+    """Write each mask with Cityscapes label ids as well, for the Cityscapes benchmark:
+    STEM.VARIANT.labelIds.png, 8-bit gray."""
     device: Device = "auto"
     """auto: a GPU if there is one."""
     again: bool = False
@@ -83,7 +86,7 @@ class Predict:
         check_variants(card.variants, variants)
         height = self.height or card.working_height
         settings = directory.PredictSettings(
-            self.weights, card.sha256, variants, height, card.resize_mode, self.tta
+            self.weights, card.sha256, variants, height, card.resize_mode, self.tta, self.label_ids
         )
         with Progress(
             *Progress.get_default_columns()[:1], MofNCompleteColumn(), console=console, transient=True

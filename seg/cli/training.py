@@ -1,7 +1,7 @@
 """Commands for trainings: train, cost, runs, publish."""
 
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,13 +24,14 @@ from seg.data.decode_cache import HELD_OUT
 from seg.evaluation.evaluate import format_score
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import evaluated_on
+from seg.models.registry import list_weights
 from seg.publishing import publish
 from seg.system.folders import broken_links
 from seg.system.status_file import at_work, write_status
 from seg.training import cost_estimate, lifecycle, run_status
 from seg.training.config import TrainConfig
 from seg.training.lineage import find_equivalent
-from seg.training.run import PUBLISHING
+from seg.training.run import PUBLISHING, RunError
 
 EXISTING_MESSAGES = {
     "weights": "This recipe is trained already: it produced the weights {name}.",
@@ -41,6 +42,15 @@ EXISTING_MESSAGES = {
 }
 
 
+def _config_of(options: TrainConfig) -> TrainConfig:
+    """The settings among the options of a command; a run that is named to start from becomes its folder."""
+    config = TrainConfig(**{f.name: getattr(options, f.name) for f in fields(TrainConfig)})
+    if config.init_from and config.init_from not in list_weights():
+        with suppress(RunError):  # else it is reported as unknown weights
+            config = replace(config, init_from=str(run_status.find_run(Path(config.init_from))))
+    return config
+
+
 @dataclass(frozen=True)
 class Train(TrainConfig):
     """Train a network, or continue a run: --resume RUN alone."""
@@ -48,11 +58,12 @@ class Train(TrainConfig):
     again: bool = False
     """Train again even if an equivalent training exists."""
     resume: Path | None = None
-    """Folder of a run to resume with its own settings; no other option is allowed."""
+    """Run to resume with its own settings, as folder or as name that `runs` lists; no other option is
+    allowed."""
 
     def run(self) -> None:
         if self.resume is None:
-            config = TrainConfig(**{f.name: getattr(self, f.name) for f in fields(TrainConfig)})
+            config = _config_of(self)
             for existing in () if self.again else find_equivalent(config, config.out.parent):
                 message = EXISTING_MESSAGES[existing.kind].format(name=existing.name)
                 raise CommandError(f"{message} To train it again, add --again.")
@@ -64,7 +75,7 @@ class Train(TrainConfig):
                 " epochs of a finished run, start a new run from its result:"
                 f" python -m seg train --init-from {self.resume} --epochs N --out NEW_RUN."
             )
-        lifecycle.resume(self.resume)
+        lifecycle.resume(run_status.find_run(self.resume))
 
 
 @dataclass(frozen=True)
@@ -75,8 +86,7 @@ class Cost(TrainConfig):
     """File for the estimate as JSON."""
 
     def run(self) -> None:
-        config = TrainConfig(**{f.name: getattr(self, f.name) for f in fields(TrainConfig)})
-        estimate = cost_estimate.measure(config)
+        estimate = cost_estimate.measure(_config_of(self))
         for line in cost_estimate.format_lines(estimate):
             console.print(line, soft_wrap=True, highlight=False)
         save_json(self.json, asdict(estimate))
@@ -87,7 +97,7 @@ class Publish:
     """Evaluate a finished run and publish it: float16 parameters and a card."""
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
-    """The run's folder."""
+    """The run, as folder or as name that `runs` lists."""
     name: str
     """Name of the weights; it must be new."""
     height: int | None = None
@@ -99,6 +109,7 @@ class Publish:
 
     def run(self) -> None:
         check_height(self.height)
+        run_folder = run_status.find_run(self.run_folder)
         with progress_bar("reading") as bar:
 
             def on_progress(stage: str, done: int, total: int) -> None:
@@ -106,13 +117,13 @@ class Publish:
                 report("running", what=f"evaluating: {stage}", done=done, total=total)
 
             def report(status: str, **more: str | int) -> None:  # for the app, which watches the run's folder
-                if self.run_folder.is_dir():
-                    write_status(self.run_folder, PUBLISHING, {"name": self.name, "status": status, **more})
+                if run_folder.is_dir():
+                    write_status(run_folder, PUBLISHING, {"name": self.name, "status": status, **more})
 
-            with at_work(self.run_folder, PUBLISHING) if self.run_folder.is_dir() else nullcontext():
+            with at_work(run_folder, PUBLISHING) if run_folder.is_dir() else nullcontext():
                 try:
                     card = publish.publish(
-                        self.run_folder, self.name, self.height, self.data, self.tta, on_progress
+                        run_folder, self.name, self.height, self.data, self.tta, on_progress
                     )
                 except BaseException as error:
                     report("failed", message=error_message(error))

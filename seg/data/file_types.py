@@ -48,16 +48,22 @@ class FileType(NamedTuple):
     description: str
     """With its article, such as "a video"."""
     remedy: str = "convert it to JPEG or PNG and try again"
+    is_picture: bool = False
+    """Whether it is a picture in a folder of photos, too; not if the first bytes may occur by chance."""
+
+
+def _picture(description: str) -> FileType:
+    return FileType(description, is_picture=True)
 
 
 _FRAME_REMEDY = "save single frames of it as JPEG or PNG and choose these"
 _VIDEO = FileType("a video", _FRAME_REMEDY)
 _SOUND = FileType("a sound file", "choose a picture")
 _VIDEO_OR_SOUND = FileType("a video or sound file", _FRAME_REMEDY)
-_RAW = FileType("a camera's raw file", "develop it to JPEG and try again")
+_RAW = FileType("a camera's raw file", "develop it to JPEG and try again", is_picture=True)
 _ARCHIVE = FileType("an archive", "unpack it and choose the pictures in it")
-_JPEG_XL = FileType("a JPEG XL picture")
-_JPEG_2000 = FileType("a JPEG 2000 picture")
+_JPEG_XL = _picture("a JPEG XL picture")
+_JPEG_2000 = _picture("a JPEG 2000 picture")
 _NETPBM = FileType("a Netpbm picture")
 _POSTSCRIPT = FileType("a PostScript document")
 
@@ -67,19 +73,19 @@ _OTHER_SIGNATURES: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\0\0\0\x0cJXL ", _JPEG_XL),
     (0, b"\0\0\0\x0cjP  ", _JPEG_2000),
     (0, b"\xff\x4f\xff\x51", _JPEG_2000),
-    (0, b"II\xbc\x01", FileType("a JPEG XR picture")),
-    (0, b"8BPS", FileType("a Photoshop document")),
-    (0, b"gimp xcf", FileType("a GIMP document")),
-    (0, b"\x76\x2f\x31\x01", FileType("an OpenEXR picture")),
-    (0, b"#?RADIANCE", FileType("a Radiance HDR picture")),
-    (0, b"#?RGBE", FileType("a Radiance HDR picture")),
+    (0, b"II\xbc\x01", _picture("a JPEG XR picture")),
+    (0, b"8BPS", _picture("a Photoshop document")),
+    (0, b"gimp xcf", _picture("a GIMP document")),
+    (0, b"\x76\x2f\x31\x01", _picture("an OpenEXR picture")),
+    (0, b"#?RADIANCE", _picture("a Radiance HDR picture")),
+    (0, b"#?RGBE", _picture("a Radiance HDR picture")),
     (0, b"\0\0\1\0", FileType("an icon")),
-    (0, b"qoif", FileType("a QOI picture")),
-    (0, b"DDS ", FileType("a DDS texture")),
-    (0, b"BPG\xfb", FileType("a BPG picture")),
+    (0, b"qoif", _picture("a QOI picture")),
+    (0, b"DDS ", _picture("a DDS texture")),
+    (0, b"BPG\xfb", _picture("a BPG picture")),
     (0, b"%!PS", _POSTSCRIPT),
     (0, b"\xc5\xd0\xd3\xc6", _POSTSCRIPT),
-    (128, b"DICM", FileType("a DICOM picture")),
+    (128, b"DICM", _picture("a DICOM picture")),
     # raw files of cameras; most others are TIFF or ISO media files
     (8, b"CR\x02", _RAW),
     (6, b"HEAPCCDR", _RAW),
@@ -119,13 +125,16 @@ _OTHER_SIGNATURES: tuple[tuple[int, bytes, FileType], ...] = (
 )
 """(offset, bytes there, type) of unsupported files."""
 
+_MIN_CERTAIN = 4
+"""Bytes of a signature that hardly occur by chance."""
+
 _MPEG_AUDIO = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
 """Sync words of MP3 and AAC files."""
 
 _MOVIE_BOXES = {b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx", b"styp", b"udta"}
 """First boxes of ISO media and QuickTime files without ``ftyp``, and of their fragments."""
 
-_TYPE_OF_BRAND = {brand: FileType("a HEIF picture with a rare compression") for brand in _OTHER_HEIF_BRANDS}
+_TYPE_OF_BRAND = {brand: _picture("a HEIF picture with a rare compression") for brand in _OTHER_HEIF_BRANDS}
 _TYPE_OF_BRAND |= {b"crx": _RAW, b"jxl": _JPEG_XL, b"jp2": _JPEG_2000, b"jpx": _JPEG_2000, b"jph": _JPEG_2000}
 _TYPE_OF_BRAND |= {b"m4a": _SOUND, b"m4b": _SOUND, b"m4p": _SOUND}
 """Types of ISO media files that are not videos, by major brand in lowercase."""
@@ -181,6 +190,21 @@ def unsupported_type(head: bytes) -> FileType | None:
     if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
         return _NETPBM
     return _markup_type(head)
+
+
+def is_unsupported_picture(head: bytes) -> bool:
+    """Return whether a file is certainly a picture of a format that is not supported.
+
+    Args:
+        head: the first `HEAD_BYTES` bytes of the file.
+    """
+    if head[4:8] == b"ftyp":
+        return _iso_media_type(head).is_picture
+    return any(
+        head[offset:].startswith(signature)
+        for offset, signature, file_type in _OTHER_SIGNATURES
+        if file_type.is_picture and len(signature) >= _MIN_CERTAIN
+    )
 
 
 def _brands(head: bytes) -> tuple[bytes, set[bytes]]:

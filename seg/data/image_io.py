@@ -74,6 +74,10 @@ _UNSUPPORTED_VARIANT = ("Unsupported", "not been built in")
 pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
 
 
+HEADER_BYTES = 2**18
+"""Bytes that hold the header of most pictures."""
+
+
 class PhotoError(StreetFCNError, ValueError):
     """The file cannot be used as a photo. The message names the problem and a remedy in one sentence."""
 
@@ -133,6 +137,27 @@ def read_size(data: bytes) -> tuple[int, int]:
         return picture.size[::-1] if turned else picture.size
 
 
+def check_header(data: bytes) -> None:
+    """Check that the header of a file is that of a picture that `read_photo` reads; no pixel is decoded.
+
+    Args:
+        data: the content of the file.
+
+    Raises:
+        PhotoError: if it is not. The pixels may be damaged nevertheless.
+    """
+    try:
+        _check_header(data[:HEADER_BYTES])
+    except PhotoError:  # some files have tags or tables at their end
+        _check_header(data)
+
+
+def _check_header(data: bytes) -> None:
+    file = io.BytesIO(data)
+    with _user_errors(_format_of(file)) as image_format:
+        _limit_size(_open(file, image_format), reduce_large=True)
+
+
 def reduced_from(photo: Image.Image) -> tuple[int, int] | None:
     """Return the upright width and height of a photo in its file if `read_photo` reduced it, else None."""
     return photo.info.get(REDUCED_FROM)
@@ -187,7 +212,7 @@ def _format_of(file: BinaryIO) -> PictureFormat:
     if image_format := picture_format(head):
         return image_format
     if file_type := unsupported_type(head):
-        raise _unsupported(*file_type)
+        raise _unsupported(file_type.description, file_type.remedy)
     raise PhotoError(
         f"This file is not a picture as far as its content shows; choose a {READABLE_FORMATS} picture."
     )

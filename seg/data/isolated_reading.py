@@ -77,6 +77,16 @@ class IsolatedReader:
         photo.info |= {key: tuple(v) if isinstance(v, list) else v for key, v in message["info"].items()}
         return photo
 
+    def check_header(self, data: bytes) -> None:
+        """Check a photo as `image_io.check_header`.
+
+        Raises:
+            PhotoError: if the file cannot be used, or takes too long or too much memory to check.
+        """
+        message, _ = self._request({"what": "header"}, data)
+        if "error" in message:
+            raise PhotoError(message["error"])
+
     def read_label(
         self, data: bytes, size: tuple[int, int], coding: LabelCoding | None = None
     ) -> ImportedLabel:

@@ -1,4 +1,4 @@
-"""Check of the label halves of pairs: `check_labels` refuses pairs of which none has a label."""
+"""Check of the halves of pairs: `check_labels` refuses pairs of which none has a photo and a label."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +30,10 @@ Road and building look the same in both; among every eighth pair of train the le
 class _Fault(NamedTuple):
     problem: str
     remedy: str
+    missing: str = "label"
 
 
+_TWO_LABELS = _Fault("both halves show labels", "Put the photo on the left", "photo")
 _SWAPPED = _Fault("the halves are swapped", "Put the photo on the left and the label on the right")
 _NO_COLORS = _Fault(
     "the right half does not show the classes of Cityscapes in their colors",
@@ -52,14 +54,18 @@ class LabelHalfError(DatasetError):
     """A pair without a label in its right half."""
 
 
+class PhotoHalfError(LabelHalfError):
+    """A pair without a photo in its left half, which shows a label as well."""
+
+
 def check_labels(files: Sequence[Path]) -> None:
-    """Check that at least one of the pairs has a label; usually this reads a single file.
+    """Check that at least one of the pairs has a photo and a label; usually this reads a single file.
 
     Args:
         files: pairs of one split.
 
     Raises:
-        LabelHalfError: if none has a label.
+        LabelHalfError: if none has a photo and a label.
         DatasetError: if a file that is read is no pair.
     """
     faults = []
@@ -76,7 +82,7 @@ def check_labels(files: Sequence[Path]) -> None:
         if len(files) > 1
         else f"{files[0]} has no"
     )
-    raise LabelHalfError(f"{none_of_them} usable label: {faults[0].problem}. {faults[0].remedy}.")
+    raise _half_error(f"{none_of_them} usable", faults[0], f" {faults[0].remedy}.")
 
 
 def check_pair(file: Path) -> None:
@@ -85,10 +91,15 @@ def check_pair(file: Path) -> None:
     Raises:
         DamagedPairError: if the file cannot be decoded.
         PairSizeError: if it has another size than a pair.
-        LabelHalfError: if it has no label.
+        LabelHalfError: if it has no label, or no photo.
     """
     if fault := _label_fault(*read_pair(file)):
-        raise LabelHalfError(f"{file} has no usable label: {fault.problem}.")
+        raise _half_error(f"{file} has no usable", fault)
+
+
+def _half_error(beginning: str, fault: _Fault, remedy: str = "") -> LabelHalfError:
+    error = PhotoHalfError if fault.missing == "photo" else LabelHalfError
+    return error(f"{beginning} {fault.missing}: {fault.problem}.{remedy}")
 
 
 def find_faults(files: Sequence[Path], on_progress: OnProgress | None = None) -> list[DatasetError]:
@@ -112,11 +123,12 @@ def find_faults(files: Sequence[Path], on_progress: OnProgress | None = None) ->
 def summarize(errors: Sequence[DatasetError]) -> str:
     """Return the numbers of faulty files by kind, such as "2 damaged, 1 of the wrong size"."""
     kinds = {
-        "damaged": DamagedPairError,
-        "of the wrong size": PairSizeError,
-        "without a usable label": LabelHalfError,
+        DamagedPairError: "damaged",
+        PairSizeError: "of the wrong size",
+        LabelHalfError: "without a usable label",
+        PhotoHalfError: "without a photo",
     }
-    counts = {kind: sum(isinstance(error, type) for error in errors) for kind, type in kinds.items()}
+    counts = {kind: sum(type(error) is of_kind for error in errors) for of_kind, kind in kinds.items()}
     return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
 
 
@@ -131,13 +143,15 @@ def has_swapped_channels(pixels: np.ndarray) -> bool:
 
 
 def _label_fault(photo: np.ndarray, picture: np.ndarray) -> _Fault | None:
-    """Return what is wrong with the label of a pair."""
+    """Return what is wrong with the halves of a pair."""
     photo, picture = (half[::_STEP, ::_STEP] for half in (photo, picture))
     left, right = (label_decoder.palette_match(half) for half in (photo, picture))
-    if left >= MIN_PALETTE_MATCH and left - right >= MIN_HALVES_DIFFERENCE:
-        return _SWAPPED
+    has_label = right >= MIN_PALETTE_MATCH and label_decoder.class_match(picture) >= _MIN_CLASS_MATCH
+    if left >= MIN_PALETTE_MATCH:
+        if has_label and label_decoder.class_match(photo) >= _MIN_CLASS_MATCH:
+            return _TWO_LABELS
+        if left - right >= MIN_HALVES_DIFFERENCE:
+            return _SWAPPED
     if has_swapped_channels(picture):
         return _SWAPPED_CHANNELS
-    if right < MIN_PALETTE_MATCH or label_decoder.class_match(picture) < _MIN_CLASS_MATCH:
-        return _NO_COLORS
-    return None
+    return None if has_label else _NO_COLORS

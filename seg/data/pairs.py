@@ -5,24 +5,24 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from seg.data import photo_files
+from seg.data.split_folders import (
+    SIDE,
+    SPLITS,
+    explain_missing,
+    find_misplaced,
+    pair_files,
+    roots,
+    split_folder,
+    subfolders,
+)
 from seg.errors import StreetFCNError
-from seg.system.file_names import is_system_file
 from seg.system.folders import broken_link
 from seg.system.hash_cache import cached_hash
-
-SPLITS = ("train", "val")
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Suffixes of pairs, in lower case."""
-
-SIDE = 256
-"""Height and width in pixels of both halves of a pair."""
 
 PAIR_ASPECT = 2
 """Width over height of the original frames, which the pairs squash from 2048x1024 to 256x256."""
@@ -67,14 +67,14 @@ def find_pairs(data: Path, split: str) -> tuple[Path, ...]:
             (broken_link(data) or f"There is no folder {data}.")
             + f" Get the data with python -m seg data fetch, or data render --to {data}."
         )
-    roots = _roots(data)
-    if len(roots) > 1:
-        names = " or ".join(str(root) for root in roots)
-        raise DatasetError(f"{data} contains {len(roots)} data sets. Choose one of them: {names}.")
-    folder = (roots[0] if roots else data) / split
-    files = _pair_files(folder)
+    found = roots(data)
+    if len(found) > 1:
+        names = " or ".join(str(root) for root in found)
+        raise DatasetError(f"{data} contains {len(found)} data sets. Choose one of them: {names}.")
+    folder = split_folder(found[0] if found else data, split)
+    files = pair_files(folder)
     if not files:
-        raise DatasetError(_no_pairs(folder))
+        raise DatasetError(explain_missing(data, split))
     most_frequent, count = Counter(file.stem for file in files).most_common(1)[0]
     if count > 1:
         names = " and ".join(sorted(file.name for file in files if file.stem == most_frequent))
@@ -88,7 +88,7 @@ def find_pairs(data: Path, split: str) -> tuple[Path, ...]:
 def has_pairs(data: Path, split: str) -> bool:
     """Return whether a data set has a split; also if it cannot be read, so that `find_pairs` says why."""
     try:
-        return any(_pair_files(root / split) for root in _roots(data))
+        return any(pair_files(split_folder(root, split)) for root in roots(data))
     except OSError:
         return True
 
@@ -98,54 +98,18 @@ def list_datasets(folder: Path) -> tuple[Path, ...]:
 
     A folder that is itself a data set contains none: its exact labels are no pairs.
     """
-    if all(os.path.isdir(folder / split) for split in SPLITS):
+    if all(os.path.isdir(split_folder(folder, split)) for split in SPLITS):
         return ()
-    return tuple(path for path in _subfolders(folder) if has_pairs(path, "train"))
+    return tuple(path for path in subfolders(folder) if has_pairs(path, "train"))
 
 
-def _roots(data: Path) -> list[Path]:
-    """Return the folders that contain the splits: `data` itself, or subfolders if it was unpacked one level
-    too deep."""
-    for folders in ([data], _subfolders(data)):
-        roots = [folder for folder in folders if any(os.path.isdir(folder / split) for split in SPLITS)]
-        if roots:
-            return roots
-    return []
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """Return the visible folders in a folder, and links to folders, sorted; none if it cannot be read."""
-    try:
-        return sorted(
-            path for path in folder.iterdir() if not is_system_file(path.name) and os.path.isdir(path)
-        )
-    except OSError:
-        return []
-
-
-def _pair_files(folder: Path) -> list[Path]:
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [
-        folder / name
-        for name in names
-        if PurePath(name).suffix.lower() in SUFFIXES and not is_system_file(name)
-    ]
-
-
-def _no_pairs(folder: Path) -> str:
-    """Return why a split cannot be used."""
-    present = ""
-    if folder.is_dir():
-        counts = Counter(path.suffix for path in folder.iterdir() if not is_system_file(path.name))
-        types = photo_files.describe_counts(dict(counts.most_common(5)))
-        present = f" It contains {types or 'no files'}; pairs are .jpg or .png files."
-    return (
-        f"No pairs in {folder}. {broken_link(folder)}{present} Place the data set there (python -m seg data"
-        " fetch), or render one: python -m seg data render --to DIR."
-    ).replace("  ", " ")
+def unusable_datasets(folder: Path) -> list[str]:
+    """Return a sentence for each subfolder that contains pairs, but not where `list_datasets` finds them."""
+    sentences = []
+    for data in subfolders(folder):
+        if not has_pairs(data, "train") and (has_pairs(data, "val") or find_misplaced(data, "train")):
+            sentences.append(explain_missing(data, "train"))
+    return sentences
 
 
 def read_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +147,7 @@ def read_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def is_rendered(data: Path) -> bool:
     """Return whether `scenes.write_pairs` created a data set, which then contains exact labels."""
-    return any((root / "exact").is_dir() for root in _roots(data))
+    return any((root / "exact").is_dir() for root in roots(data))
 
 
 def exact_label(file: Path) -> np.ndarray | None:
@@ -198,7 +162,7 @@ def exact_label(file: Path) -> np.ndarray | None:
     Raises:
         DatasetError: if the label is damaged.
     """
-    label_file = file.parent.parent / "exact" / file.parent.name / f"{file.stem}.png"
+    label_file = split_folder(file.parent.parent / "exact", file.parent.name) / f"{file.stem}.png"
     if not label_file.is_file():
         return None
     label = None

@@ -15,11 +15,24 @@ from seg.data import cityscapes, file_types
 _PHOTO_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .heic .heif .hif .avif".split()
 )
+_RAW_SUFFIXES = frozenset(
+    ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srw"
+    " .x3f".split()
+)
+"""Suffixes of cameras' raw files; the content of many is a TIFF with a thumbnail."""
+
 _OTHER_PICTURE_SUFFIXES = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .jp2 .jxl .mef .mos .mrw .nef .nrw .orf .pef .psd .raf .raw .rw2"
-    " .rwl .sr2 .srw .svg .x3f".split()
+    ".jp2 .j2c .j2k .jpc .jpf .jph .jpm .jpx .jxl .jls .jng .jxr .hdp .wdp"  # relatives of JPEG
+    " .ppm .pgm .pbm .pnm .pam .pfm"  # Netpbm
+    " .psd .psb .xcf .kra .ora"  # of programs that edit pictures
+    " .tga .icb .vda .pcx .ras .sgi .sun .xbm .xpm .xwd .wbmp .pict .bpg .flif .mng .qoi .ico .cur .icns"
+    " .exr .dds .dpx .cin .fits .dcm .dicom"  # of films, games and science
+    " .svg .svgz .eps .emf .wmf".split()  # drawings
 )
 _SIDECAR_SUFFIXES = frozenset(".thm .lrv .aae .xmp".split())  # a .thm file is a small JPEG of a video
+
+_LABEL_IDS_ENDINGS = (".labelids.png", "_labelids.png")
+"""Ends of the names of label ids in lower case: of our predictions, and of Cityscapes."""
 
 _MASK_PALETTE = cityscapes.colorize(np.arange(256)).tobytes()
 
@@ -32,9 +45,9 @@ class FileKind(Enum):
     UNREADABLE = "unreadable photo"
     """Named like a photo, but of no format that `read_photo` reads."""
     OTHER_PICTURE = "picture of another format"
-    """A picture that `read_photo` refuses, such as a camera's raw file."""
+    """A picture of a format that `read_photo` does not read, such as a camera's raw file."""
     MASK = "mask"
-    """An indexed PNG with the palette of our masks."""
+    """An indexed PNG with the palette of our masks, or one of label ids by its name."""
     OTHER = "other file"
     """No picture: a video, a text, a file of the camera or of a program."""
 
@@ -57,7 +70,8 @@ def describe_counts(counts: Mapping[str, int]) -> str:
 def unsupported_message(name: str) -> str:
     """Return why a picture of the kind `FileKind.OTHER_PICTURE` cannot be used."""
     suffix = PurePath(name).suffix.lower()
-    return f"Pictures of the type {suffix} cannot be read here; convert it to JPEG or PNG and try again."
+    kind = f"the type {suffix}" if suffix else "this type"
+    return f"Pictures of {kind} cannot be read here; convert it to JPEG or PNG and try again."
 
 
 def classify(name: str, head: bytes) -> FileKind:
@@ -70,10 +84,14 @@ def classify(name: str, head: bytes) -> FileKind:
     suffix = PurePath(name).suffix.lower()
     if suffix in _SIDECAR_SUFFIXES:
         return FileKind.OTHER
-    if head[12:16] == b"IHDR" and _MASK_PALETTE in head:
+    is_ours = head[12:16] == b"IHDR" and _MASK_PALETTE in head
+    if is_ours or name.lower().endswith(_LABEL_IDS_ENDINGS):
         return FileKind.MASK
-    if suffix in _OTHER_PICTURE_SUFFIXES:
+    if suffix in _RAW_SUFFIXES:
         return FileKind.OTHER_PICTURE
     if file_types.picture_format(head):
         return FileKind.PHOTO
-    return FileKind.UNREADABLE if suffix in _PHOTO_SUFFIXES else FileKind.OTHER
+    if suffix in _PHOTO_SUFFIXES:
+        return FileKind.UNREADABLE
+    is_picture = suffix in _OTHER_PICTURE_SUFFIXES or file_types.is_unsupported_picture(head)
+    return FileKind.OTHER_PICTURE if is_picture else FileKind.OTHER

@@ -117,9 +117,10 @@ def _is_deep_gray(picture: Image.Image) -> bool:
 def _gray_levels(picture: Image.Image) -> _GrayLevels:
     """Return which values of gray of more than 8 bits are black and white.
 
-    White is defined by the format for 16-bit (and 12-bit) images. For 32-bit and floating-point images it is
-    the smallest of 1, 255 and 65535 that is not exceeded; for signed 16-bit images, of 1, 255 and 32767. If
-    all are exceeded, or values are negative, the values are stretched from the smallest to the largest.
+    The format defines them for images of 12 and 16 bits; black of signed images is 0, or the least value of
+    the format if there are negative values. For 32-bit and floating-point images, white is the smallest of 1,
+    255 and 65535 that is not exceeded. If all are exceeded, or values are negative, the values are stretched
+    from the smallest to the largest.
     """
     tags = getattr(picture, "tag_v2", {})
     bits = tags.get(_BITS_PER_SAMPLE)
@@ -135,9 +136,10 @@ def _gray_levels(picture: Image.Image) -> _GrayLevels:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     if low > high:
         low = high = 0.0
-    whites = (1.0, 255.0, 32767.0) if bits == (16,) else (1.0, 255.0, 65535.0)
-    if low >= 0 and high <= whites[-1]:
-        low, high = 0.0, next(white for white in whites if high <= white)
+    if bits == (16,):  # signed; unsigned ones have a mode of their own
+        low, high = 0.0 if low >= 0 else -32768.0, 32767.0
+    elif low >= 0 and high <= 65535:
+        low, high = 0.0, next(white for white in (1.0, 255.0, 65535.0) if high <= white)
     return _GrayLevels(low, high, inverted, unsigned)
 
 

@@ -38,17 +38,20 @@ def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
 
 
 def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Read a photo or a label.
+    """Read a photo or a label, or check the header of a photo.
 
     Args:
-        request: ``what`` is "photo" or "label"; a label has ``size`` and ``coding``.
+        request: ``what`` is "photo", "header" or "label"; a label has ``size`` and ``coding``.
         data: the file.
 
     Returns:
-        The message and the pixels; or a message with ``error``.
+        The message and the pixels, of which a header has none; or a message with ``error``.
     """
     try:
         with processor_time_limit(request["seconds"]):
+            if request["what"] == "header":
+                image_io.check_header(data)
+                return {}, b""
             if request["what"] == "photo":
                 photo = image_io.read_photo(data)
                 return {"size": photo.size, "info": photo.info}, photo.tobytes()

@@ -4,6 +4,7 @@ The tests compare them with files that are written by the specification (TIFF 6.
 """
 
 import struct
+from itertools import product
 from typing import Any, BinaryIO
 
 from PIL import Image, ImagePalette, TiffImagePlugin
@@ -12,6 +13,26 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 # Pillow's own reader of uncompressed files takes 16-bit samples in separate planes for 8-bit ones, and chroma
 # subsampling for none; libtiff does not
 TiffImagePlugin.READ_LIBTIFF = True
+
+
+def _complete_gray_layouts() -> None:
+    """Add the layouts of deep gray that Pillow can decode, but lists for some byte orders, photometric
+    interpretations (white or black is zero) and bit orders only."""
+    for order, photometric, fill_order in product((b"II", b"MM"), (0, 1), (1, 2)):
+        big = "B" if order == b"MM" else ""
+        for sample_format, bits, modes in (
+            (1, 12, ("I;16", "I;12")),
+            (1, 16, (f"I;16{big}", f"I;16{big}")),
+            (2, 16, ("I", f"I;16{big}S")),
+            (1, 32, ("I", "I;32N")),
+            (2, 32, ("I", f"I;32{big}S")),
+            (3, 32, ("F", f"F;32{big}F")),
+        ):
+            layout = (order, photometric, (sample_format,), fill_order, (bits,), ())
+            TiffImagePlugin.OPEN_INFO.setdefault(layout, modes)
+
+
+_complete_gray_layouts()
 
 _SUBFILE_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 254, 258, 259, 262, 266
 _SAMPLES, _PLANAR, _COLORMAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 277, 284, 320, 338, 339

@@ -47,6 +47,7 @@ class PredictSettings:
     working_height: int
     resize_mode: preprocess.ResizeMode
     tta: bool = False
+    label_ids: bool = False  # whether the masks are written with Cityscapes label ids, too
 
 
 def pending_jobs(
@@ -86,6 +87,11 @@ def is_finished(job: Job, settings: PredictSettings) -> bool:
             all(stored[key] == value for key, value in expected.items())
             and stored["shares"].keys() >= set(settings.variants)
             and all(os.path.getsize(f"{job.target}.{variant}.png") for variant in settings.variants)
+            and all(
+                prediction_files.label_ids_file(job.target, variant).stat().st_size
+                for variant in settings.variants
+                if settings.label_ids
+            )
         )
     except Exception:  # if the file is damaged in any way, the photo is predicted again
         return False
@@ -205,7 +211,7 @@ class Pipeline:
             facts |= {"file": fingerprint, "exif_orientation": exif_orientation(photo)}
             facts["seconds"] = prediction.seconds | {"decode": decode_seconds}
             stale_variants = DISPLAY_NAMES.keys() - prediction.masks.keys()
-            write_args = (job.target, prediction.masks, facts, stale_variants)
+            write_args = (job.target, prediction.masks, facts, stale_variants, settings.label_ids)
             future = self._submit(defer_sigterm, prediction_files.write, *write_args)
             writing.append(_Writing(job, future, write_args, seconds, reduction_note(photo)))
             while writing and (
@@ -265,7 +271,7 @@ class _Reading(NamedTuple):
 class _Writing(NamedTuple):
     job: Job
     future: Future
-    args: tuple[str, dict[str, np.ndarray], dict[str, Any], set[str]]  # of `prediction_files.write`
+    args: tuple[str, dict[str, np.ndarray], dict[str, Any], set[str], bool]  # of `prediction_files.write`
     seconds: dict[str, float]
     note: str
 

@@ -1,4 +1,5 @@
-"""Reading of one photo, and writing of its predictions: ``STEM.VARIANT.png`` and finally ``STEM.json``.
+"""Reading of one photo, and writing of its predictions: ``STEM.VARIANT.png``, on request
+``STEM.VARIANT.labelIds.png``, and finally ``STEM.json``.
 
 This module does not import PyTorch, so worker processes stay small and start quickly.
 """
@@ -18,6 +19,16 @@ from seg.errors import user_message
 from seg.inference import mask_io
 from seg.system.atomic_io import write_atomic, write_json
 from seg.system.resource_limits import processor_time_limit
+
+
+def label_ids_file(target: str, variant: str) -> Path:
+    """Return the path of a mask with Cityscapes label ids.
+
+    Args:
+        target: path prefix of the files.
+        variant: the variant.
+    """
+    return Path(f"{target}.{variant}.labelIds.png")
 
 
 def file_fingerprint(source: str) -> dict[str, int]:
@@ -67,6 +78,7 @@ def write(
     masks: Mapping[str, np.ndarray],
     metadata: Mapping[str, Any],
     stale_variants: Iterable[str] = (),
+    label_ids: bool = False,
 ) -> float:
     """Write the masks and the metadata of one photo.
 
@@ -77,6 +89,8 @@ def write(
         masks: H x W uint8 train ids by variant.
         metadata: JSON values; the class shares of each mask are added.
         stale_variants: variants whose masks an earlier prediction may have left; they are deleted.
+        label_ids: whether to write the masks with Cityscapes label ids, too; otherwise earlier ones are
+            deleted.
 
     Returns:
         The seconds that writing took.
@@ -90,8 +104,13 @@ def write(
     metadata_file.unlink(missing_ok=True)
     for variant in stale_variants:
         Path(f"{target}.{variant}.png").unlink(missing_ok=True)
+        label_ids_file(target, variant).unlink(missing_ok=True)
     for variant, mask in masks.items():
         write_atomic(Path(f"{target}.{variant}.png"), mask_io.png(mask))
+        if label_ids:
+            write_atomic(label_ids_file(target, variant), mask_io.label_ids_png(mask))
+        else:
+            label_ids_file(target, variant).unlink(missing_ok=True)
     shares = {variant: mask_io.shares(mask) for variant, mask in masks.items()}
     write_json(metadata_file, {**metadata, "shares": shares})
     return time.perf_counter() - start

@@ -4,7 +4,7 @@ A batch is stored in a private folder that is deleted with it; only names, sizes
 memory. A photo is done when all of its files are written, so an interruption neither loses nor repeats one. A
 bad file does not stop the others. The folder contains:
 
-    photos/00012                the uploaded file
+    photos/00012                the uploaded file, if its header is that of a picture
     masks/STEM.VARIANT.png      a mask, as ``python -m seg predict`` writes it
     masks/STEM.json             its metadata, likewise
     small/00012.VARIANT.jpg     a thumbnail of the photo with its mask
@@ -28,7 +28,7 @@ from PIL import Image
 
 from seg.data import archives, label_import, photo_files
 from seg.data.cityscapes import NAMES
-from seg.data.image_io import PhotoError, exif_orientation, read_photo, reduced_from
+from seg.data.image_io import PhotoError, check_header, exif_orientation, read_photo, reduced_from
 from seg.data.photo_files import FileKind
 from seg.inference import mask_io, prediction_files
 from seg.inference.directory import metadata
@@ -179,11 +179,15 @@ class Batch:
         """Return the path of a thumbnail, a JPEG of the photo with its mask."""
         return self.path / "small" / f"{number:05d}.{variant}.jpg"
 
-    def ingest(self, files: Iterable[tuple[str, BinaryIO]]) -> Iterator[float]:
-        """Store files and the contents of zips. A file that cannot be stored becomes an entry with an error.
+    def ingest(
+        self, files: Iterable[tuple[str, BinaryIO]], check: Callable[[bytes], None] = check_header
+    ) -> Iterator[float]:
+        """Store files and the contents of zips. A file that cannot be used becomes an entry with an error; it
+        is not stored.
 
         Args:
             files: names and open binary files.
+            check: checks the header of a photo as `check_header` does.
 
         Yields:
             The number of files ingested so far, with fractions for the contents of a zip.
@@ -199,12 +203,12 @@ class Batch:
             if archives.is_zip(head):
                 try:
                     for fraction, member in archives.members(file):
-                        self._add(member)
+                        self._add(member, check)
                         yield ingested + fraction
                 except archives.ArchiveError as error:
-                    self._add(archives.Member(name, b"", str(error)))
+                    self._add(archives.Member(name, b"", str(error)), check)
             elif not is_system_file(name):
-                self._add(archives.Member(name, file.read()))
+                self._add(archives.Member(name, file.read()), check)
             yield ingested + 1.0
         # a raw file beside the picture that the camera made of it is no photo more
         stems = {os.path.splitext(entry.name)[0].casefold() for entry in self.entries if entry.taken}
@@ -215,7 +219,7 @@ class Batch:
             else:
                 self.entries.append(entry)
 
-    def _add(self, file: archives.Member) -> None:
+    def _add(self, file: archives.Member, check: Callable[[bytes], None]) -> None:
         name = " ".join("".join(c if c.isprintable() else " " for c in file.name).split()) or "photo"
         kind = FileKind.PHOTO if file.error else photo_files.classify(file.name, file.data)
         if kind in (FileKind.OTHER, FileKind.MASK):
@@ -233,6 +237,11 @@ class Batch:
             error = f"This file is left out: all photos together may have {BYTES // 2**30} GB."
         elif not error and not self._has_room(len(file.data)):
             error = "This file is left out: the server has no room for more photos now. Try again later."
+        if not error:
+            try:
+                check(file.data)
+            except PhotoError as refusal:
+                error = str(refusal)
         if not error:
             write_atomic(self.photo_file(len(self.entries)), file.data)
             self.total_bytes += len(file.data)

@@ -22,6 +22,7 @@ from seg.data import cityscapes, preprocess
 from seg.data.decode_cache import PairDataset, load_split
 from seg.data.label_check import check_labels
 from seg.data.pairs import has_pairs
+from seg.data.split_folders import find_misplaced
 from seg.errors import StreetFCNError, printable
 from seg.evaluation import evaluate, metrics
 from seg.evaluation.photo_counts import COUNTS_FILE, to_npz
@@ -128,6 +129,7 @@ def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> PairDataset
         raise PublishError(
             f"{data} has no val, and the run has not held out any of its pairs, so there is nothing to"
             " evaluate the network on. Name a data set with val: --data DIR."
+            f" {find_misplaced(data, 'val')}".rstrip()
         )
     split = train.held_out(holdout)
     check_labels(split.files)

@@ -16,6 +16,7 @@ from pathlib import Path
 from seg.data import label_decoder
 from seg.data.label_check import check_labels
 from seg.data.pairs import find_pairs, has_pairs
+from seg.data.split_folders import find_misplaced
 from seg.errors import printable
 from seg.inference.device import pick_training_device
 from seg.models.pretrained import PretrainedEncoder
@@ -101,15 +102,17 @@ def check_pairs(config: TrainConfig) -> str:
     if has_pairs(config.data, "val"):
         check_labels(find_pairs(config.data, "val"))
         return ""
+    misplaced = find_misplaced(config.data, "val")
     if not config.holdout:
+        remedy = misplaced or f"Add pairs in {config.data / 'val'}."
         raise TrainError(
             f"{config.data} has no val, and no pairs of train are held out: the network could not be"
-            f" evaluated and published. Add pairs in {config.data / 'val'}, or choose --holdout."
+            f" evaluated and published. {remedy} Or choose --holdout."
         )
     return (
         f"{config.data} has no val: publish will evaluate the network on the {config.holdout} held-out pairs"
-        " of train."
-    )
+        f" of train. {misplaced}"
+    ).strip()
 
 
 def train(config: TrainConfig) -> None:

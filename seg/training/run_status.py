@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import psutil
 
+from seg import paths
 from seg.models.factory import DISPLAY_NAMES
 from seg.system import process_identity
 from seg.system.file_names import is_system_file
@@ -53,6 +54,25 @@ def find_runs(folder: Path) -> tuple[Path, ...]:
         return ()
     runs = [path.parent for path in folder.glob("*/config.json") if not is_system_file(path.parent.name)]
     return tuple(sorted(runs, key=lambda path: (-_created(path), path.name)))
+
+
+def find_run(run: Path) -> Path:
+    """Return the folder of a run that is given as a folder, or by its name among the runs of `paths.runs`.
+
+    A name is looked up there only if it is no folder here.
+
+    Raises:
+        RunError: if there is no run of this name in either place.
+    """
+    if len(run.parts) != 1 or run.name in ("", "..") or run.exists():
+        return run
+    in_runs = paths.runs() / run
+    if not in_runs.is_dir():
+        raise RunError(
+            f"{run} is not a run: there is no such folder here or in {paths.runs()}. List the runs with"
+            " python -m seg runs."
+        )
+    return in_runs
 
 
 def get_status(folder: Path) -> RunStatus:

@@ -22,7 +22,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import seg.inference.prediction_files
-from seg.data import archives, cityscapes, scenes
+from seg.data import archives, cityscapes, image_io, scenes
 from seg.inference import mask_io, upload_batch
 from seg.inference.directory import metadata
 from seg.inference.predictor import Prediction, Predictor
@@ -285,28 +285,53 @@ def test_failed_photos_are_reported_and_full_disks_lose_nothing(settings, look, 
     assert batch.done == [2]
 
 
+def test_files_without_a_picture_header_are_not_stored(settings):
+    garbage = np.random.default_rng(0).bytes(300_000)
+    heads = {
+        "a.jpg": b"\xff\xd8\xff",
+        "b.png": b"\x89PNG\r\n\x1a\n",
+        "c.tif": b"II*\0",
+        "d.gif": b"GIF89a",
+        "e.bmp": b"BM",
+    }
+    heads |= {"f.webp": b"RIFF\0\0\0\0WEBP", "g.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "h.jpg": b""}
+    files = {name: head + garbage for name, head in heads.items()}
+    photo = png(1, (40, 20))
+    batch = new_batch(settings, ("garbage.zip", zipped(**files, photo=photo)), ("i.jpg", files["a.jpg"]))
+    assert stored_files(batch) == ["photos/00008"] and batch.total_bytes == len(photo)
+    assert [batch.entries[number].name for number in batch.failed] == [*heads, "i.jpg"]
+    late = io.BytesIO()  # Pillow writes the tags of a compressed TIFF behind its pixels
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)).save(
+        late, "TIFF", compression="tiff_lzw"
+    )
+    assert int.from_bytes(late.getvalue()[4:8], "little") > image_io.HEADER_BYTES
+    assert len(new_batch(settings, ("late.tif", late.getvalue())).waiting) == 1
+
+
 def test_a_batch_is_limited_in_files_and_bytes(settings, monkeypatch):
+    photo = png(1, (2, 1))
     monkeypatch.setattr(upload_batch, "PHOTOS", 3)
-    batch = new_batch(settings, ("many.zip", zipped(**{f"{i}.png": b"photo" for i in range(9)})))
+    batch = new_batch(settings, ("many.zip", zipped(**{f"{i}.png": photo for i in range(9)})))
     assert len(batch.waiting) == 3 and "3 are the most" in batch.entries[3].error and len(batch.entries) == 4
-    monkeypatch.setattr(upload_batch, "BYTES", 12)
-    batch = new_batch(settings, *((f"{i}.png", b"photo") for i in range(3)))
+    monkeypatch.setattr(upload_batch, "BYTES", int(2.4 * len(photo)))
+    batch = new_batch(settings, *((f"{i}.png", photo) for i in range(3)))
     assert len(batch.waiting) == 2 and "left out" in batch.entries[2].error
 
 
-@pytest.mark.parametrize("limit, value", [("ALL_BYTES", 12), ("MIN_FREE_BYTES", 2**60)])
+@pytest.mark.parametrize("limit, value", [("ALL_BYTES", 2.4), ("MIN_FREE_BYTES", 2**60)])
 def test_batches_leave_room_for_other_users(settings, monkeypatch, limit, value):
     gc.collect()  # batches of other tests
-    monkeypatch.setattr(upload_batch, limit, value)
-    mine = new_batch(settings, ("1.png", b"photo"))
-    other = new_batch(settings, ("1.png", b"photo"), ("2.png", b"photo"))
+    photo = png(1, (2, 1))
+    monkeypatch.setattr(upload_batch, limit, int(value * len(photo)))
+    mine = new_batch(settings, ("1.png", photo))
+    other = new_batch(settings, ("1.png", photo), ("2.png", photo))
     stored = [len(batch.waiting) for batch in (mine, other)]
     assert stored == ([1, 1] if limit == "ALL_BYTES" else [0, 0])
     assert "no room for more photos now" in other.entries[-1].error
     if limit == "ALL_BYTES":
         del mine
         gc.collect()
-        assert len(new_batch(settings, ("1.png", b"photo")).waiting) == 1
+        assert len(new_batch(settings, ("1.png", photo)).waiting) == 1
 
 
 def test_table_and_zips_are_complete_and_limited_in_size(settings, look, tmp_path):
@@ -376,7 +401,6 @@ def test_leftovers_of_a_killed_process_are_deleted(own):
 
 def test_no_name_in_the_table_becomes_a_formula(settings):
     batch = new_batch(settings, ("=HYPERLINK(1).png", b"no photo"))
-    batch.process_next(None)
     assert next(csv.DictReader(io.StringIO(batch.csv().decode("utf-8-sig"))))["name"] == "'=HYPERLINK(1).png"
 
 

@@ -141,7 +141,7 @@ def test_bad_files_are_reported_and_the_others_shown(place):
         at = page(data_view="Class frequencies")
         assert (
             not at.exception
-            and "2 of the pairs in" in text(at)
+            and "2 of the 14 pairs in" in text(at)
             and "“Check every file” in the Browse view lists them" in text(at)
         )
 

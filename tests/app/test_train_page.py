@@ -337,3 +337,20 @@ def test_damaged_and_foreign_runs_are_named_and_their_text_is_no_markdown(place)
 
 def plain_text(element) -> str:
     return element.value.replace("\\", "").replace("\u2060", "")
+
+
+def test_an_interrupted_first_run_leaves_a_whole_form(place):
+    """Streamlit may end a run between two assignments; entries that were made meanwhile stay."""
+    at = AppTest.from_file(Path(__file__).parents[2] / "app.py", default_timeout=60).switch_page(
+        "pages/train.py"
+    )
+    at.session_state["setting_epochs"] = 3
+    at.run()
+    assert not at.exception
+    assert (field(at, "epochs").value, field(at, "batch_size").value, field(at, "height").value) == (
+        3,
+        4,
+        128,
+    )
+    at.run()
+    assert field(at, "epochs").value == 3

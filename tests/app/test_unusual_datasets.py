@@ -12,6 +12,7 @@ from seg.data.decode_cache import HELD_OUT
 from seg.publishing import publish
 from seg.training import lifecycle
 from seg.training.config import TrainConfig
+from ui.dataset import import_data
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,6 +123,11 @@ def test_links_and_sets_at_the_wrong_level_are_named(place, monkeypatch):
     monkeypatch.setenv("SEG_DATA", str(place / "data"))
     at = page("dataset")
     assert list(at.selectbox(key="set").options) == ["deep"] and len(tiles(at)) == 14
+    inner = place / "data" / "deep" / "a" / "cityscapes_data"
+    shutil.move(place / "data" / "deep" / "cityscapes_data", inner)
+    import_data._unusable_datasets.clear()
+    for name in ("dataset", "train"):
+        assert f"There are pairs in {inner}: choose this folder, or move" in text(page(name))
 
 
 def test_a_set_without_val_is_evaluated_on_its_held_out_slice(place, monkeypatch):

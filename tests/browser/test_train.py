@@ -59,6 +59,14 @@ def type_into(page: Page, label: str, value: str) -> None:
     box.press("Enter")
 
 
+def choose(page: Page, label: str, option: str) -> None:
+    box = page.get_by_role("combobox", name=label)
+    box.fill(option)
+    # pressing Enter before the list has followed the text keeps the former choice
+    page.get_by_role("option", name=option).click()
+    expect(box).to_have_value(option)
+
+
 def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).last.click()
 
@@ -67,12 +75,8 @@ def test_a_training_from_the_form_to_published_weights(arrive, place):
     for folder in ("runs", "weights"):  # of a first try that failed
         shutil.rmtree(place / folder / "mine", ignore_errors=True)
     page = arrive("train")
-    see(page, "Get more data")  # everything is drawn; initial values may overwrite earlier input
-    page.wait_for_timeout(3000)
-    box = page.get_by_role("combobox", name="Encoder weights")
-    box.click()
-    page.keyboard.type("none")
-    page.keyboard.press("Enter")
+    see(page, "Get more data")  # everything is drawn
+    choose(page, "Encoder weights", "none (random initialization)")
     expect(page.get_by_test_id("stCode")).to_contain_text("--encoder-weights none")
     for label, value in (
         ("Name of the run", "mine"),
@@ -173,10 +177,8 @@ def test_terminal_runs_are_found_and_killed_runs_marked_crashed(arrive, place):
             type_into(form, "Name of the run", "second")
             form.get_by_text("All other settings").click()
             type_into(form, "Validation (hold-out) pairs", "4")
-            form.get_by_role("combobox", name="Encoder weights").click()
-            form.keyboard.type("none")
-            form.keyboard.press("Enter")
-            form.wait_for_timeout(1000)
+            choose(form, "Encoder weights", "none (random initialization)")
+            expect(form.get_by_test_id("stCode")).to_contain_text("--encoder-weights none")
             press(form, "Start training")
             see(form, re.compile("Waiting for .*terminal"))
         finally:

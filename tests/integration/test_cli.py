@@ -314,7 +314,7 @@ def test_every_damaged_pair_is_reported(pairs, tmp_path, capsys):
     assert run("data", "check", tmp_path) == 1
     output = " ".join(" ".join(capsys.readouterr()).split())
     assert (
-        "2.jpg cannot be read" in output and "3.jpg cannot be read" in output and "2 of the pairs" in output
+        "2.jpg cannot be read" in output and "3.jpg cannot be read" in output and "2 of the 3 pairs" in output
     )
 
 

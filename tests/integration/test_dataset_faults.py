@@ -58,6 +58,10 @@ def blue_and_red(left: Image.Image, right: Image.Image) -> tuple[Image.Image, Im
     return left, Image.merge("RGB", right.split()[::-1])
 
 
+def two_labels(left: Image.Image, right: Image.Image) -> tuple[Image.Image, Image.Image]:
+    return right.transpose(Image.Transpose.FLIP_LEFT_RIGHT), right
+
+
 def change(file: Path, halves: Callable) -> None:
     with Image.open(file) as picture:
         pair = picture.convert("RGB")
@@ -79,12 +83,16 @@ def output_of(capsys: pytest.CaptureFixture) -> str:
     return " ".join(" ".join(capsys.readouterr()).split())
 
 
-@pytest.mark.parametrize("halves", [black_and_white, swapped, black, class_ids, two_photos, blue_and_red])
+@pytest.mark.parametrize(
+    "halves", [black_and_white, swapped, black, class_ids, two_photos, blue_and_red, two_labels]
+)
 def test_a_set_without_labels_is_refused_with_one_sentence(pairs, tmp_path, capsys, halves):
     data = changed(pairs, tmp_path / "data", halves)
-    problem = {swapped: "the halves are swapped", blue_and_red: "red and blue are exchanged"}.get(
-        halves, "does not show the classes of Cityscapes"
-    )
+    problem = {
+        swapped: "the halves are swapped",
+        blue_and_red: "red and blue are exchanged",
+        two_labels: "has a usable photo: both halves show labels",
+    }.get(halves, "does not show the classes of Cityscapes")
     sentences = {}
     for split in ("train", "val"):
         with pytest.raises(LabelHalfError) as caught:
@@ -113,9 +121,13 @@ def test_some_void_labels_are_named_and_do_not_stop_training(pairs, tmp_path, ca
     data = changed(pairs, tmp_path / "data", lambda left, right: (left, right))
     change(data / "train" / "2.jpg", black_and_white)
     change(data / "train" / "5.jpg", swapped)
+    change(data / "train" / "6.jpg", two_labels)
     change(data / "val" / "1.jpg", black)
-    assert run_command("data", "check", data) == 0
+    assert run_command("data", "check", data) == 1
     output = output_of(capsys)
+    assert "3 of the 14 pairs in" in output and "2 without a usable label, 1 without a photo" in output
+    assert "1 of the 3 pairs in" in output and "traffic light" in output
+    assert "train/6.jpg has no usable photo: both halves show labels" in output
     assert "train/2.jpg has no usable label: the right half" in output
     assert "train/5.jpg has no usable label: the halves are swapped" in output
     assert "val/1.jpg has no usable label" in output and "nan" not in output
@@ -161,6 +173,21 @@ def test_without_val_and_held_out_pairs_training_is_refused(without_val, capsys)
     with pytest.raises(TrainError, match="has no val"):
         lifecycle.check_pairs(TrainConfig(data=without_val, holdout=0, batch_size=2))
     assert run_command("data", "check", without_val) == 0 and "has no val" in output_of(capsys)
+
+
+def test_other_names_of_val_are_named_with_the_remedy(pairs, without_val, capsys):
+    named = shutil.copytree(pairs / "val", without_val / "validation")
+    sentence = f"There are pairs in {named}: rename this folder to val."
+    assert run_command("train", "--data", without_val, "--holdout", 0, *TRAIN) == 1
+    assert sentence in output_of(capsys)
+    assert sentence in lifecycle.check_pairs(TrainConfig(data=without_val, holdout=2, batch_size=2))
+    assert run_command("data", "check", without_val) == 0 and sentence in output_of(capsys)
+    named.rename(without_val / "Val")
+    shutil.rmtree(without_val / "train")
+    assert run_command("data", "check", without_val) == 0
+    assert "has no train: it can be used for evaluations only." in output_of(capsys)
+    assert run_command("train", "--data", without_val, "--holdout", 0, *TRAIN) == 1
+    assert f"There are pairs in {without_val / 'Val'} only: add" in output_of(capsys)
 
 
 def test_without_val_the_held_out_slice_is_evaluated_and_named(

@@ -74,7 +74,9 @@ folder = store.store_dir(read_card("mine").sha256, split.digest)
 jobs.evaluate("mine", data, folder, len(split))
 wait(lambda: store.progress(folder)["status"] != "running")
 print(store.progress(folder)["status"])
-print(jobs.estimate_cost(config.__class__(**(vars(config) | {{"out": Path("runs/two")}})))["steps"])
+arguments, file = jobs.cost_command(config)
+process = jobs.spawn_watched(*arguments)
+print(process.stderr.read() if process.wait() else json.loads(file.read_text())["steps"])
 """
     output = python(code, tmp_path, SEG_WEIGHTS=str(tmp_path / "weights"))
     assert output.split() == ["rendered", "finished", "finished", "finished", "6"]
@@ -168,3 +170,39 @@ def test_a_run_with_a_relative_data_set_works_in_another_directory(monkeypatch, 
     assert card.metrics["split"] == "val" and "MIT" in card.licence and list(card.data) == ["data/streets"]
     assert json.loads((run.folder / "config.json").read_text())["data"] == "data/streets"
     assert read_card("mine", tmp_path / "weights") == card
+
+
+@pytest.mark.slow
+def test_runs_are_found_by_the_names_that_are_listed(pairs, monkeypatch, tmp_path, capsys):
+    for variable, name in (("SEG_RUNS", "trainings"), ("SEG_WEIGHTS", "weights")):
+        monkeypatch.setenv(variable, str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "trainings" / "mine"
+    short = (
+        "--data",
+        pairs,
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+        "--height",
+        32,
+        "--holdout",
+        2,
+        "--device",
+        "cpu",
+    )
+    assert run_command("train", *short, "--encoder-weights", "none", "--out", run) == 0
+    assert run_command("train", "--resume", "mine") == 1
+    assert f"{run} is finished." in " ".join(capsys.readouterr().err.split())
+    assert run_command("publish", "mine", "--name", "shared", "--height", 32) == 0
+    assert run_command("train", *short, "--init-from", "mine", "--out", tmp_path / "trainings" / "next") == 0
+    assert Run(tmp_path / "trainings" / "next").config()["init_from"] == str(run)
+    capsys.readouterr()
+    for command in (("train", "--resume", "none"), ("publish", "none", "--name", "x")):
+        assert run_command(*command) == 1
+        sentence = f"none is not a run: there is no such folder here or in {run.parent}. List the runs"
+        assert sentence in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "mine").mkdir()  # a folder here comes first
+    assert run_command("train", "--resume", "mine") == 1
+    assert "mine is not a run: it has no config.json" in capsys.readouterr().err

@@ -8,10 +8,11 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from seg.data import archives, scenes
+from seg.data import archives, cityscapes, scenes
 from seg.inference.directory import FAILURES_CSV
 from seg.inference.job_plan import PhotosError, plan_jobs
 from tests.support.command import run_command
@@ -68,6 +69,27 @@ def test_a_camera_folder_gives_a_mask_for_each_photo(tmp_path, capsys):
     assert ignored[0] == "2 .cr2" and set(ignored[1:]) == {f"1 {kind}" for kind in kinds}
 
 
+def test_pictures_of_all_unread_formats_are_named_alike(tmp_path):
+    bare = {"pixels": b"P6 2 2 255 " + bytes(12), "targa": bytes(18), "jpeg2000": b"\0\0\0\x0cjP  \r\n\x87\n"}
+    names = {"pixels": "a.ppm b.PGM c.pnm d.pbm e.pam", "targa": "f.tga", "jpeg2000": "g.jp2 h.j2k"}
+    pictures = {name: bare[kind] for kind in bare for name in names[kind].split()}
+    pictures |= {"i.exr": b"\x76\x2f\x31\x01", "j.hdr": b"#?RADIANCE\n", "k": b"qoif", "l.ico": b"\0\0\1\0"}
+    pictures |= {"m.psd": b"8BPS", "n.svg": b"<svg/>", "o.dcm": bytes(128) + b"DICM", "p.jxl": b"\xff\x0a"}
+    others = {"q.txt": b"P6 is a format", "r.hdr": b"ENVI", "s.bin": b"\0\0\1\0", "t.pdf": b"%PDF-1.7"}
+    folder = write_files(
+        tmp_path / "in", pictures | others | {"u.tga": photo_bytes(), "v.jpg": photo_bytes()}
+    )
+    plan = plan_jobs([folder], tmp_path / "out")
+    assert {Path(job.source).name for job in plan.jobs} == {"u.tga", "v.jpg"}
+    messages = {Path(result.job.source).name: result.error for result in plan.failed}
+    assert messages.keys() == pictures.keys()
+    for message in messages.values():
+        assert re.fullmatch(
+            r"Pictures of (the type \.\w+|this type) cannot be read here; convert it .*", message
+        )
+    assert plan.ignored.keys() == {".txt", ".hdr", ".bin", ".pdf"}
+
+
 def test_only_a_readable_picture_takes_the_name_of_the_masks(tmp_path):
     damaged = photo_bytes("PNG")[:3000]
     files = {
@@ -105,6 +127,27 @@ def test_masks_in_the_folder_are_not_predicted_again(tmp_path):
     assert run_command("predict", folder, "--out", folder / "second") == 0
     assert masks_in(folder / "second") == {"a.8s.png", "b/c.8s.png"}
     assert not (folder / "second" / FAILURES_CSV).exists()
+
+
+def test_label_ids_are_written_resumed_and_no_photos(tmp_path):
+    folder, out = write_files(tmp_path / "in", {"a.jpg": photo_bytes()}), tmp_path / "in" / "masks"
+    command = ("predict", folder, "--out", out, "--variants", "8s", "--label-ids")
+    assert run_command(*command) == 0
+    with Image.open(out / "a.8s.labelIds.png") as picture, Image.open(out / "a.8s.png") as mask:
+        assert picture.mode == "L"
+        assert (np.asarray(picture) == np.asarray(cityscapes.LABEL_IDS)[np.asarray(mask)]).all()
+    plan = plan_jobs([folder], tmp_path / "out")
+    assert [Path(job.source).name for job in plan.jobs] == ["a.jpg"] and plan.ignored == {
+        "masks": 2,
+        ".json": 1,
+    }
+    label_ids = out / "a.8s.labelIds.png"
+    label_ids.unlink()
+    assert run_command(*command) == 0 and label_ids.is_file()
+    modified = label_ids.stat().st_mtime_ns
+    assert run_command(*command) == 0 and label_ids.stat().st_mtime_ns == modified
+    assert run_command(*command[:-1]) == 0 and label_ids.is_file()  # nothing was to do
+    assert run_command(*command[:-1], "--again") == 0 and not label_ids.exists()
 
 
 def test_a_folder_without_photos_says_what_it_holds(tmp_path):

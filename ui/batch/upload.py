@@ -17,7 +17,7 @@ from ui.shared.embedding import warn_of_refused_uploads
 from ui.shared.photo_picker import SAMPLES
 from ui.shared.text import plain, plural, unquoted
 from ui.state import session_cleanup
-from ui.state.photos import load_sample
+from ui.state.photos import load_sample, reader
 from ui.state.session import session
 
 
@@ -120,7 +120,7 @@ def ingest(settings: BatchSettings, files: Iterator[tuple[str, BinaryIO]], count
     bar = st.progress(0.0, text)
     try:
         batch = Batch(settings)
-        for processed in batch.ingest(files):
+        for processed in batch.ingest(files, reader.check_header):
             bar.progress(min(1.0, processed / count), text)
     except OSError as error:
         bar.empty()

@@ -1,7 +1,6 @@
 """Getting datasets: render scenes, or download the Cityscapes Image Pairs from Kaggle, in separate
 processes."""
 
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -10,24 +9,22 @@ import streamlit as st
 
 from seg import jobs, paths
 from seg.data import scenes
-from seg.data.pairs import has_pairs, list_datasets
+from seg.data.pairs import list_datasets, unusable_datasets
+from seg.data.split_folders import roots
 from seg.errors import printable
 from seg.system.folders import broken_links
 from ui.shared.permissions import allowed, show_disabled_reason
 from ui.shared.text import plain, unique_name
-from ui.state.shared_processes import shared_processes
+from ui.state.shared_processes import SharedProcess, run_shared
 
 KAGGLE_PAGE = "https://www.kaggle.com/datasets/dansbecker/cityscapes-image-pairs"
 KAGGLE_PAIRS = 3475
-
-POLL_SECONDS = 0.3
-"""Seconds between two looks at a process."""
 
 
 def no_data() -> None:
     """Explain how to get a dataset; for pages without one."""
     folder = paths.data()
-    if has_pairs(folder, "train"):
+    if folder in roots(folder):
         st.warning(
             f"{plain(str(folder))} is itself a dataset. Set SEG_DATA to the folder that contains it:"
             f" {plain(str(folder.absolute().parent))}",
@@ -51,6 +48,8 @@ def import_section() -> None:
 def _import_choices() -> None:
     for sentence in broken_links(paths.data()):
         st.warning(plain(sentence), icon=":material/link_off:")
+    for sentence in _unusable_datasets(paths.data()):
+        st.warning(plain(sentence), icon=":material/folder_open:")
     left, right = st.columns(2, gap="large")
     with left:
         render_section(scenes.SceneOptions())
@@ -64,6 +63,11 @@ def _import_choices() -> None:
                 st.rerun()
         if target.exists():
             st.caption("Already downloaded.")
+
+
+@st.cache_data(ttl=10, max_entries=1, show_spinner=False)
+def _unusable_datasets(folder: Path) -> list[str]:
+    return unusable_datasets(folder)
 
 
 def render_section(options: scenes.SceneOptions) -> None:
@@ -137,19 +141,18 @@ def run_command(
         The error message; empty if it succeeded.
     """
     bar = st.progress(0.0, f"{activity} …")
-    while (process := shared_processes.start(arguments)) is None:
-        if not is_needed():
-            bar.empty()
-            return ""
-        bar.progress(0.0, f"{activity}: waiting for other work on this server …")
-        time.sleep(POLL_SECONDS)
-    while process.is_running:
+
+    def show(process: SharedProcess | None) -> None:
+        if process is None:
+            bar.progress(0.0, f"{activity}: waiting for other work on this server …")
+            return
         ready = done(process.pid)
         text = f"{activity}: {ready:,} of {count:,} pairs" if ready else f"{activity} …"
         bar.progress(min(1.0, ready / count), text)
-        time.sleep(POLL_SECONDS)
+
+    error = run_shared(arguments, show, is_needed)
     bar.empty()
-    return process.error or ""
+    return error
 
 
 def _count_pairs(folder: Path) -> int:

@@ -7,6 +7,8 @@ other visitor who needs the same, therefore waits for this process instead of st
 import hashlib
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 
 from filelock import FileLock, Timeout
 
@@ -96,3 +98,33 @@ def _acquire(arguments: tuple[str, ...]) -> FileLock | None:
 
 shared_processes = SharedProcesses()
 """Those of this server."""
+
+POLL_SECONDS = 0.3
+"""Seconds between two looks at a process."""
+
+
+def run_shared(
+    arguments: tuple[str, ...],
+    show: Callable[[SharedProcess | None], object],
+    is_needed: Callable[[], bool] = lambda: True,
+) -> str:
+    """Run ``python -m seg`` as a process that all visitors share, and wait for its end.
+
+    Args:
+        arguments: the command and its options.
+        show: called with the running process several times a second, with None while it must wait for
+            others. It draws on the page, which ends the wait if the visitor leaves; the process continues.
+        is_needed: returns False if another server has done the same meanwhile.
+
+    Returns:
+        The error message; empty if it succeeded or is not needed.
+    """
+    while (process := shared_processes.start(arguments)) is None:
+        if not is_needed():
+            return ""
+        show(None)
+        time.sleep(POLL_SECONDS)
+    while process.is_running:
+        show(process)
+        time.sleep(POLL_SECONDS)
+    return process.error or ""

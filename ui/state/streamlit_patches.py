@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from streamlit import net_util
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
 
 HANDLED_MESSAGES = frozenset(
@@ -17,6 +18,17 @@ and the untracked files of the repository, or are for developers of Streamlit.""
 HANDLED_OPERATIONS = frozenset(("deferred_file",))
 """The same for operations. The others install files for coding agents, and page through tables of a kind that
 the app does not have."""
+
+MAX_VALUE_BYTES = 64 * 2**10
+"""Size of the value of a widget or component; those of the app take less than a kilobyte."""
+
+MAX_UPLOADER_BYTES = 8 * 2**20
+"""Size of the list of files of an uploader, which takes about 400 bytes for each."""
+
+MAX_RERUN_BYTES = 2 * 2**20
+"""Size of all that a browser sends for a rerun, apart from the lists of uploaders."""
+
+_UPLOADER_VALUE = "file_uploader_state_value"
 
 MAX_LOGGED = 2000
 """Characters of a log message; the rest of a longer one is left out."""
@@ -32,6 +44,7 @@ def harden() -> None:
         logging.setLogRecordFactory(_log_record)
 
 
+_LOGGER = logging.getLogger(__name__)
 _HANDLE_MESSAGE: Callable[[AppSession, BackMsg], None] = AppSession.handle_backmsg
 _LOG_RECORD = logging.getLogRecordFactory()
 
@@ -44,7 +57,31 @@ def _handle_message(session: AppSession, message: BackMsg) -> None:
             return
     elif kind not in HANDLED_MESSAGES:
         return
+    if kind == "rerun_script" and not _limit_values(message.rerun_script):
+        return
     _HANDLE_MESSAGE(session, message)
+
+
+def _limit_values(state: ClientState) -> bool:
+    """Remove the values that are too large from what a browser sends for a rerun: Streamlit would keep them
+    in the session, although no widget of the app sends any.
+
+    Returns:
+        Whether the rest is small enough to be handled.
+    """
+    widgets = state.widget_states.widgets
+    uploaders = 0
+    for number in range(len(widgets) - 1, -1, -1):
+        size, is_uploader = widgets[number].ByteSize(), widgets[number].WhichOneof("value") == _UPLOADER_VALUE
+        if size > (MAX_UPLOADER_BYTES if is_uploader else MAX_VALUE_BYTES):
+            _LOGGER.warning("A value of %d bytes was refused: %.60s", size, widgets[number].id)
+            del widgets[number]
+        elif is_uploader:
+            uploaders += size
+    size = state.ByteSize() - uploaders
+    if size > MAX_RERUN_BYTES:
+        _LOGGER.warning("A message of %d bytes was refused", size)
+    return size <= MAX_RERUN_BYTES
 
 
 def _log_record(*args: object, **kwargs: object) -> logging.LogRecord:

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,17 +113,22 @@ def in_form_terms(message: str) -> str:
     return re.sub(r"--([a-z][a-z-]*)", to_label, message)
 
 
-def fill(values: Mapping[str, Any]) -> None:
-    """Set the form to the given settings and to the command line's defaults for all others."""
+def fill(values: Mapping[str, Any], names: Iterable[str] = tuple(_FIELDS)) -> None:
+    """Set the form to the given settings and to the command line's defaults for all others.
+
+    Args:
+        values: Settings.
+        names: Settings to set; by default all.
+    """
     defaults = vars(TrainConfig())
-    for name in _FIELDS:
+    for name in names:
         st.session_state[_key(name)] = _to_widget(name, values.get(name, defaults[name]))
 
 
 def draw() -> None:
     """Draw the form."""
-    if _key("epochs") not in st.session_state:
-        fill(PRESETS[FIRST_PRESET])
+    # an entry elsewhere may have interrupted the first run of the page before all values were set
+    fill(PRESETS[FIRST_PRESET], [name for name in _FIELDS if _key(name) not in st.session_state])
     spec = ARCHITECTURES[st.session_state[_key("arch")]]
     chosen = st.session_state[_key("variants")]
     valid = [v for v in chosen if v in spec.variants] or list(spec.variants)

@@ -19,6 +19,7 @@ from ui.dataset.import_data import import_section, no_data
 from ui.shared.permissions import ACTION_ERRORS, RUNS, allowed, show_error
 from ui.shared.text import plain, unique_name
 from ui.state.session import session
+from ui.state.shared_processes import SharedProcess, run_shared
 from ui.training import form
 
 STAGES = ("32s", "16s", "8s")
@@ -207,8 +208,7 @@ def run_estimate(configs: list[TrainConfig]) -> bool:
         "Run estimate", icon=":material/timer:", disabled=not allowed(), width="stretch", help=help
     ):
         try:
-            with st.spinner("Training a few steps …"):
-                measured = [measure(config)]
+            measured = [measure(config)]
         except TrainError as error:
             st.error(plain(form.in_form_terms(str(error))), icon=":material/error:")
             return True
@@ -218,9 +218,24 @@ def run_estimate(configs: list[TrainConfig]) -> bool:
 
 
 def measure(config: TrainConfig) -> Mapping[str, Any]:
-    """Return the result of ``python -m seg cost`` for a training.
+    """Return the result of ``python -m seg cost`` for a training, from a process that all visitors share.
 
     Raises:
         TrainError: The command failed.
     """
-    return jobs.estimate_cost(config)
+    arguments, file = jobs.cost_command(config)
+    status = st.empty()
+
+    def show(process: SharedProcess | None) -> None:
+        waits = process is None
+        status.info(
+            "Waiting for other work on this server …" if waits else "Training a few steps …",
+            icon=":material/hourglass:" if waits else ":material/timer:",
+        )
+
+    error = run_shared(arguments, show)
+    status.empty()
+    if error:
+        raise TrainError(error.splitlines()[-1].removeprefix("error "))
+    result: dict[str, Any] = json.loads(file.read_text())
+    return result

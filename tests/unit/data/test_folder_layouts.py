@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from seg.data import split_folders
 from seg.data.download import download
 from seg.data.label_check import find_faults, summarize
 from seg.data.pairs import (
@@ -21,6 +22,7 @@ from seg.data.pairs import (
     list_datasets,
     mtime_fingerprint,
     read_pair,
+    unusable_datasets,
 )
 from seg.system.file_names import is_system_file
 from seg.system.folders import broken_links, vacate
@@ -170,3 +172,80 @@ def test_pairs_of_another_size_are_not_called_damaged(data):
         read_pair(data / "train" / "2.png")
     errors = find_faults([data / "train" / name for name in ("1.jpg", "2.jpg", "3.jpg")])
     assert summarize(errors) == "1 damaged, 1 of the wrong size"
+
+
+def message_of(data: Path, split: str = "train") -> str:
+    with pytest.raises(DatasetError) as caught:
+        find_pairs(data, split)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["a/b", "a/b/c"])
+def test_a_set_several_levels_too_deep_is_named(data, place):
+    deep = data.parent / "deep" / place
+    deep.parent.mkdir(parents=True)
+    data.rename(deep)
+    outer = data.parent / "deep"
+    assert f"There are pairs in {deep}: choose this folder, or move its contents to {outer}." in message_of(
+        outer
+    )
+    assert unusable_datasets(data.parent) == [message_of(outer)] and not list_datasets(data.parent)
+    shutil.copytree(deep / "train", deep.parent / "other" / "train")
+    assert "choose one of these folders" in message_of(outer)
+    (deep.parent / "up").symlink_to(data.parent, target_is_directory=True)
+    assert "up" not in message_of(outer)
+
+
+def test_the_search_for_misplaced_pairs_is_bounded(data, monkeypatch):
+    too_deep = data.parent / "a" / "b" / "c" / "d" / "e"
+    too_deep.parent.mkdir(parents=True)
+    data.rename(too_deep)
+    assert "There are pairs" not in message_of(data.parent) and unusable_datasets(data.parent) == []
+    monkeypatch.setattr(split_folders, "MAX_SEARCHED_ENTRIES", 3)
+    (data.parent / "a" / "wide").mkdir()
+    for number in range(10):
+        (data.parent / "a" / "wide" / str(number)).mkdir()
+    assert len(list(split_folders._searched_folders(data.parent))) <= 4
+
+
+def test_capitals_of_split_names_are_accepted(data):
+    pairs = {split: find_pairs(data, split) for split in ("train", "val")}
+    labels = exact_label(pairs["val"][0])
+    (data / "train").rename(data / "Train")
+    (data / "val").rename(data / "VAL")
+    for split, name in (("train", "Train"), ("val", "VAL")):
+        files = find_pairs(data, split)
+        assert [file.name for file in files] == [file.name for file in pairs[split]]
+        assert has_pairs(data, split) and {file.parent.name for file in files} <= {name, split}
+    assert (exact_label(find_pairs(data, "val")[0]) == labels).all()
+    assert list_datasets(data.parent) == (data,) and list_datasets(data) == ()
+
+
+@pytest.mark.parametrize(
+    "split, name", [("val", "validation"), ("val", "Valid"), ("val", "test"), ("train", "training")]
+)
+def test_other_split_names_are_named_with_the_remedy(data, split, name):
+    (data / split).rename(data / name)
+    assert f"There are pairs in {data / name}: rename this folder to {split}." in message_of(data, split)
+
+
+def test_a_split_given_as_data_set_is_named(data):
+    message = message_of(data / "train")
+    assert f"{data / 'train'} is itself a split: choose the folder that contains it, {data}." in message
+    plain = (data / "train").rename(data.parent / "plain")
+    assert f"{plain} itself contains pairs: move them to {plain / 'train'}." in message_of(plain)
+    (data / "train").mkdir()
+    inner = plain.rename(data / "train" / "images")
+    message = message_of(data)
+    assert f"There are pairs in {inner}: move those of train to {data / 'train'}." in message
+    assert "It contains no files" in message
+
+
+def test_a_set_with_val_only_is_named(data):
+    shutil.rmtree(data / "train")
+    message = message_of(data)
+    assert f"There are pairs in {data / 'val'} only: add {data / 'train'}" in message
+    assert unusable_datasets(data.parent) == [message]
+    (data / "photos").mkdir()
+    Image.new("RGB", (300, 200)).save(data / "photos" / "1.jpg")  # no pair
+    assert message_of(data) == message

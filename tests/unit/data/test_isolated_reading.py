@@ -54,6 +54,10 @@ def test_a_label_is_read_as_without_isolation(reader):
 
 
 def test_messages_for_unusable_files_are_kept(reader):
+    photo = hostile_files.save(Image.fromarray(SCENE.photo), "JPEG")
+    reader.check_header(photo[:2000])  # its pixels are cut off, its header is whole
+    with pytest.raises(PhotoError, match="cut off or damaged"):
+        reader.check_header(photo[:20])
     with pytest.raises(PhotoError, match="The file is empty"):
         reader.read_photo(b"")
     with pytest.raises(label_import.LabelImportError, match="they must have one shape"):

@@ -15,6 +15,7 @@ COLORS = np.stack([COLUMNS / (WIDTH - 1), ROWS / (HEIGHT - 1), (COLUMNS + ROWS) 
 RGB = np.rint(COLORS * 255).astype(np.uint8)
 RGB16 = np.rint(COLORS * 65535).astype(np.uint16)
 GRAY, GRAY16 = RGB[..., :1], RGB16[..., :1]
+SIGNED16 = (GRAY16 // 2).astype(np.int16)
 REVERSED = np.array([int(f"{byte:08b}"[::-1], 2) for byte in range(256)], np.uint8)
 """Each byte with its bits in reverse order, as FillOrder 2 stores it."""
 
@@ -41,7 +42,22 @@ SAMPLES = {
     "gray 8": (GRAY, tiff.GRAY, {}, GRAY),
     "gray 8, white is zero": (255 - GRAY, 0, {}, GRAY),
     "gray 16": (GRAY16, tiff.GRAY, {}, GRAY),
-    "gray 16 signed": ((GRAY16 // 2).astype(np.int16), tiff.GRAY, {}, GRAY),
+    "gray 16, white is zero": (65535 - GRAY16, 0, {}, GRAY),
+    "gray 16, dark": (GRAY16 // 256, tiff.GRAY, {}, GRAY * 0),
+    "gray 16 signed": (SIGNED16, tiff.GRAY, {}, GRAY),
+    "gray 16 signed, white is zero": (32767 - SIGNED16, 0, {}, GRAY),
+    "gray 16 signed, dark": (SIGNED16 // 128, tiff.GRAY, {}, GRAY * 0),
+    "gray 16 signed, negative": ((GRAY16 - 32768.0).astype(np.int16), tiff.GRAY, {}, GRAY),
+    "gray 16 signed, negative, dark": (
+        (GRAY16 // 256 - 32768.0).astype(np.int16),
+        tiff.GRAY,
+        {},
+        GRAY * 0,
+    ),
+    "gray 32": (np.rint(COLORS[..., :1] * (2**32 - 1)).astype(np.uint32), tiff.GRAY, {}, GRAY),
+    "gray 32, white is zero": (np.rint((1 - COLORS[..., :1]) * (2**32 - 1)).astype(np.uint32), 0, {}, GRAY),
+    "gray 32 signed, white is zero": ((65535 - GRAY16).astype(np.int32), 0, {}, GRAY),
+    "gray float, white is zero": ((1 - COLORS[..., :1]).astype(np.float32), 0, {}, GRAY),
     "gray 32 signed": ((COLORS[..., :1] * 200).astype(np.int32), tiff.GRAY, {}, COLORS[..., :1] * 200),
     "gray float": (COLORS[..., :1].astype(np.float32), tiff.GRAY, {}, GRAY),
     "RGB 8": (RGB, tiff.RGB, {}, RGB),
@@ -112,9 +128,24 @@ def test_reversed_bits_and_fewer_than_8_bits(order):
         assert_reads_as(pack(bits, REVERSED[samples], **reversed_bits), expected)
 
 
-def test_unsigned_32_bit_gray():
-    samples = np.rint(COLORS[..., :1] * (2**32 - 1)).astype(np.uint32)
-    assert_reads_as(tiff.encode(samples, tiff.GRAY), GRAY)
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("photometric", [0, tiff.GRAY])
+@pytest.mark.parametrize("deflate", [False, True])
+def test_12_bit_gray_and_reversed_bits(order, photometric, deflate):
+    def pack(bits: int, strip: np.ndarray, more: dict) -> bytes:
+        size, compression = (WIDTH, HEIGHT), 8 if deflate else 1
+        return tiff.pack(
+            size, photometric, [bits], [strip.tobytes()], order=order, compression=compression, more=more
+        )
+
+    gray = GRAY16[..., 0] if photometric else 65535 - GRAY16[..., 0]
+    first, second = (gray[:, start::2].astype(int) >> 4 for start in (0, 1))
+    packed = np.dstack([first >> 4, (first & 15) << 4 | second >> 8, second & 255]).astype(np.uint8)
+    for bits, samples in ((12, packed), (16, gray.astype(f"{order}u2"))):
+        strip = zlib.compress(samples.tobytes()) if deflate else samples.tobytes()
+        strip = np.frombuffer(strip, np.uint8)
+        assert_reads_as(pack(bits, strip, {}), GRAY)
+        assert_reads_as(pack(bits, REVERSED[strip], {266: [2]}), GRAY)
 
 
 UNREADABLE = {

@@ -7,7 +7,7 @@ from streamlit.proto.BackMsg_pb2 import BackendOperationRequest, BackMsg
 from streamlit.runtime.app_session import AppSession
 
 from ui.state import streamlit_patches
-from ui.state.streamlit_patches import HANDLED_MESSAGES, HANDLED_OPERATIONS
+from ui.state.streamlit_patches import HANDLED_MESSAGES, HANDLED_OPERATIONS, MAX_VALUE_BYTES
 
 IGNORED_MESSAGES = {
     "clear_cache",
@@ -59,6 +59,43 @@ def test_only_operations_that_the_app_needs_are_handled(handled, name):
     getattr(message.backend_operation_request, name).SetInParent()
     AppSession.handle_backmsg(None, message)
     assert handled == [message] * (name in HANDLED_OPERATIONS)
+
+
+def rerun(**values: str) -> BackMsg:
+    message = BackMsg()
+    for name, value in values.items():
+        widget = message.rerun_script.widget_states.widgets.add()
+        widget.id, widget.json_value = name, value
+    return message
+
+
+def test_large_values_are_removed_before_the_session_keeps_them(handled):
+    large, fitting = "x" * 20 * 2**20, "x" * (MAX_VALUE_BYTES - 100)
+    for name in ("json_value", "json_trigger_value", "string_value", "bytes_value"):
+        message = rerun(small="[1]", large="", fitting=fitting)
+        value = large.encode() if name == "bytes_value" else large
+        setattr(message.rerun_script.widget_states.widgets[1], name, value)
+        AppSession.handle_backmsg(None, message)
+        widgets = handled.pop().rerun_script.widget_states.widgets
+        assert [widget.id for widget in widgets] == ["small", "fitting"]
+    message = rerun(**{f"value {number}": fitting for number in range(100)})
+    AppSession.handle_backmsg(None, message)
+    message = rerun()
+    message.rerun_script.query_string = large
+    AppSession.handle_backmsg(None, message)
+    assert not handled
+
+
+def test_an_uploader_may_list_many_files(handled):
+    message = rerun(small="[1]")
+    for number in range(5000):
+        info = message.rerun_script.widget_states.widgets[
+            0
+        ].file_uploader_state_value.uploaded_file_info.add()
+        info.file_id, info.name = f"{number:036}", f"DCIM/folder/IMG_{number}.JPG"
+        info.file_urls.upload_url = info.file_urls.delete_url = "/_stcore/upload_file/" + "0" * 80
+    AppSession.handle_backmsg(None, message)
+    assert len(handled.pop().rerun_script.widget_states.widgets) == 1
 
 
 @pytest.mark.parametrize("logger", ["streamlit.runtime.app_session", "uvicorn.error", "any"])
