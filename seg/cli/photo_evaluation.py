@@ -74,7 +74,7 @@ def resolution(name: str, folder: Path, classes: Path, device: Device, json: Pat
     variant = DISPLAY_NAMES[predictor.model.variants[-1]]
     table = Table(
         *("height", "resize mode", "size", "mean IoU", "difference", "95 % interval", "ms"),
-        title=f"mean IoU of {variant} on {len(photos)} photos of {mapping.name}; differences from the first row",
+        title=f"{variant} on {len(photos)} photos of {mapping.name}; differences from the first row",
     )
     for row in rows:
         difference = difference_cells(row.difference.mean_iou, row.difference.low, row.difference.high)

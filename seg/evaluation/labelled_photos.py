@@ -228,7 +228,7 @@ def evaluate_photos(
 
 def report(results: Mapping[str, PhotoResults], mapping: ClassMapping) -> dict[str, dict[str, Any]]:
     """Compute the metrics of each variant, as JSON values."""
-    reports = {}
+    reports: dict[str, dict[str, Any]] = {}
     for variant, of_variant in results.items():
         overall = metrics.compute_metrics(of_variant.confusions.sum(0, dtype=np.int64))
         ious = {
