@@ -19,7 +19,8 @@ from seg.models.fcn import FCN, VARIANTS
 from seg.models.model_card import CARD_FORMAT, ModelCard, to_json
 from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, WEIGHTS_FILE
 from tests.support.browsers import NONE, launched
-from tests.support.visitor import start_server
+from tests.support.preloaded import PreloadedProcess
+from tests.support.visitor import start_preloaded_server
 
 PATIENCE = 180_000
 """Milliseconds. A busy machine must not fail a test."""
@@ -155,10 +156,10 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 def serve() -> Iterator[Callable[..., str]]:
     """Starts the app with the weights of a folder and further environment variables -> its address. The
     server stops at the end of the test file."""
-    running: list[subprocess.Popen] = []
+    running: list[PreloadedProcess] = []
 
     def start(folder: Path, **more: str) -> str:
-        process, address = start_server({"SEG_WEIGHTS": str(folder), **more})
+        process, address = start_preloaded_server({"SEG_WEIGHTS": str(folder), **more})
         running.append(process)
         return address
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -398,12 +397,11 @@ def test_runs_are_listed(pairs, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["list", "verify"])
-def test_damaged_weights_are_reported_beside_the_others(command, registry, tmp_path):
+def test_damaged_weights_are_reported_beside_the_others(command, registry, tmp_path, monkeypatch, capsys):
     for name in (DEFAULT_WEIGHTS, "spoilt"):
         shutil.copytree(registry / DEFAULT_WEIGHTS, tmp_path / name)
-    program = [sys.executable, "-m", "seg", "weights", command]
-    ended = subprocess.run(
-        program, cwd=ROOT, env=os.environ | {"SEG_WEIGHTS": str(tmp_path)}, capture_output=True, text=True
-    )
-    assert ended.returncode == 1 and DEFAULT_WEIGHTS in ended.stdout
-    assert f"is that of {DEFAULT_WEIGHTS}" in ended.stderr and "Traceback" not in ended.stderr
+    monkeypatch.setenv("SEG_WEIGHTS", str(tmp_path))
+    assert run("weights", command) == 1
+    ended = capsys.readouterr()
+    assert DEFAULT_WEIGHTS in ended.out
+    assert f"is that of {DEFAULT_WEIGHTS}" in " ".join(ended.err.split()) and "Traceback" not in ended.err
