@@ -1,4 +1,7 @@
-"""Shared by all commands: the console, progress bars, checks of options, the table of metrics."""
+"""Shared by all commands: the console, progress bars, checks of options, the table of metrics.
+
+This module does not import PyTorch, which takes seconds that ``data`` does not need.
+"""
 
 import re
 import sys
@@ -14,9 +17,6 @@ from rich.text import Text
 
 from seg.data.decode_cache import PairDataset, load_split
 from seg.errors import StreetFCNError, printable, user_message
-from seg.evaluation import evaluate
-from seg.inference.device import out_of_memory
-from seg.models.factory import DISPLAY_NAMES
 from seg.system.atomic_io import write_json
 
 
@@ -45,6 +45,8 @@ class CommandError(StreetFCNError, ValueError):
 
 
 def error_message(error: BaseException) -> str:
+    from seg.inference.device import out_of_memory
+
     if out_of_memory(error):
         return (
             "There is not enough memory. End what else needs it, or ask for less: smaller images, or --device"
@@ -97,6 +99,9 @@ def save_json(file: Path | None, value: Any) -> None:
 
 
 def print_metrics(title: str, rows: dict[str, dict]) -> None:
+    from seg.evaluation import evaluate
+    from seg.models.factory import DISPLAY_NAMES
+
     table = Table("", *(DISPLAY_NAMES[v] for v in rows), title=title)
     reports = list(rows.values())
     for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):

@@ -89,11 +89,13 @@ def become(command: dict) -> None:
     search = command["environment"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:1] = [command["cwd"], *filter(None, search)]
     sys.argv = [command["module"], *command["arguments"]]
-    code: object = 0
+    code = 0
     try:
         runpy.run_module(command["module"], run_name="__main__", alter_sys=True)
     except SystemExit as end:
-        code = end.code
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -102,7 +104,7 @@ def become(command: dict) -> None:
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+    os._exit(code)
 
 
 if __name__ == "__main__":
