@@ -6,7 +6,6 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
-from segmentation_models_pytorch.encoders import get_encoder
 
 from seg.models.encoder import Encoder
 from seg.models.pretrained import (
@@ -34,8 +33,11 @@ def test_features_have_the_channels_and_sizes_of_their_strides(resnet):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet50", "vgg16"])
 def test_encoders_equal_those_of_the_library(backbone):
+    from segmentation_models_pytorch.encoders import get_encoder  # slow to import
+
     own, library = Encoder(backbone=backbone).backbone, get_encoder(backbone, weights=None)
     assert list(own.state_dict()) == list(library.state_dict())
     own.load_state_dict(library.state_dict())
