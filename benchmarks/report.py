@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from benchmarks import soak
 from seg.data import cityscapes, label_decoder, preprocess, scenes
 from seg.data.decode_cache import load_split
-from seg.data.pairs import SIDE, restore_aspect
+from seg.data.pairs import PAIR_ASPECT, SIDE
 from seg.data.statistics import class_shares
 from seg.evaluation import evaluate, metrics
 from seg.inference import prediction_files
@@ -280,9 +280,9 @@ def bf16_beside_fp32(at: Path, count: int | None = None) -> None:
     totals = {(way, v): np.zeros((classes, classes), np.int64) for way in ways for v in variants}
     same, photos = dict.fromkeys(totals, 0), split.photos[:count]
     for photo, label in zip(photos, split.labels[:count], strict=True):
-        street, exact = restore_aspect(Image.fromarray(photo)), {}
+        street, exact = Image.fromarray(photo), {}
         for way, predictor in ways.items():
-            for v, logits in predictor.logits(street, variants).items():
+            for v, logits in predictor.logits(street, variants, aspect=PAIR_ASPECT).items():
                 mask, _ = to_mask(logits, *label.shape)
                 totals[way, v] += metrics.confusion(np.array(label), mask, classes, cityscapes.IGNORE)
                 same[way, v] += (mask == exact.setdefault(v, mask)).mean()

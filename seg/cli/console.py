@@ -1,4 +1,4 @@
-"""Shared by all commands: the console, progress bars, checks of options, the table of metrics.
+"""Shared by all commands: the console, progress bars and checks of options.
 
 This module does not import PyTorch, which takes seconds that ``data`` does not need.
 """
@@ -12,7 +12,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
 from seg.data.decode_cache import PairDataset, load_split
@@ -96,31 +95,3 @@ def save_json(file: Path | None, value: Any) -> None:
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, value)
-
-
-def print_metrics(title: str, rows: dict[str, dict]) -> None:
-    from seg.evaluation import evaluate
-    from seg.models.factory import DISPLAY_NAMES
-
-    table = Table("", *(DISPLAY_NAMES[v] for v in rows), title=title)
-    reports = list(rows.values())
-    for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"):
-        table.add_row(
-            key.replace("_", " ").replace("iou", "IoU"), *(evaluate.format_score(r[key]) for r in reports)
-        )
-        intervals = [evaluate.format_interval(r["intervals"][key]) for r in reports]
-        table.add_row("  95 % interval", *intervals, style="dim")
-    for key in ("frequency_weighted_iou", "boundary_iou", "calibration_error"):
-        table.add_row(
-            key.replace("_", " ").replace("iou", "IoU"), *(evaluate.format_score(r.get(key)) for r in reports)
-        )
-    table.add_section()
-    for sizes in zip(*(r["by_size"] for r in reports), strict=True):
-        table.add_row(
-            evaluate.size_bin_label(sizes[0]), *(evaluate.format_score(size["iou"]) for size in sizes)
-        )
-    for group in ("category_iou", "iou"):
-        table.add_section()
-        for name in reports[0][group]:
-            table.add_row(name, *(evaluate.format_score(r[group][name]) for r in reports))
-    console.print(table)

@@ -17,13 +17,12 @@ from seg.cli.console import (
     console,
     error_message,
     load_split_with_progress,
-    print_metrics,
     progress_bar,
     save_json,
     wide,
 )
+from seg.cli.metric_tables import print_comparisons, print_ignored, print_metrics, print_paired_differences
 from seg.data import cityscapes
-from seg.data.decode_cache import HELD_OUT
 from seg.data.label_check import check_labels
 from seg.data.pairs import content_hash, find_pairs
 from seg.errors import printable
@@ -124,9 +123,12 @@ class Evaluate:
             "split": self.split,
             "images": len(indices),
             "truth": self.ground_truth,
+            "version": evaluate.EVALUATION_VERSION,
             "working_height": self.height or predictor.working_height,
             "best_quality": self.tta,
+            "ignored": evaluate.ignored_pixels(split, indices) if self.ground_truth == "decoded" else None,
             "variants": {variant: evaluate.report(counted) for variant, counted in counts.items()},
+            "paired_differences": evaluate.paired_differences(counts),
         }
         self._print(results)
         if self.keep:
@@ -138,6 +140,8 @@ class Evaluate:
         quality = ", multi-scale + flip (TTA)" if self.tta else ""
         title = f"{self.name} on {results['images']} pairs of {self.data} {self.split}{quality}"
         print_metrics(title, results["variants"])
+        print_ignored(results["ignored"])
+        print_paired_differences(results["paired_differences"])
 
     def _check(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -154,7 +158,7 @@ class Leaderboard:
     """Compare all published networks and baselines; draw them as an HTML page."""
 
     data: Path = field(default_factory=paths.default_dataset)
-    """Folder of the pairs; the references of the output grids are computed on its val."""
+    """Folder of the pairs; the cell-share references are computed on its val."""
     baselines: Annotated[Path | None, arg(aliases=["--controls"])] = None
     """Folder of the baselines' cards, NAME/card.json; by default those of Street FCN."""
     out: Path | None = None
@@ -169,61 +173,72 @@ class Leaderboard:
             raise CommandError(f"There is no folder {self.baselines}.")
         check_page(self.out, "--out")
         published, baselines = comparison.cards(self.baselines or paths.baselines())
-        heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in (*published, *baselines))})
+        cards = (*published, *baselines)
+        working_heights = sorted({card.working_height for card in published})
+        heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in cards)})
         split = load_split_with_progress(self.data, "val")
         about = f"{len(split)} labels of {self.data} val"
-        with progress_bar("grid references") as on_progress:
-            references = grid_reference.reference_scores(split, heights, comparison.STRIDES, on_progress)
-        with progress_bar("times") as on_progress:
-            seconds = comparison.measure(
-                comparison.timing_cases((*published, *baselines)), self.device, on_progress
+        with progress_bar("cell-share references") as on_progress:
+            references = grid_reference.reference_scores(
+                split, heights, comparison.STRIDES, on_progress, working_heights
             )
+        with progress_bar("times") as on_progress:
+            seconds = comparison.measure(comparison.timing_cases(cards), self.device, on_progress)
         rows = comparison.rows(published, baselines, references, split.digest, seconds)
-        self._print_tables(rows, references, heights, about)
+        self._print_references(references, heights, about)
+        self._print_rows(rows)
+        compared = comparison.comparisons(published)
+        print_comparisons(compared)
         methods = comparison.about_methods(published)
-        console.print(methods, soft_wrap=True, highlight=False)
-        elsewhere = sorted(
-            {
-                card.name if card.metrics["split"] != HELD_OUT else f"{card.name} ({HELD_OUT})"
-                for card in (*published, *baselines)
-                if card.metrics.get("digest", split.digest) != split.digest
-            }
-        )
-        if elsewhere:
-            console.print(f"evaluated on other pairs, so without a reference: {', '.join(elsewhere)}")
+        for note in (methods, *comparison.notes(cards, split.digest)):
+            console.print(note, soft_wrap=True, highlight=False)
         if self.out:
             note = (
-                "Each row was evaluated at its own height, on the pairs that its card names; the class-share"
+                "Each row was evaluated at its own height, on the pairs that its card names; the cell-share"
                 f" references of the output grids are the mean IoU of {about}. {methods}"
             )
             write_html(rows, references, note, self.out)
             console.print(f"drawn to {self.out}", soft_wrap=True)
-        grid_references = [{"height": h, "stride": s, "mean_iou": v} for (h, s), v in references.items()]
-        save_json(self.json, {"grid_references": grid_references, "rows": [asdict(row) for row in rows]})
+        grid_references = [{"height": h, "stride": s, **asdict(v)} for (h, s), v in references.items()]
+        results = {"grid_references": grid_references, "rows": [asdict(row) for row in rows]}
+        save_json(self.json, results | {"comparisons": [asdict(row) for row in compared]})
 
     @staticmethod
-    def _print_tables(
-        rows: list[comparison.LeaderboardRow],
-        references: dict[tuple[int, int], float],
-        heights: list[int],
-        about: str,
+    def _print_references(
+        references: dict[tuple[int, int], grid_reference.GridReference], heights: list[int], about: str
     ) -> None:
         grid = Table(
             "input",
             *(f"stride {stride}" for stride in comparison.STRIDES),
-            title=f"class-share reference of the output grids: mean IoU of {about}",
+            title=f"cell-share reference of the output grids: mean IoU of {about}",
         )
         for height in heights:
-            values = (evaluate.format_score(references[height, stride]) for stride in comparison.STRIDES)
-            grid.add_row(f"{height}x{2 * height}", *values)
+            values = (references[height, stride].cell_shares for stride in comparison.STRIDES)
+            grid.add_row(f"{height}x{2 * height}", *map(evaluate.format_score, values))
         console.print(grid)
+        table = Table(
+            "input",
+            "stride",
+            "cell shares",
+            "optimized scores",
+            title=f"{grid_reference.SAMPLE} of these labels; optimized scores bound the maximum from below",
+        )
+        for (height, stride), reference in references.items():
+            if reference.sample_optimized is not None:
+                both = (reference.sample_cell_shares, reference.sample_optimized)
+                table.add_row(f"{height}x{2 * height}", str(stride), *map(evaluate.format_score, both))
+        console.print(table)
+
+    @staticmethod
+    def _print_rows(rows: list[comparison.LeaderboardRow]) -> None:
         table = Table(*comparison.header(rows))
         for row in rows:
             table.add_row(*comparison.format_row(row))
         wide.print(table)
         finest = comparison.finest(rows)
-        networks = (row.network for row in finest)
-        classes = Table("class", *networks, title="IoU by class, finest variant of each network")
+        classes = Table(
+            "class", *(row.network for row in finest), title="IoU by class, finest variant of each network"
+        )
         for name in cityscapes.NAMES:
             classes.add_row(name, *(evaluate.format_score(row.report["iou"][name]) for row in finest))
         console.print(classes)

@@ -15,11 +15,11 @@ from seg.cli.console import (
     check_height,
     console,
     error_message,
-    print_metrics,
     progress_bar,
     save_json,
     wide,
 )
+from seg.cli.metric_tables import print_ignored, print_metrics
 from seg.data.decode_cache import HELD_OUT
 from seg.evaluation.evaluate import format_score
 from seg.models.factory import DISPLAY_NAMES
@@ -129,6 +129,7 @@ class Publish:
             f"{self.name} on {evaluated_on(card.metrics)}",
             card.metrics["variants"],
         )
+        print_ignored(card.metrics["ignored"])
         if card.height_search and card.metrics["split"] == HELD_OUT:
             console.print("The working height was chosen on the same pairs, which favors these metrics.")
         if self.tta:

@@ -89,7 +89,8 @@ class IsolatedReader:
         if "error" in message:
             raise LabelImportError(message["error"])
         width, height = message["size"]
-        return ImportedLabel(np.frombuffer(ids, np.uint8).reshape(height, width), message["coding"])
+        label = np.frombuffer(ids, np.uint8).reshape(height, width)
+        return ImportedLabel(label, message["coding"], message["other_coding"])
 
     def _request(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         process = self._idle.get()

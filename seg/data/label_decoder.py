@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,6 +74,21 @@ class IgnoreReason(IntEnum):
     UNKNOWN = 5
 
 
+class DecodedLabel(NamedTuple):
+    """A decoded label picture; each array is H x W uint8.
+
+    Attributes:
+        label: train ids of the unambiguous pixels, ``IGNORE`` elsewhere.
+        reasons: `IgnoreReason` of each pixel.
+        best_guess: train ids of all labelled pixels, the ambiguous ones with their most likely class;
+            ``IGNORE`` only where black or a void color is most likely.
+    """
+
+    label: np.ndarray
+    reasons: np.ndarray
+    best_guess: np.ndarray
+
+
 def decode_nearest_color(picture: np.ndarray) -> np.ndarray:
     """Decode a label picture by plain nearest color, for comparison with metrics published elsewhere.
 
@@ -123,11 +139,11 @@ def decode(picture: np.ndarray) -> np.ndarray:
     Returns:
         H x W uint8 train ids, as those of `decode_with_reasons`.
     """
-    return decode_with_reasons(picture)[0]
+    return decode_with_reasons(picture).label
 
 
-def decode_with_reasons(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a label picture, and give the reason for every ignored pixel.
+def decode_with_reasons(picture: np.ndarray) -> DecodedLabel:
+    """Decode a label picture, give the reason for every ignored pixel, and its most likely class.
 
     The cheaper of two explanations is chosen for each pixel: a single color, which costs more if no pixel
     nearby surely has it (isolated pixels of a rare class are mostly blends of others), or a blend of two
@@ -138,22 +154,22 @@ def decode_with_reasons(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         picture: H x W x 3 uint8 RGB, a label in the Cityscapes colors.
 
     Returns:
-        H x W uint8 train ids, and H x W uint8 of `IgnoreReason`.
+        The labels and reasons.
     """
     h, w, _ = picture.shape
     present = _present_colors(picture)
     rim = np.ones((h, w), bool)
     rim[2:-2, 2:-2] = False
-    labels, reasons = np.empty((h, w), np.uint8), np.empty((h, w), np.uint8)
+    decoded = DecodedLabel(*np.empty((3, h, w), np.uint8))
     for _, top, _, bottom in _strips(picture):
         first, last = max(0, top - _REACH), min(h, bottom + _REACH)
-        inner = slice(top - first, bottom - first)
-        label, reason = _decode_strip(picture[first:last], present, rim[first:last])
-        labels[top:bottom], reasons[top:bottom] = label[inner], reason[inner]
-    return labels, reasons
+        strip = _decode_strip(picture[first:last], present, rim[first:last])
+        for whole, part in zip(decoded, strip, strict=True):
+            whole[top:bottom] = part[top - first : bottom - first]
+    return decoded
 
 
-def _decode_strip(picture: np.ndarray, present: np.ndarray, rim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _decode_strip(picture: np.ndarray, present: np.ndarray, rim: np.ndarray) -> DecodedLabel:
     """Return what `decode_with_reasons` returns for H x W x 3 pixels.
 
     Args:
@@ -185,10 +201,11 @@ def _decode_strip(picture: np.ndarray, present: np.ndarray, rim: np.ndarray) -> 
     reasons = np.select(
         [colors == _BLACK, colors > _BLACK], [IgnoreReason.BLACK, IgnoreReason.VOID], IgnoreReason.KEPT
     ).astype(np.uint8)
+    best_guess = np.where(colors < _BLACK, colors, IGNORE).astype(np.uint8)
     doubts = _doubts(lowest, present)
     reasons[undecided[doubts > 0]] = doubts[doubts > 0]
-    colors[reasons > 0] = IGNORE
-    return colors.astype(np.uint8).reshape(h, w), reasons.reshape(h, w)
+    label = np.where(reasons > 0, IGNORE, best_guess).astype(np.uint8)
+    return DecodedLabel(*(array.reshape(h, w) for array in (label, reasons, best_guess)))
 
 
 def _strips(picture: np.ndarray) -> Iterator[tuple[int, int, int, int]]:

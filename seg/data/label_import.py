@@ -45,6 +45,8 @@ class ImportedLabel(NamedTuple):
     label: np.ndarray
     """H x W uint8 train ids."""
     coding: LabelCoding
+    other_coding: LabelCoding | None = None
+    """Another coding that the values fit as well, so that a person must decide; else None."""
 
     @property
     def classes(self) -> list[str]:
@@ -93,7 +95,7 @@ def read_label(data: bytes, size: tuple[int, int], coding: LabelCoding | None = 
         )
     if imported.label.shape[::-1] != size:
         resized = Image.fromarray(imported.label).resize(size, Image.Resampling.NEAREST)
-        imported = ImportedLabel(np.array(resized), imported.coding)
+        imported = imported._replace(label=np.array(resized))
     return imported
 
 
@@ -195,7 +197,8 @@ def _detected_ids(picture: Image.Image, rgb: np.ndarray) -> np.ndarray | None:
 
 
 def _from_ids(values: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:
-    """Interpret values as label ids if any is from 19 to 33, which no train id is; else as train ids."""
+    """Interpret values as ids of the given coding; if it is None, of the one that `_fitting_codings` "
+    "prefers."""
     used = _unique(values)
     used = used[used != cityscapes.IGNORE]
     most = int(used.max()) if used.size else 0
@@ -206,10 +209,32 @@ def _from_ids(values: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:
             f"This picture's values go up to {most}, and train ids are 0 to {len(cityscapes.CLASSES) - 1} and"
             " 255: read it as label ids."
         )
+    codings = _fitting_codings(set(used.tolist()), has_ignored=used.size < _unique(values).size)
     ids = values.astype(np.uint8)
-    if coding != "label ids" and most < len(cityscapes.CLASSES):
-        return ImportedLabel(ids, "train ids")
-    return ImportedLabel(_FROM_LABEL_ID[ids], "label ids")
+    chosen = coding or codings[0]
+    other = codings[1] if coding is None and len(codings) > 1 else None
+    return ImportedLabel(ids if chosen == "train ids" else _FROM_LABEL_ID[ids], chosen, other)
+
+
+def _fitting_codings(used: set[int], has_ignored: bool) -> list[LabelCoding]:
+    """Return the codings of ids that a set of values fits, the more likely first.
+
+    Train ids are 0 to 18 and 255. Label ids are 0 to 33, and only 19 of them have a train id. Nearly every
+    street has sky, train id 10, which is the rare rail track among the label ids, and road, train id 0 or
+    label id 7.
+
+    Args:
+        used: the values that occur, without 255.
+        has_ignored: whether 255 occurs, which is no label id.
+    """
+    if max(used, default=0) >= len(cityscapes.CLASSES):
+        return ["label ids"]
+    sky, road = cityscapes.TRAIN_ID["sky"], cityscapes.TRAIN_ID["road"]
+    if has_ignored or sky in used or used.isdisjoint(cityscapes.LABEL_IDS):
+        return ["train ids"]
+    if road not in used and cityscapes.LABEL_IDS[road] in used:
+        return ["label ids", "train ids"]
+    return ["train ids", "label ids"]
 
 
 def _unknown_ids(values: np.ndarray) -> LabelImportError:

@@ -53,8 +53,8 @@ def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
                 photo = image_io.read_photo(data)
                 return {"size": photo.size, "info": photo.info}, photo.tobytes()
             label = label_import.read_label(data, tuple(request["size"]), request["coding"])
-            size = label.label.shape[::-1]
-            return {"size": size, "coding": label.coding}, label.label.tobytes()
+            codings = {"coding": label.coding, "other_coding": label.other_coding}
+            return {"size": label.label.shape[::-1], **codings}, label.label.tobytes()
     except StreetFCNError as error:
         return {"error": str(error)}, b""
     except MemoryError:

@@ -63,7 +63,7 @@ def label_statistics(files: tuple[Path, ...], on_progress: OnProgress | None = N
     statistics = []
     for done, file in enumerate(files, 1):
         _, picture = read_pair(file)
-        label, reasons = label_decoder.decode_with_reasons(picture)
+        label, reasons, _ = label_decoder.decode_with_reasons(picture)
         full_size_label = exact_label(file)
         if full_size_label is None:
             ground_truth = np.full_like(label, cityscapes.IGNORE)

@@ -60,17 +60,53 @@ def augment(
     device = photos.device
     # a single asynchronous copy, so that the GPU is not kept waiting
     device_params = _to_device(torch.cat((theta.flatten(1), params["color"]), 1), device)
-    grid = F.affine_grid(device_params[:, :6].reshape(n, 2, 3), [n, 1, height, width], align_corners=False)
-    rgb = photos.permute(0, 3, 1, 2).float().div_(255)
-    rgb = F.grid_sample(rgb, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    # shifted by one: grid_sample fills with zeros outside the photo; train ids are exact in float
-    shifted = torch.where(labels == IGNORE, 0, labels + 1).unsqueeze(1).float()
-    shifted = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    ids = shifted[:, 0].long()
-    label = torch.where(ids == 0, IGNORE, ids - 1)
+    affine = device_params[:, :6].reshape(n, 2, 3)
+    rgb = _crop_photos(photos.permute(0, 3, 1, 2).float().div_(255), affine, height, width)
+    label = _crop_labels(labels, affine, height, width)
     rgb = _recolor(rgb, device_params[:, 6:])
     _blur_and_noise(rgb, params)
     return normalize(rgb.clamp_(0, 1)), label  # a camera clips as well
+
+
+def _crop_photos(rgb: Tensor, affine: Tensor, height: int, width: int) -> Tensor:
+    """Resample N x 3 x S x S photos to N x 3 x H x W crops, once and with antialiasing, as Pillow's bilinear
+    resize does at prediction. The transforms scale along the axes, so rows and columns are separate."""
+    rows = _resampling_weights(affine[:, 1, 1], affine[:, 1, 2], height, rgb.shape[-2], rgb.shape[-2])
+    # JPEG mixes the chroma of the last column with that of the label beside it
+    columns = _resampling_weights(affine[:, 0, 0], affine[:, 0, 2], width, rgb.shape[-1], rgb.shape[-1] - 1)
+    return rows[:, None] @ rgb @ columns[:, None].transpose(-1, -2)
+
+
+def _resampling_weights(scale: Tensor, shift: Tensor, num_out: int, side: int, usable: int) -> Tensor:
+    """Return N x out x side: the weight of each source pixel in each pixel of a crop.
+
+    Args:
+        scale: N, the scale of an axis of the affine transform.
+        shift: N, its translation.
+        num_out: pixels of the crop along the axis.
+        side: pixels of the photo along the axis.
+        usable: the first of these; the last of them fills the crop outside the photo.
+    """
+    device = scale.device
+    out = (2 * torch.arange(num_out, device=device) + 1) / num_out - 1
+    center = ((scale[:, None] * out + shift[:, None] + 1) * side - 1) / 2
+    # a pixel of a smaller crop covers several pixels of the photo
+    radius = (scale.abs() * side / num_out).clamp(min=1)[:, None, None]
+    distance = center.clamp(0, usable - 1)[..., None] - torch.arange(side, device=device)
+    weights = (1 - distance.abs() / radius).clamp_(min=0)
+    weights[..., usable:] = 0
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def _crop_labels(labels: Tensor, affine: Tensor, height: int, width: int) -> Tensor:
+    """Resample N x S x S labels to N x H x W; the last column, which photos leave out, is ignored."""
+    grid = F.affine_grid(affine, [len(labels), 1, height, width], align_corners=False)
+    # shifted by one: grid_sample fills with zeros outside the photo; train ids are exact in float
+    shifted = torch.where(labels == IGNORE, 0, labels + 1).unsqueeze(1).float()
+    shifted[..., -1] = 0
+    shifted = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    ids = shifted[:, 0].long()
+    return torch.where(ids == 0, IGNORE, ids - 1)
 
 
 def _sample_affine(uniform: Callable[[float, float], Tensor], scale: tuple[float, float]) -> Tensor:

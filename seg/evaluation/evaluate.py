@@ -1,8 +1,9 @@
 """Evaluation of a network on a split: `evaluate` for published weights, `accumulate` and `report` for its
 parts."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +13,19 @@ from PIL import Image
 from seg.data import cityscapes, label_decoder
 from seg.data.decode_cache import PairDataset, load_split
 from seg.data.label_check import check_labels
-from seg.data.pairs import OnProgress, read_pair, restore_aspect
+from seg.data.label_decoder import IgnoreReason
+from seg.data.pairs import PAIR_ASPECT, OnProgress, exact_label, read_pair
 from seg.evaluation import metrics
+from seg.evaluation.bootstrap import confidence_intervals, paired_difference
 from seg.inference.device import Device
-from seg.inference.predictor import Predictor
+from seg.inference.predictor import MaskAndConfidence, Predictor
+
+EVALUATION_VERSION = 2
+"""Increases whenever an evaluation of the same weights changes.
+
+2: photos are resampled once, boundary IoU has a band of 2 % of the diagonal, and bias-corrected intervals
+draw blocks of photos.
+"""
 
 GroundTruth = Literal["decoded", "nearest"]
 """How labels are decoded: by `label_decoder.decode`, or by plain nearest color."""
@@ -26,18 +36,26 @@ SIZES = (1, 64, 256, 1024, 4096)
 BINS = 20
 """Number of confidence bins for calibration."""
 
+LABEL_SETS = {"all_labelled": "all labelled pixels", "exact": "exact labels"}
+"""Names of the labels beside the unambiguous ones: `DecodedLabel.best_guess`, which has a class for all
+labelled pixels, and the exact labels of rendered scenes."""
+
 
 @dataclass
 class MetricAccumulator:
     """The counts of one variant over a split.
 
     Attributes:
+        boundary_width: `metrics.boundary_width` of the labels.
+        on: the counts against other labels of the same photos, by a key of `LABEL_SETS`.
         confusions: a K x K matrix for each photo.
         boundary: sum of `metrics.boundary_counts`.
         segments: `metrics.component_ious` of each photo.
         calibration: sum of `metrics.calibration`.
     """
 
+    boundary_width: int = 0
+    on: dict[str, "MetricAccumulator"] = field(default_factory=dict)
     confusions: list[np.ndarray] = field(default_factory=list)
     boundary: np.ndarray = field(default_factory=lambda: np.zeros((2, len(cityscapes.CLASSES)), np.int64))
     segments: list[np.ndarray] = field(default_factory=list)
@@ -52,6 +70,7 @@ class MetricAccumulator:
             confidence: H x W, from 0 to 1.
         """
         classes = len(cityscapes.CLASSES)
+        self.boundary_width = metrics.boundary_width(label.shape)
         self.confusions.append(metrics.confusion(label, mask, classes, cityscapes.IGNORE).astype(np.int32))
         self.boundary += metrics.boundary_counts(label, mask, classes, cityscapes.IGNORE)
         self.segments.append(metrics.component_ious(label, mask, classes, cityscapes.IGNORE))
@@ -81,12 +100,9 @@ def confusion_matrices(
     """
     classes = len(cityscapes.CLASSES)
     totals = {variant: np.zeros((classes, classes), np.int64) for variant in variants}
-    labelled = _labels_and_masks(
-        predictor, split, variants, indices, working_height, "decoded", tta=False, on_progress=on_progress
-    )
-    for label, masks in labelled:
-        for variant, (mask, _) in masks.items():
-            totals[variant] += metrics.confusion(label, mask, classes, cityscapes.IGNORE)
+    for pair in _predictions(predictor, split, variants, indices, working_height, on_progress=on_progress):
+        for variant, masks in pair.masks.items():
+            totals[variant] += metrics.confusion(pair.label, masks[0][0], classes, cityscapes.IGNORE)
     return totals
 
 
@@ -100,9 +116,10 @@ def accumulate(
     tta: bool = False,
     on_progress: OnProgress | None = None,
 ) -> dict[str, MetricAccumulator]:
-    """Collect all counts that `report` needs, at the labels' 256 x 256 pixels.
+    """Collect all counts that `report` needs, at the size of the labels: 256 x 256 pixels, exact labels 512 x
+    1024.
 
-    The aspect of each photo is restored first, and it is then predicted like a user's photo.
+    A photo is resized once, from its 256 x 256 pixels to its size in the network.
 
     Args:
         predictor: the network.
@@ -119,7 +136,7 @@ def accumulate(
         The counts by variant.
     """
     accumulators = {variant: MetricAccumulator() for variant in variants}
-    labelled = _labels_and_masks(
+    pairs = _predictions(
         predictor,
         split,
         variants,
@@ -127,38 +144,64 @@ def accumulate(
         working_height,
         ground_truth,
         tta,
-        on_progress,
         with_confidence=True,
+        on_progress=on_progress,
     )
-    for label, masks in labelled:
-        for variant, (mask, confidence) in masks.items():
-            assert confidence is not None  # because of `with_confidence`
-            accumulators[variant].add(label, mask, confidence)
+    for pair in pairs:
+        for variant, (at_label_size, *at_exact_size) in pair.masks.items():
+            accumulator = accumulators[variant]
+            _add(accumulator, pair.label, at_label_size)
+            if pair.best_guess is not None:
+                _add(
+                    accumulator.on.setdefault("all_labelled", MetricAccumulator()),
+                    pair.best_guess,
+                    at_label_size,
+                )
+            if pair.exact is not None:
+                _add(accumulator.on.setdefault("exact", MetricAccumulator()), pair.exact, at_exact_size[0])
     return accumulators
 
 
-def _labels_and_masks(
+def _add(accumulator: MetricAccumulator, label: np.ndarray, prediction: MaskAndConfidence) -> None:
+    mask, confidence = prediction
+    assert confidence is not None  # because of `with_confidence`
+    accumulator.add(label, mask, confidence)
+
+
+@dataclass(frozen=True)
+class _PairPrediction:
+    """The labels of a pair and the masks of its photo."""
+
+    label: np.ndarray
+    best_guess: np.ndarray | None  # None with nearest-color decoding, which has no ambiguous pixels
+    exact: np.ndarray | None  # of rendered pairs
+    masks: dict[str, list[MaskAndConfidence]]  # at the size of the label, and of the exact one
+
+
+def _predictions(
     predictor: Predictor,
     split: PairDataset,
     variants: Sequence[str],
     indices: Sequence[int],
     working_height: int | None,
-    ground_truth: GroundTruth,
-    tta: bool,
-    on_progress: OnProgress | None,
+    ground_truth: GroundTruth = "decoded",
+    tta: bool = False,
     with_confidence: bool = False,
-) -> Iterator[tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray | None]]]]:
-    """Yield the label of each pair, and mask and confidence (or None) by variant."""
+    on_progress: OnProgress | None = None,
+) -> Iterator[_PairPrediction]:
+    """Yield labels and masks of each pair; exact labels only together with confidences, for a report."""
     for done, i in enumerate(indices):
         if ground_truth == "decoded":
-            label = split.labels[i]
+            label, best_guess = split.labels[i], split.best_guesses[i]
         else:
-            label = label_decoder.decode_nearest_color(read_pair(split.files[i])[1])
-        photo = restore_aspect(Image.fromarray(split.photos[i]))
-        yield (
-            label,
-            predictor.predict_masks(photo, variants, label.shape, working_height, tta, with_confidence),
+            label, best_guess = label_decoder.decode_nearest_color(read_pair(split.files[i])[1]), None
+        exact = exact_label(split.files[i]) if with_confidence else None
+        sizes = [label.shape] if exact is None else [label.shape, exact.shape]
+        photo = Image.fromarray(split.photos[i])
+        masks = predictor.predict_masks(
+            photo, variants, sizes, working_height, tta, with_confidence, aspect=PAIR_ASPECT
         )
+        yield _PairPrediction(label, best_guess, exact, masks)
         if on_progress:
             on_progress(done + 1, len(indices))
 
@@ -188,7 +231,8 @@ def evaluate(
         on_progress: called with the number of photos done and of all.
 
     Returns:
-        For each variant the metrics of `report`, such as ``mean_iou`` and ``iou`` by class.
+        For each variant the metrics of `report`, such as ``mean_iou`` and ``iou`` by class on the unambiguous
+        pixels, and under ``all_labelled`` the same metrics on all labelled pixels.
 
     Raises:
         StreetFCNError: if the weights or the data cannot be used.
@@ -216,14 +260,15 @@ def report(counts: MetricAccumulator) -> dict[str, Any]:
         counts: the counts of all photos.
 
     Returns:
-        JSON values, the fields of `VariantMetrics`; None where a metric is undefined, for example for a class
-        that does not occur.
+        JSON values, the fields of `VariantMetrics`, and for each other label set the same metrics under its
+        key; None where a metric is undefined, for example for a class that does not occur.
     """
     confusions = np.stack(counts.confusions)
     by_class, mean = metrics.boundary_iou(counts.boundary)
-    return metrics_from_confusion(confusions.sum(0, dtype=np.int64)) | {
-        "intervals": {name: list(bounds) for name, bounds in metrics.bootstrap_ci(confusions).items()},
+    own = metrics_from_confusion(confusions.sum(0, dtype=np.int64)) | {
+        "intervals": {name: list(bounds) for name, bounds in confidence_intervals(confusions).items()},
         "boundary_iou": _number(mean),
+        "boundary_width": counts.boundary_width,
         "boundary_iou_by_class": {
             name: _number(value) for name, value in zip(cityscapes.NAMES, by_class, strict=True)
         },
@@ -231,6 +276,47 @@ def report(counts: MetricAccumulator) -> dict[str, Any]:
         "calibration_error": _number(metrics.calibration_error(counts.calibration)),
         "calibration": _by_confidence(counts.calibration),
     }
+    return own | {key: report(others) for key, others in counts.on.items()}
+
+
+def ignored_pixels(split: PairDataset, indices: Sequence[int]) -> dict[str, Any]:
+    """Compute which labelled pixels of a split are ambiguous, as `evaluate --json` writes them.
+
+    Args:
+        split: the pairs.
+        indices: the evaluated pairs.
+
+    Returns:
+        ``share`` of the labelled pixels that are ignored, and ``by_reason`` the share of each reason.
+    """
+    counts = split.reason_counts[list(indices)].sum(0, dtype=np.int64)
+    reasons = (IgnoreReason.TIE, IgnoreReason.AMBIGUOUS, IgnoreReason.UNKNOWN)
+    labelled = max(1, int(counts[IgnoreReason.KEPT] + counts[list(reasons)].sum()))
+    by_reason = {reason.name.lower(): float(counts[reason] / labelled) for reason in reasons}
+    return {"share": sum(by_reason.values()), "by_reason": by_reason}
+
+
+def paired_differences(counts: Mapping[str, MetricAccumulator]) -> list[dict[str, Any]]:
+    """Compare each variant with the next coarser one on the same photos.
+
+    Args:
+        counts: the counts by variant, the coarsest first.
+
+    Returns:
+        For each pair of variants and each label set, JSON values of `PairedDifference`.
+    """
+    rows = []
+    for coarser, finer in pairwise(counts):
+        for key in (None, *counts[finer].on):
+            first, second = (
+                np.stack((counts[v] if key is None else counts[v].on[key]).confusions)
+                for v in (finer, coarser)
+            )
+            difference = paired_difference(first, second)
+            rows.append(
+                {"first": finer, "second": coarser, "pixels": key or "unambiguous", **asdict(difference)}
+            )
+    return rows
 
 
 def metrics_from_confusion(confusion: np.ndarray) -> dict[str, Any]:
@@ -289,8 +375,10 @@ def format_score(value: float | None, digits: int = 4) -> str:
     return "–" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 
-def format_interval(bounds: Sequence[float], digits: int = 4) -> str:
-    """Format a confidence interval, or a dash if one photo, or equal ones, give none."""
+def format_interval(bounds: Sequence[float] | None, digits: int = 4) -> str:
+    """Format a confidence interval, or a dash if there is none, or if all photos are equal."""
+    if bounds is None:
+        return "–"
     low, high = bounds
     return "–" if low == high or np.isnan([low, high]).any() else f"{low:.{digits}f}–{high:.{digits}f}"
 

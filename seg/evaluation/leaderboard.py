@@ -1,5 +1,5 @@
-"""The leaderboard: metrics of all published networks and baselines, with the grid references and measured
-times.
+"""The leaderboard: metrics of all published networks and baselines, with the cell-share references and
+measured times.
 
 The metrics come from the cards that `publish` wrote; `measure` measures the times on this machine.
 """
@@ -7,6 +7,7 @@ The metrics come from the cards that `publish` wrote; `measure` measures the tim
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ import numpy as np
 from PIL import Image
 
 from seg.data import cityscapes
+from seg.data.decode_cache import HELD_OUT
 from seg.data.pairs import OnProgress
 from seg.evaluation import evaluate
+from seg.evaluation.bootstrap import PairedDifference, paired_difference
+from seg.evaluation.grid_reference import GridReference
+from seg.evaluation.photo_counts import counts_key, published_counts
 from seg.inference.device import Device, pick_device
 from seg.inference.postprocess import to_mask
 from seg.inference.predictor import Predictor
@@ -25,10 +30,10 @@ from seg.models.model_card import ModelCard
 from seg.models.registry import METHODS, list_weights, read_card
 
 STRIDES = (8, 16, 32)
-"""Output strides of the grid references, in pixels."""
+"""Output strides of the cell-share references, in pixels."""
 
 HEIGHTS = (256, 320, 384, 512)
-"""Input heights of the grid references, besides those of the cards; inputs are twice as wide."""
+"""Input heights of the cell-share references, besides those of the cards; inputs are twice as wide."""
 
 REPEATS = 6
 """Number of turns in which the times are measured."""
@@ -49,12 +54,12 @@ class LeaderboardRow:
         samples_seen: crops seen in training, including those of the weights that it was initialized from.
         start: origin of the encoder's parameters.
         height: working height in pixels.
-        report: `evaluate.report`.
+        report: `evaluate.report`; without intervals and boundary IoU if another version evaluated the card.
         seconds: time for a 2:1 photo of 512 x 1024, from preprocessing to mask; None if not measured.
         common_height: the greatest working height of all cards, at which times are comparable.
         common_seconds: the time at that height; None if not measured.
-        grid_reference: mean IoU of the grid reference; None for test-time augmentation, for networks without
-            one, and if the row was evaluated on other pairs.
+        grid_reference: the cell-share reference of the output grid; None for test-time augmentation, for
+            networks without one, and if the row was evaluated on other pairs.
     """
 
     weights: str
@@ -71,7 +76,7 @@ class LeaderboardRow:
     seconds: float | None
     common_height: int
     common_seconds: float | None
-    grid_reference: float | None
+    grid_reference: GridReference | None
 
 
 TimingCase = tuple[Architecture, encoder.ResNetVersion, str, bool, int]
@@ -98,7 +103,7 @@ def cards(baselines: Path, registry: Path | None = None) -> tuple[list[ModelCard
 def rows(
     published: Sequence[ModelCard],
     baselines: Sequence[ModelCard],
-    references: Mapping[tuple[int, int], float],
+    references: Mapping[tuple[int, int], GridReference],
     digest: str,
     seconds: Mapping[TimingCase, float],
 ) -> list[LeaderboardRow]:
@@ -107,8 +112,8 @@ def rows(
     Args:
         published: the cards of the published weights.
         baselines: the cards of the baselines.
-        references: grid references by input height and stride.
-        digest: content hash of the pairs of the grid references.
+        references: cell-share references by input height and stride.
+        digest: content hash of the pairs of these references.
         seconds: times from `measure`.
     """
     all_cards = (*published, *baselines)
@@ -125,7 +130,7 @@ def rows(
             samples_seen=_total_samples(card),
             start=_encoder_origin(card),
             height=card.working_height,
-            report=report,
+            report=report if is_current(card) else report | {"intervals": {}, "boundary_iou": None},
             seconds=seconds.get(_timing_case(card, variant, tta, card.working_height)),
             common_height=common_height,
             common_seconds=seconds.get(_timing_case(card, variant, tta, common_height)),
@@ -135,6 +140,65 @@ def rows(
         )
         for card, variant, tta, report in _variants_with_report(all_cards)
     ]
+
+
+def is_current(card: ModelCard) -> bool:
+    """Return whether this version's evaluation made the metrics of a card: others cannot be compared."""
+    return card.metrics.get("version", 1) == evaluate.EVALUATION_VERSION
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two published networks on the same photos.
+
+    Attributes:
+        first, second: weights and variant of each network.
+        unambiguous: difference of mean IoU on the unambiguous pixels.
+        all_labelled: the same on all labelled pixels.
+    """
+
+    first: tuple[str, str]
+    second: tuple[str, str]
+    unambiguous: PairedDifference
+    all_labelled: PairedDifference
+
+
+def comparisons(published: Sequence[ModelCard], registry: Path | None = None) -> list[Comparison]:
+    """Compare published networks on the photos of their common split.
+
+    Args:
+        published: the cards; networks are compared if the counts of their photos were published.
+        registry: the registry of the counts; by default all of `paths.registries()`.
+
+    Returns:
+        Each variant against the next coarser one, then the finest variants of all weights against each other;
+        the better one is first.
+    """
+    counts = {card.name: published_counts(card, registry) for card in published if is_current(card)}
+    counted = [card for card in published if counts.get(card.name)]
+    pairs = [
+        ((card.name, finer), (card.name, coarser))
+        for card in counted
+        for coarser, finer in pairwise(card.variants)
+    ]
+    pairs += [
+        ((one.name, one.variants[-1]), (other.name, other.variants[-1]))
+        for one, other in combinations(counted, 2)
+        if one.metrics["digest"] == other.metrics["digest"]
+    ]
+
+    def difference(pair: Sequence[tuple[str, str]], label_set: str | None) -> PairedDifference:
+        first, second = (counts[name][counts_key(variant, label_set)] for name, variant in pair)
+        return paired_difference(first, second)
+
+    rows = []
+    for pair in pairs:
+        unambiguous = difference(pair, None)
+        if unambiguous.mean_iou < 0:
+            pair = pair[::-1]
+            unambiguous = difference(pair, None)
+        rows.append(Comparison(*pair, unambiguous, difference(pair, "all_labelled")))
+    return rows
 
 
 def timing_cases(cards: Sequence[ModelCard]) -> list[TimingCase]:
@@ -254,6 +318,30 @@ def about_methods(published: Sequence[ModelCard]) -> str:
     )
 
 
+def notes(cards: Sequence[ModelCard], digest: str) -> list[str]:
+    """Return sentences about cards whose metrics cannot be compared with the others.
+
+    Args:
+        cards: the cards.
+        digest: content hash of the pairs of the cell-share references.
+    """
+    elsewhere = sorted(
+        card.name + f" ({HELD_OUT})" * (card.metrics["split"] == HELD_OUT)
+        for card in cards
+        if card.metrics.get("digest", digest) != digest
+    )
+    former = sorted(card.name for card in cards if card.metrics.get("variants") and not is_current(card))
+    sentences = []
+    if elsewhere:
+        sentences.append(f"evaluated on other pairs, so without a reference: {', '.join(elsewhere)}")
+    if former:
+        sentences.append(
+            "evaluated by an earlier version, which resampled photos twice, so compare only among these:"
+            f" {', '.join(former)}"
+        )
+    return sentences
+
+
 def format_row(row: LeaderboardRow) -> list[str]:
     """Return the cells of a row as text, in the order of `header`."""
     accuracies = (row.report[key] for key in ("pixel_accuracy", "mean_accuracy", "mean_iou"))
@@ -261,9 +349,11 @@ def format_row(row: LeaderboardRow) -> list[str]:
         *(row.network, row.weights, row.start, str(row.samples_seen)),
         *(f"{row.parameters / 1e6:.1f} M", str(row.height)),
         *(evaluate.format_score(value) for value in accuracies),
-        evaluate.format_interval(row.report["intervals"]["mean_iou"]),
+        evaluate.format_interval(row.report["intervals"].get("mean_iou")),
+        evaluate.format_score(row.report.get("all_labelled", {}).get("mean_iou")),
+        evaluate.format_interval(row.report.get("all_labelled", {}).get("intervals", {}).get("mean_iou")),
         evaluate.format_score(row.report["boundary_iou"]),
-        evaluate.format_score(row.grid_reference),
+        evaluate.format_score(row.grid_reference.cell_shares if row.grid_reference else None),
         *(
             "–" if seconds is None else f"{1000 * seconds:.0f}"
             for seconds in (row.seconds, row.common_seconds)
@@ -275,6 +365,7 @@ def header(rows: Sequence[LeaderboardRow]) -> list[str]:
     """Return the column titles of `format_row`."""
     return [
         *("network", "weights", "start", "samples", "parameters", "height"),
-        *("pixel acc.", "mean acc.", "mean IoU", "95%", "boundary IoU", "grid reference", "ms"),
+        *("pixel acc.", "mean acc.", "mean IoU", "95%", "mean IoU, all labelled", "95%"),
+        *("boundary IoU", "cell shares", "ms"),
         *(f"ms, {row.common_height} high" for row in rows[:1]),
     ]

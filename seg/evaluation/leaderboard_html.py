@@ -7,6 +7,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from seg.evaluation import evaluate
+from seg.evaluation.grid_reference import GridReference
 from seg.evaluation.leaderboard import STRIDES, LeaderboardRow, finest, format_row, header
 from seg.models.factory import ARCHITECTURES
 from seg.system.atomic_io import write_atomic
@@ -24,7 +25,10 @@ COLORS = {
 
 
 def write_html(
-    rows: Sequence[LeaderboardRow], references: Mapping[tuple[int, int], float], about: str, file: Path
+    rows: Sequence[LeaderboardRow],
+    references: Mapping[tuple[int, int], GridReference],
+    about: str,
+    file: Path,
 ) -> None:
     """Write the leaderboard as one HTML page.
 
@@ -33,7 +37,7 @@ def write_html(
 
     Args:
         rows: the rows of the leaderboard.
-        references: grid references by input height and stride.
+        references: cell-share references by input height and stride.
         about: text above the table.
         file: the HTML file; its folder is created if missing.
     """
@@ -69,19 +73,19 @@ td:nth-child(-n+3), th:nth-child(-n+3) {{ text-align: left }}
 
 
 def accuracy_time_figure(
-    rows: Sequence[LeaderboardRow], references: Mapping[tuple[int, int], float]
+    rows: Sequence[LeaderboardRow], references: Mapping[tuple[int, int], GridReference]
 ) -> go.Figure:
     """Plot mean IoU with its interval by the time per photo at the common height, for rows with a time.
 
     Args:
         rows: the rows of the leaderboard.
-        references: grid references by input height and stride.
+        references: cell-share references by input height and stride.
     """
     timed = [(row, row.common_seconds) for row in rows if row.common_seconds is not None]
     figure = go.Figure()
     for row, seconds in timed:
-        low, high = row.report["intervals"]["mean_iou"]
         mean_iou = row.report["mean_iou"]
+        low, high = row.report["intervals"].get("mean_iou", (mean_iou, mean_iou))
         figure.add_scatter(
             x=[1000 * seconds],
             y=[mean_iou],
@@ -104,10 +108,10 @@ def accuracy_time_figure(
         for stride in STRIDES:
             if (reference := references.get((row.common_height, stride))) is not None:
                 figure.add_hline(
-                    reference,
+                    reference.cell_shares,
                     line_dash="dot",
                     line_color="#94a3b8",
-                    annotation_text=f"grid reference of stride {stride}",
+                    annotation_text=f"cell-share reference of stride {stride}",
                 )
         figure.update_xaxes(title=f"ms per photo, {row.common_height} high", type="log", tickvals=TICKS)
     figure.update_yaxes(title="mean IoU", range=[0, 1])

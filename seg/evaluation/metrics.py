@@ -1,10 +1,10 @@
-"""Segmentation metrics: confusion matrices, boundary IoU, component IoU, calibration and confidence
-intervals.
+"""Segmentation metrics: confusion matrices, boundary IoU, component IoU and calibration.
 
 Sum the confusion matrices of a split and compute the metrics of the sum, as the Cityscapes evaluator does;
 the mean of the metrics of single images differs.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,6 +51,8 @@ class SegmentationMetrics:
         pixel_accuracy: fraction of correct pixels.
         mean_accuracy: mean of `accuracy` over the classes in the target.
         mean_iou: mean of `iou` over the classes in target or prediction.
+        mean_iou_in_target: mean of `iou` over the classes in the target, for a single photo: there a few
+            stray pixels of an absent class would halve `mean_iou`.
         frequency_weighted_iou: mean of `iou`, weighted by the pixels of each class in the target.
         iou: K, intersection over union of each class; nan if it is in neither target nor prediction.
         accuracy: K, recall of each class; nan if it is not in the target.
@@ -59,6 +61,7 @@ class SegmentationMetrics:
     pixel_accuracy: float
     mean_accuracy: float
     mean_iou: float
+    mean_iou_in_target: float
     frequency_weighted_iou: float
     iou: np.ndarray
     accuracy: np.ndarray
@@ -87,6 +90,7 @@ def compute_metrics(confusion: np.ndarray) -> SegmentationMetrics:
         pixel_accuracy=float(_ratio(hits.sum(), target_pixels.sum())),
         mean_accuracy=_mean(accuracy),
         mean_iou=_mean(iou),
+        mean_iou_in_target=_mean(iou[is_present]),
         frequency_weighted_iou=float(
             _ratio((target_pixels[is_present] * iou[is_present]).sum(), target_pixels.sum())
         ),
@@ -120,32 +124,17 @@ def merge_classes(confusion: np.ndarray, groups: Sequence[int]) -> np.ndarray:
     return membership @ confusion @ membership.T
 
 
-def bootstrap_ci(
-    confusions: np.ndarray, repeats: int = 1000, seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """Compute 95% confidence intervals with the percentile bootstrap (Efron 1979, "Bootstrap methods").
+BOUNDARY_WIDTH = 0.02
+"""Width of the band of boundary IoU as a share of the diagonal, as in its publication."""
 
-    Args:
-        confusions: n x K x K counts, one matrix per image; n images are drawn with replacement.
-        repeats: number of draws.
-        seed: seed of the draws.
 
-    Returns:
-        Lower and upper bounds of pixel_accuracy, mean_accuracy and mean_iou.
-    """
-    n, classes, _ = confusions.shape
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=repeats).astype(np.float64)
-    totals = (drawn @ confusions.reshape(n, -1)).reshape(repeats, classes, classes)
-    resampled = [compute_metrics(total) for total in totals]
-    return {
-        name: tuple(np.nanpercentile([getattr(sample, name) for sample in resampled], (2.5, 97.5)).tolist())
-        for name in ("pixel_accuracy", "mean_accuracy", "mean_iou")
-    }
+def boundary_width(shape: tuple[int, ...]) -> int:
+    """Return the width in pixels of the band of boundary IoU for pictures of this height and width."""
+    return max(1, round(BOUNDARY_WIDTH * math.hypot(*shape)))
 
 
 def boundary_counts(
-    target: np.ndarray, pred: np.ndarray, classes: int, ignore: int = 255, width: int = 3
+    target: np.ndarray, pred: np.ndarray, classes: int, ignore: int = 255, width: int | None = None
 ) -> np.ndarray:
     """Count the pixels of boundary IoU (Cheng, Girshick, Dollár, Berg, Kirillov 2021).
 
@@ -158,11 +147,12 @@ def boundary_counts(
         pred: H x W predicted integer ids.
         classes: number of classes, K.
         ignore: target id of pixels that are not counted.
-        width: width of the band in pixels.
+        width: width of the band in pixels; by default `boundary_width`.
 
     Returns:
         2 x K int64: intersection and union of the bands of each class.
     """
+    width = boundary_width(target.shape) if width is None else width
     known = target != ignore
     known_pred = np.where(known, pred, ignore)  # an outline in an ignored area is neither right nor wrong
     target_band = known & _band(target, width, ignore)

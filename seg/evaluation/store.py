@@ -1,11 +1,10 @@
 """Storage of evaluations in the cache folder, by the hashes of the weights and the data.
 
-``scores/WEIGHTS-DATA/report.json`` is the output of ``evaluate --json``, ``counts.npy`` contains the
+``scores/WEIGHTS-DATA/report.json`` is the output of ``evaluate --json``, ``counts.npz`` contains the
 confusion matrix of every variant and photo, and ``scoring.json`` reports the progress of a running
 evaluation.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 
 from seg import paths
 from seg.evaluation import metrics
-from seg.evaluation.evaluate import MetricAccumulator
+from seg.evaluation.evaluate import EVALUATION_VERSION, MetricAccumulator
+from seg.evaluation.photo_counts import COUNTS_FILE, PhotoCounts, read_npz, to_npz
 from seg.system.atomic_io import write_atomic, write_json
 from seg.system.json_file import read_json_object
 from seg.system.status_file import is_active, read_status, stop_process, write_status
@@ -36,11 +36,11 @@ class StoredEvaluation:
 
     Attributes:
         report: the output of ``evaluate --json``.
-        counts: variants x photos x K x K, rows ground truth, columns prediction.
+        counts: the counts of every photo.
     """
 
     report: dict[str, Any]
-    counts: np.ndarray
+    counts: PhotoCounts
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -48,8 +48,8 @@ class StoredEvaluation:
         return tuple(self.report["variants"])
 
     def of(self, variant: str) -> np.ndarray:
-        """Return the photos x K x K confusion matrices of a variant."""
-        return self.counts[self.variants.index(variant)]
+        """Return the photos x K x K confusion matrices of a variant on the unambiguous pixels."""
+        return self.counts[variant]
 
 
 def store_dir(sha256: str, digest: str) -> Path:
@@ -71,19 +71,19 @@ def save(folder: Path, report: dict[str, Any], accumulators: Mapping[str, Metric
         accumulators: the counts by variant.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    counts = io.BytesIO()
-    np.save(counts, np.stack([np.stack(accumulator.confusions) for accumulator in accumulators.values()]))
-    write_atomic(folder / "counts.npy", counts.getvalue())
+    write_atomic(folder / COUNTS_FILE, to_npz(accumulators))
     write_json(folder / "report.json", report)
 
 
 def load(folder: Path) -> StoredEvaluation | None:
-    """Read the evaluation in a folder; None if there is none that can be read."""
+    """Read the evaluation in a folder; None if there is none of this version that can be read."""
     try:
         report = read_json_object(folder / "report.json")
-        counts = np.load(folder / "counts.npy", allow_pickle=False)
-        is_complete = counts.shape[:2] == (len(report["variants"]), report["images"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        counts = read_npz(folder / COUNTS_FILE)
+        is_complete = report["version"] == EVALUATION_VERSION and all(
+            len(counts[variant]) == report["images"] for variant in report["variants"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return StoredEvaluation(report, counts) if is_complete else None
 
@@ -121,7 +121,7 @@ def rank_worst(counts: np.ndarray, k: int | None = None, least: int = LEAST) -> 
 
     Args:
         counts: photos x K x K confusion matrices.
-        k: rank by the IoU of this class; by default by the mean IoU of the photo.
+        k: rank by the IoU of this class; by default by the mean IoU over the classes of the ground truth.
         least: minimum pixels of class k in the ground truth of a ranked photo.
 
     Returns:
@@ -130,7 +130,7 @@ def rank_worst(counts: np.ndarray, k: int | None = None, least: int = LEAST) -> 
     ranked = []
     for photo, matrix in enumerate(counts):
         if k is None:
-            iou = metrics.compute_metrics(matrix).mean_iou
+            iou = metrics.compute_metrics(matrix).mean_iou_in_target
         else:
             iou = metrics.compute_metrics(matrix).iou[k] if matrix[k].sum() >= least else float("nan")
         if not np.isnan(iou):

@@ -65,7 +65,7 @@ def to_mask(
         output_size: height and width of a smaller mask; its pixels are the nearest ones of the full mask.
 
     Returns:
-        The mask, H x W uint8 train ids, and the confidence, H x W float16 from 0 to 1, or None.
+        The mask, H x W uint8 train ids, and the confidence, H x W float32 from 0 to 1, or None.
     """
     if width > MAX_MASK_WIDTH:  # a strip has at least one row, and a row may have millions of pixels
         return _repeat_columns(logits, height, width, with_confidence, output_size)
@@ -75,7 +75,7 @@ def to_mask(
     above, down = (values[nearest_indices(out_height, height)] for values in _neighbors(height, low_height))
     left, across = (values[columns] for values in _neighbors(width, low_width))
     mask = np.empty((out_height, out_width), np.uint8)
-    confidence = np.empty((out_height, out_width), np.float16) if with_confidence else None
+    confidence = np.empty((out_height, out_width), np.float32) if with_confidence else None
     row_values = max(
         classes * low_width * low_height / out_height, classes * width if with_confidence else out_width
     )
@@ -91,7 +91,7 @@ def to_mask(
             strip = strip if out_width == width else strip[:, :, columns.to(device)]
             highest, winner = strip.max(0)
             mask[part] = winner.to(torch.uint8).cpu().numpy()
-            confidence[part] = (1 / (strip - highest).exp_().sum(0)).half().cpu().numpy()
+            confidence[part] = (1 / (strip - highest).exp_().sum(0)).cpu().numpy()
         elif (height, width) == (out_height, out_width) == (low_height, low_width):
             mask[part] = low[:, : part.stop - part.start].max(0).indices.byte().cpu().numpy()
         else:

@@ -36,6 +36,9 @@ T = TypeVar("T")
 Photo = Image.Image | np.ndarray | bytes | str | Path
 """An RGB picture, its H x W x 3 uint8 pixels, the bytes of a picture file, or the path of one."""
 
+MaskAndConfidence = tuple[np.ndarray, np.ndarray | None]
+"""H x W uint8 train ids, and H x W confidence from 0 to 1 or None."""
+
 CPU_FALLBACK_NOTE = "The GPU's memory was not enough; done on the CPU."
 MISSING_OPERATION_NOTE = "The GPU lacks an operation that the network needs; done on the CPU."
 
@@ -46,7 +49,7 @@ class Prediction:
 
     Attributes:
         masks: H x W uint8 train ids by variant.
-        confidences: H x W float16 from 0 to 1 by variant; empty unless requested.
+        confidences: H x W float32 from 0 to 1 by variant; empty unless requested.
         runner_ups: `confidence_and_runner_up` at working resolution by variant; empty unless requested.
         seconds: time of each stage: decode, preprocess, encoder, heads, post.
         working_size: height and width in pixels at which the photo went through the network.
@@ -181,7 +184,11 @@ class Predictor:
         return Predictor(model.float(), self.working_height, CPU, resize_mode=self.resize_mode)
 
     def working_size(
-        self, photo: Image.Image, working_height: int | None = None, factor: float = 1.0
+        self,
+        photo: Image.Image,
+        working_height: int | None = None,
+        factor: float = 1.0,
+        aspect: float | None = None,
     ) -> tuple[int, int]:
         """Return the height and width in pixels at which a photo goes through the network.
 
@@ -189,9 +196,11 @@ class Predictor:
             photo: the photo.
             working_height: by default that of the predictor.
             factor: multiple of the working height.
+            aspect: width over height of the scene, if the pixels of the photo are not square.
         """
         scaled_height = round((working_height or self.working_height) * factor)
-        return preprocess.working_size(*photo.size, scaled_height, self.resize_mode)
+        width = photo.width if aspect is None else round(photo.height * aspect)
+        return preprocess.working_size(width, photo.height, scaled_height, self.resize_mode)
 
     @torch.inference_mode()
     def logits(
@@ -201,6 +210,7 @@ class Predictor:
         working_height: int | None = None,
         seconds: dict[str, float] | None = None,
         tta: bool = False,
+        aspect: float | None = None,
     ) -> dict[str, LazyLogits]:
         """Compute the logits of a photo at working resolution.
 
@@ -211,12 +221,13 @@ class Predictor:
             seconds: the time of each stage is added here.
             tta: average the probabilities over `TTA_SCALES` and their mirror images, and return the
                 logarithms.
+            aspect: width over height of the scene, if the pixels of the photo are not square.
 
         Returns:
             The logits by variant.
         """
         seconds = {} if seconds is None else seconds
-        size = self.working_size(photo, working_height)
+        size = self.working_size(photo, working_height, aspect=aspect)
         if not tta:
             return self._single_pass(photo, variants, size, seconds)
         timer = StageTimer(seconds, self.device)
@@ -229,7 +240,7 @@ class Predictor:
         return predict_with_tta(
             predict,
             photo,
-            lambda scale: self.working_size(photo, working_height, scale),
+            lambda scale: self.working_size(photo, working_height, scale, aspect),
             lambda: timer.mark("averaging"),
         )
 
@@ -271,32 +282,35 @@ class Predictor:
         self,
         photo: Image.Image,
         variants: Sequence[str],
-        size: tuple[int, int],
+        sizes: Sequence[tuple[int, int]],
         working_height: int | None = None,
         tta: bool = False,
         with_confidence: bool = False,
-    ) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-        """Compute masks of a photo at another size, for example that of its label.
+        aspect: float | None = None,
+    ) -> dict[str, list[MaskAndConfidence]]:
+        """Compute masks of a photo at other sizes, for example those of its labels.
 
         Args:
             photo: an RGB photo.
             variants: the variants to compute.
-            size: height and width of the masks.
+            sizes: height and width of each mask.
             working_height: by default that of the predictor.
             tta: use test-time augmentation.
             with_confidence: whether to compute the confidences.
+            aspect: width over height of the scene, if the pixels of the photo are not square.
 
         Returns:
-            Mask and confidence by variant, as `to_mask` returns them.
+            By variant, mask and confidence at each size, as `to_mask` returns them.
 
         Raises:
             MemoryError: with a message for users, if the machine runs out of memory.
         """
 
-        def work(predictor: Predictor) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-            by_variant = predictor.logits(photo, variants, working_height, tta=tta)
+        def work(predictor: Predictor) -> dict[str, list[MaskAndConfidence]]:
+            by_variant = predictor.logits(photo, variants, working_height, tta=tta, aspect=aspect)
             return {
-                variant: to_mask(logits, *size, with_confidence) for variant, logits in by_variant.items()
+                variant: [to_mask(logits, *size, with_confidence) for size in sizes]
+                for variant, logits in by_variant.items()
             }
 
         return self.with_cpu_fallback(work)

@@ -81,7 +81,11 @@ class SegmentationModel(nn.Module, ABC):
         return {variant: padded[..., :height, :width] for variant, padded in logits.items()}
 
 
-def pad_to_multiple(image: Tensor, multiple: int = 32) -> Tensor:
-    """Pad height and width to multiples of `multiple` by replicating the last row and column."""
+SIZE_MULTIPLE = 32
+"""The encoders halve an image five times, so its sides are padded to multiples of this."""
+
+
+def pad_to_multiple(image: Tensor) -> Tensor:
+    """Pad height and width to multiples of `SIZE_MULTIPLE` by replicating the last row and column."""
     height, width = image.shape[-2:]
-    return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    return F.pad(image, (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE), mode="replicate")

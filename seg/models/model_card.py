@@ -20,6 +20,8 @@ MAX_CARD_BYTES = 16 * 2**20
 METRIC_SETS = ("variants", "tta")
 """Keys of a card's metrics: single pass, and test-time augmentation."""
 
+_WITH_INTERVAL = {"pixel_accuracy", "mean_accuracy", "mean_iou"}
+
 _FORMER_KEYS = {
     "working_rule": "resize_mode",
     "heights_tried": "height_search",
@@ -41,7 +43,7 @@ ConfidenceBin = TypedDict(
 
 
 class VariantMetrics(TypedDict):
-    """The metrics of one variant, as `evaluate.report` computes them."""
+    """The metrics of one variant on the unambiguous pixels, as `evaluate.report` computes them."""
 
     pixel_accuracy: Number
     mean_accuracy: Number
@@ -50,12 +52,22 @@ class VariantMetrics(TypedDict):
     iou: dict[str, Number]
     category_iou: dict[str, Number]
     confusion: list[list[int]]
-    intervals: dict[str, list[float]]
+    intervals: dict[str, list[float]]  # empty for fewer than `bootstrap.MIN_PHOTOS` photos
     boundary_iou: Number
+    boundary_width: NotRequired[int]  # pixels
     boundary_iou_by_class: dict[str, Number]
     by_size: list[SizeBin]
     calibration_error: NotRequired[Number]
     calibration: NotRequired[list[ConfidenceBin]]
+    all_labelled: NotRequired["VariantMetrics"]  # the same on all labelled pixels
+    exact: NotRequired["VariantMetrics"]  # the same against the exact labels of rendered pairs
+
+
+class IgnoredPixels(TypedDict):
+    """The labelled pixels that are ambiguous, as `evaluate.ignored_pixels` computes them."""
+
+    share: float  # of the labelled pixels
+    by_reason: dict[str, float]
 
 
 class CardMetrics(TypedDict):
@@ -66,6 +78,8 @@ class CardMetrics(TypedDict):
     digest: str
     variants: dict[str, VariantMetrics]
     tta: NotRequired[dict[str, VariantMetrics]]
+    version: NotRequired[int]  # `evaluate.EVALUATION_VERSION`; 1 on cards without it
+    ignored: NotRequired[IgnoredPixels]
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -223,7 +237,7 @@ def _has_complete_metrics(card: ModelCard) -> bool:
         report["iou"].keys() == report["boundary_iou_by_class"].keys() == set(NAMES)
         and report["category_iou"].keys() == set(CATEGORIES)
         and {len(row) for row in report["confusion"]} == {len(report["confusion"])} == {len(NAMES)}
-        and report["intervals"].keys() >= {"pixel_accuracy", "mean_accuracy", "mean_iou"}
+        and (not report["intervals"] or report["intervals"].keys() >= _WITH_INTERVAL)
         and all(len(bounds) == 2 for bounds in report["intervals"].values())
         for by_variant in metric_sets
         for report in by_variant.values()

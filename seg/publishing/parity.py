@@ -11,7 +11,7 @@ from PIL import Image
 
 from seg.data import cityscapes, preprocess, scenes
 from seg.data.decode_cache import load_split
-from seg.data.pairs import restore_aspect
+from seg.data.pairs import PAIR_ASPECT
 from seg.evaluation import metrics
 from seg.publishing.export import LogitsModule, MaskModule
 
@@ -61,8 +61,8 @@ def parity(
     comparisons = {variant: _Comparison() for variant in module.variants}
     own_seconds: list[float] = []
     file_seconds: list[float] = []
-    for i, (photo, label) in enumerate(_photos(data, count)):
-        size = (height, round(height * photo.width / photo.height))
+    for i, (photo, label, aspect) in enumerate(_photos(data, count)):
+        size = (height, round(height * aspect))
         if photo_in:
             batch = preprocess.to_pixels(photo, size)[None]
         else:
@@ -111,13 +111,13 @@ class _Comparison:
         return Parity(variant, self.num_photos, max_difference, disagreement, (own, exported))
 
 
-def _photos(data: Path | None, count: int) -> Iterator[tuple[Image.Image, np.ndarray]]:
-    """Yield photos before resizing, with their labels."""
+def _photos(data: Path | None, count: int) -> Iterator[tuple[Image.Image, np.ndarray, float]]:
+    """Yield photos before resizing, with their labels and the width over height of the scene."""
     if data is None:
         for seed in range(9000, 9000 + count):
             scene = scenes.render_scene(seed)
-            yield Image.fromarray(scene.photo), scene.label
+            yield Image.fromarray(scene.photo), scene.label, scene.label.shape[1] / scene.label.shape[0]
         return
     split = load_split(data, "val")
     for i in range(min(count, len(split))):
-        yield restore_aspect(Image.fromarray(split.photos[i])), np.array(split.labels[i])
+        yield Image.fromarray(split.photos[i]), np.array(split.labels[i]), PAIR_ASPECT

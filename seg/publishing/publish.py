@@ -24,6 +24,7 @@ from seg.data.label_check import check_labels
 from seg.data.pairs import has_pairs
 from seg.errors import StreetFCNError, printable
 from seg.evaluation import evaluate, metrics
+from seg.evaluation.photo_counts import COUNTS_FILE, to_npz
 from seg.inference.device import pick_device
 from seg.inference.predictor import Predictor
 from seg.models.factory import create_model
@@ -101,7 +102,7 @@ def publish(
     if by_height:
         working_height = int(max(by_height, key=lambda height: by_height[height][config.variants[-1]]))
     height = working_height or config.height
-    parameters, final_metrics = evaluator.evaluate_final(rounded, full, height, tta)
+    parameters, final_metrics, counts = evaluator.evaluate_final(rounded, full, height, tta)
     content = to_safetensors(parameters, {"format": "pt"})
     card = ModelCard(
         **_network_fields(name, config),
@@ -114,7 +115,7 @@ def publish(
         **_file_fields(content, full),
         training=training,
     )
-    _write(registry, card, content)
+    _write(registry, card, content, to_npz(counts))
     return card
 
 
@@ -276,20 +277,24 @@ class _Evaluator:
 
     def evaluate_final(
         self, rounded: dict[str, Tensor], full: dict[str, Tensor], height: int, tta: bool
-    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The parameters to publish, rounded if that changes no metric, and the metrics for their card."""
+    ) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, evaluate.MetricAccumulator]]:
+        """The parameters to publish, rounded if that changes no metric, the metrics for their card, and the
+        counts of every photo."""
         split, config = self.final, self.config
         parameters, indices = rounded, range(len(split))
         predictor = self._predictor(parameters)
 
-        def report(stage: str, tta: bool = False) -> dict[str, Any]:
+        def count(stage: str, tta: bool = False) -> dict[str, evaluate.MetricAccumulator]:
             on_progress = self._stage(stage)
-            counts = evaluate.accumulate(
+            return evaluate.accumulate(
                 predictor, split, config.variants, indices, height, tta=tta, on_progress=on_progress
             )
+
+        def report(counts: dict[str, evaluate.MetricAccumulator]) -> dict[str, Any]:
             return {variant: evaluate.report(of_variant) for variant, of_variant in counts.items()}
 
-        reports = report(split.name)
+        counts = count(split.name)
+        reports = report(counts)
         if any(not torch.equal(parameters[key].to(value.dtype), value) for key, value in full.items()):
             on_progress = self._stage(f"{split.name}, before rounding")
             exact = evaluate.confusion_matrices(
@@ -299,15 +304,18 @@ class _Evaluator:
                 reports, {v: evaluate.metrics_from_confusion(confusion) for v, confusion in exact.items()}
             ):
                 parameters, predictor = full, self._predictor(full)
-                reports = report(f"{split.name}, not rounded")
-        with_tta = {"tta": report(f"{split.name}, multi-scale + flip", tta=True)} if tta else {}
+                counts = count(f"{split.name}, not rounded")
+                reports = report(counts)
+        with_tta = {"tta": report(count(f"{split.name}, multi-scale + flip", tta=True))} if tta else {}
         final_metrics = {
+            "version": evaluate.EVALUATION_VERSION,
             "split": split.name,
             "images": len(split),
             "digest": split.digest,
+            "ignored": evaluate.ignored_pixels(split, indices),
             "variants": reports,
         }
-        return parameters, final_metrics | with_tta
+        return parameters, final_metrics | with_tta, counts
 
     def _predictor(self, state: dict[str, Tensor]) -> Predictor:
         model = create_model(
@@ -322,13 +330,14 @@ class _Evaluator:
         return None if self.on_progress is None else partial(self.on_progress, stage)
 
 
-def _write(registry: Path, card: ModelCard, content: bytes) -> None:
-    """Write both files or neither. Raises `PublishError` if the name was taken meanwhile, and OSError."""
+def _write(registry: Path, card: ModelCard, content: bytes, counts: bytes) -> None:
+    """Write all files or none. Raises `PublishError` if the name was taken meanwhile, and OSError."""
     final = registry / card.name
     registry.mkdir(parents=True, exist_ok=True)
     try:
         with new_folder(final, prefix=".publishing-") as temp_dir:
             (temp_dir / WEIGHTS_FILE).write_bytes(content)
+            (temp_dir / COUNTS_FILE).write_bytes(counts)
             (temp_dir / CARD_FILE).write_bytes(to_json(card))
     except OSError:
         if final.exists():

@@ -47,7 +47,7 @@ class CostEstimate:
     memory_bytes: int
     """Peak memory: allocated on the GPU, or resident on a CPU."""
     seconds: float
-    """Time of the whole training, including the evaluation of the held-out photos."""
+    """Time of the whole training, including the evaluation of the held-out photos and the checkpoints."""
     device: str
     """``cuda``, ``mps`` or ``cpu``."""
     precision: str
@@ -76,11 +76,16 @@ def measure(config: TrainConfig) -> CostEstimate:
         run: Run = lifecycle.create(probe, "")
         keep_freed_memory()
         measured = trainer.Trainer(run, probe, DistributedContext())
-        step_seconds, compute_seconds, eval_seconds = _time_steps(measured)
+        step_seconds, compute_seconds, eval_seconds, checkpoint_seconds = _time_steps(measured)
         memory = _peak_memory(measured.device)
         bf16 = measured.accelerator.mixed_precision == "bf16"
         num_evaluated = config.holdout + PHOTOS
-        epoch_seconds = measured.steps_per_epoch * step_seconds + num_evaluated * eval_seconds
+        num_checkpoints = _checkpoints_per_epoch(measured.steps_per_epoch, config.checkpoint_every)
+        epoch_seconds = (
+            measured.steps_per_epoch * step_seconds
+            + num_evaluated * eval_seconds
+            + num_checkpoints * checkpoint_seconds
+        )
         epochs = 60 * config.minutes / epoch_seconds if config.minutes else config.epochs
     return CostEstimate(
         steps=round(measured.steps_per_epoch * epochs),
@@ -100,14 +105,20 @@ def format_lines(cost: CostEstimate) -> list[str]:
     memory = f"of {'GPU memory' if cost.device == 'cuda' else 'memory'} at most"
     return [
         f"{cost.steps} steps of {cost.seconds_per_step:.3f} s on {cost.device} in {cost.precision}, "
-        f"and {format_duration(cost.seconds)} in all, held-out photos included",
+        f"and {format_duration(cost.seconds)} in all, held-out photos and checkpoints included",
         f"{cost.photos_per_second:.1f} photos a second, {cost.memory_bytes / 1e9:.1f} GB {memory}",
         f"forward and backward alone take {cost.compute_seconds:.3f} s: the loop adds {cost.overhead:.1%}",
     ]
 
 
-def _time_steps(measured: trainer.Trainer) -> tuple[float, float, float]:
-    """Return the median seconds of a step, of its bare passes, and of the evaluation of a photo."""
+def _checkpoints_per_epoch(steps_per_epoch: int, checkpoint_every: int) -> int:
+    """Return the checkpoints of an epoch: the one at its end, and those every some steps before."""
+    return 1 + (steps_per_epoch - 1) // checkpoint_every
+
+
+def _time_steps(measured: trainer.Trainer) -> tuple[float, float, float, float]:
+    """Return the median seconds of a step, of its bare passes, of the evaluation of a photo, and of a
+    checkpoint."""
     device, height = measured.device, measured.config.height
     shape = (measured.config.batch_size, 3, height, 2 * height)
     image = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
@@ -141,7 +152,8 @@ def _time_steps(measured: trainer.Trainer) -> tuple[float, float, float]:
 
     evaluate_photo()
     eval_seconds = median(clock(evaluate_photo) for _ in range(MIN_REPEATS))
-    return *(median(column) for column in zip(*times, strict=True)), eval_seconds
+    checkpoint_seconds = median(clock(measured.save_checkpoint) for _ in range(MIN_REPEATS))
+    return *(median(column) for column in zip(*times, strict=True)), eval_seconds, checkpoint_seconds
 
 
 def _peak_memory(device: torch.device) -> int:

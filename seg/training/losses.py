@@ -2,10 +2,14 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seg.data import cityscapes
+
+OHEM_PROBABILITY = 0.7
+"""Below this probability of its true class a pixel is hard."""
 
 
 def valid_pixel_weight(label: Tensor, class_weight: Tensor | None) -> Tensor:
@@ -42,13 +46,7 @@ def segmentation_loss(
     # first
     flat_logits, flat_label = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]), label.flatten()
     if kind == "ohem":
-        pixel_losses = F.cross_entropy(
-            flat_logits, flat_label, class_weight, ignore_index=cityscapes.IGNORE, reduction="none"
-        )
-        num_labelled = int((label != cityscapes.IGNORE).sum())
-        hard = pixel_losses[pixel_losses > -math.log(0.7)]
-        min_pixels = max(1, num_labelled // 16)
-        return (hard if len(hard) >= min_pixels else pixel_losses.topk(min_pixels).values).mean()
+        return _hard_pixel_loss(flat_logits, flat_label, class_weight)
     summed = F.cross_entropy(
         flat_logits, flat_label, class_weight, ignore_index=cityscapes.IGNORE, reduction="sum"
     )
@@ -58,3 +56,27 @@ def segmentation_loss(
 
         loss = loss + DiceLoss("multiclass", ignore_index=cityscapes.IGNORE)(logits, label)
     return loss
+
+
+def _hard_pixel_loss(flat_logits: Tensor, flat_label: Tensor, class_weight: Tensor | None) -> Tensor:
+    """Cross-entropy of the pixels whose true class has a probability below `OHEM_PROBABILITY`.
+
+    They are at least one sixteenth of the labelled pixels. The probability alone decides which pixels count,
+    and the class weights then weight them (Shrivastava, Gupta, Girshick 2016, "Training Region-based Object
+    Detectors with Online Hard Example Mining", for pixels instead of regions).
+
+    Args:
+        flat_logits: M x K. flat_label: M train ids. class_weight: K float32, or None.
+
+    Returns:
+        A scalar tensor, the weighted mean.
+    """
+    known = flat_label != cityscapes.IGNORE
+    label = flat_label[known]
+    losses = F.cross_entropy(flat_logits[known], label, reduction="none")
+    if not len(losses):
+        return flat_logits.sum() * 0
+    num_hard = max(int((losses > -math.log(OHEM_PROBABILITY)).sum()), len(losses) // 16, 1)
+    hard = losses.topk(num_hard).indices
+    weight = torch.ones_like(losses[hard]) if class_weight is None else class_weight[label[hard]]
+    return (losses[hard] * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -41,8 +41,8 @@ def save_snapshot(run: Path, epoch: int, predictor: Predictor, split: PairDatase
                 photo.save(out, "JPEG", quality=90)
                 write_atomic(strip / f"photo-{number}.jpg", out.getvalue())
                 write_atomic(strip / f"truth-{number}.png", mask_io.png(np.asarray(split.labels[i])))
-            masks = predictor.predict_masks(photo, predictor.model.variants, split.labels[i].shape)
-            for variant, (mask, _) in masks.items():
+            masks = predictor.predict_masks(photo, predictor.model.variants, [split.labels[i].shape])
+            for variant, [(mask, _)] in masks.items():
                 (temp_dir / f"{number}.{variant}.png").write_bytes(mask_io.png(mask))
 
 

@@ -147,7 +147,7 @@ class Trainer:
                 if self.ended or (epoch_done and self.schedule.has_time(self.seconds)):
                     self._close_epoch(epoch, bar)
                 elif stopping or self.step % config.checkpoint_every == 0:
-                    self._save()
+                    self.save_checkpoint()
                 bar.update(
                     task,
                     completed=self.step,
@@ -339,7 +339,7 @@ class Trainer:
         shown = range(self.num_train, len(self.dataset)) if self.config.holdout else range(len(self.dataset))
         if self.distributed.is_main_process:
             snapshots.save_snapshot(self.run.folder, epoch + 1, predictor, self.dataset, shown)
-        self._save()  # last, so that a run killed meanwhile repeats all of it
+        self.save_checkpoint()  # last, so that a run killed meanwhile repeats all of it
         if self.config.minutes:
             seconds = self._mean_over_processes(time.monotonic() - start)
             self.schedule.closing_seconds = max(self.schedule.closing_seconds, seconds)
@@ -373,7 +373,8 @@ class Trainer:
         self.run.log(f"epoch {epoch + 1}: {summary}")
         bar.console.print(f"epoch {epoch + 1} on {config.holdout} held-out pairs: {summary}")
 
-    def _save(self) -> None:
+    def save_checkpoint(self) -> None:
+        """Save the state of the training in the run's folder."""
         model = self.accelerator.unwrap_model(self.model).state_dict()
         if self.ema is not None:
             model |= {EMA_PREFIX + key: value for key, value in self.ema.state_dict().items()}

@@ -33,6 +33,21 @@ def test_the_coding_of_a_label_picture_is_shown_and_can_be_changed(monkeypatch, 
     assert any("Read as **label ids**: 1 class (sidewalk)" in text.value for text in at.markdown)
 
 
+def test_ids_that_fit_two_codings_are_asked_about(monkeypatch, registry):
+    at = page(monkeypatch, registry)
+    photo = picture_file()
+    at.file_uploader(key="uploads-compare").set_value([("a.png", photo, "image/png")]).run()
+    key = f"truth-{content_digest(photo)[:16]}"
+    ids = np.repeat(np.array([[7, 8, 11, 12]], np.uint8), 30, 1).repeat(80, 0)
+    at.file_uploader(key=key).set_value([("ids.png", png(ids), "image/png")]).run()
+    assert not at.exception and "Are these label ids or train ids?" in at.warning[0].value
+    assert set(panes(at)["truth"]["ids"]) == {0, 1, 2, 3}
+    at.button(key="confirm_coding").click().run()
+    assert not at.exception and not at.warning and set(panes(at)["truth"]["ids"]) == {0, 1, 2, 3}
+    at.selectbox(key=f"{key}-coding-label ids").set_value("train ids").run()
+    assert not at.exception and not at.warning and set(panes(at)["truth"]["ids"]) == {7, 8, 11, 12}
+
+
 def test_gray_ids_with_three_channels_give_a_mean_iou(monkeypatch, registry):
     at = page(monkeypatch, registry)
     photo, label = picture_file(), scenes.render_scene(1, 120, 80).label

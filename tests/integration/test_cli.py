@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, read_card
 from seg.training import run_status
 from seg.training.config import TrainConfig
 from seg.training.run import Run
+from seg.training.trainer import Trainer
 from tests.support.command import run_command as run
 
 ROOT = Path(__file__).parents[2]
@@ -366,6 +368,13 @@ def test_the_package_runs_as_a_module():
 
 def test_the_training_cost_is_measured_and_nothing_kept(pairs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("seg.training.cost_estimate.SECONDS", 0.0)
+    save_checkpoint = Trainer.save_checkpoint
+
+    def save_slowly(trainer: Trainer) -> None:
+        time.sleep(0.3)
+        save_checkpoint(trainer)
+
+    monkeypatch.setattr(Trainer, "save_checkpoint", save_slowly)
     monkeypatch.chdir(tmp_path)
     options = f"--data {pairs} --epochs 3 --batch-size 4 --height 32 --holdout 2 --device cpu"
     assert run("cost", *options.split(), "--json", tmp_path / "out" / "cost.json") == 0
@@ -373,7 +382,8 @@ def test_the_training_cost_is_measured_and_nothing_kept(pairs, tmp_path, monkeyp
     cost = json.loads((tmp_path / "out" / "cost.json").read_text())
     assert cost["steps"] == 9 and cost["device"] == "cpu" and cost["precision"] in ("bf16", "fp32")
     assert cost["seconds_per_step"] / cost["compute_seconds"] - 1 == pytest.approx(cost["overhead"])
-    assert cost["seconds"] > 9 * cost["seconds_per_step"] and cost["memory_bytes"] > 1e8
+    # three checkpoints
+    assert cost["seconds"] > 9 * cost["seconds_per_step"] + 3 * 0.3 and cost["memory_bytes"] > 1e8
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert run("cost", *options.replace("--holdout 2", "--holdout 13").split()) == 1
 

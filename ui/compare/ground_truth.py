@@ -1,10 +1,12 @@
 """Ground truth of the visitor's photo: upload and metrics."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from seg.data import label_import
+from seg.evaluation.metrics import boundary_width
 from seg.inference import mask_io
 from seg.models.factory import OUTPUT_STRIDE
 from ui.compare.prediction_view import Mask
@@ -16,8 +18,8 @@ from ui.state.session import session
 
 GRID_REFERENCE_HELP = (
     "The mean IoU of the ground truth itself after each cell of the network's output grid is reduced to its "
-    "class shares and upsampled bilinearly. It shows what the resolution of the grid costs; it is no upper "
-    "bound, since class scores on the same grid can do better."
+    "class shares and upsampled bilinearly. It shows what the resolution of the grid costs. It is no upper "
+    "bound: scores that are optimized on the same grid reach more, and the maximum is at least as high."
 )
 
 
@@ -65,6 +67,15 @@ def _show_coding(key: str, digest: str, size: tuple[int, int], truth: UploadedTr
     ignored = f" {truth.ignored_fraction:.1%} of the pixels are ignored." if truth.ignored_fraction else ""
     count = len(truth.classes)
     st.markdown(f"Read as **{truth.coding}**: {count} class{'es' * (count != 1)} ({classes}).{ignored}")
+    if truth.other_coding:
+        st.warning(
+            f"Are these {truth.coding} or {truth.other_coding}? The values fit both. Choose below; until "
+            f"then they"
+            f" are read as {truth.coding}.",
+            icon=":material/help:",
+        )
+    if "color" in truth.coding and "pole" in truth.classes:
+        st.caption("Pole and pole group have the same color; both are read as pole.")
     if set(truth.classes) <= {"road", "sidewalk"} and truth.coding == "train ids":
         st.warning(
             "This may be a binary mask or use other class numbers: its values 0 and 1 are read as road and "
@@ -80,6 +91,13 @@ def _show_coding(key: str, digest: str, size: tuple[int, int], truth: UploadedTr
         args=(f"{key}-coding-{truth.coding}", digest, size),
         width=260,
     )
+    if truth.other_coding:
+        st.button(
+            f"They are {truth.coding}",
+            key="confirm_coding",
+            on_click=confirm_coding,
+            args=(digest,),
+        )
 
 
 def on_ground_truth_upload(key: str, digest: str, size: tuple[int, int]) -> None:
@@ -112,6 +130,13 @@ def on_coding_change(key: str, digest: str, size: tuple[int, int]) -> None:
         st.session_state[key] = session()["truths"][digest].coding  # it is unchanged after an error
 
 
+def confirm_coding(digest: str) -> None:
+    """Keep the coding in which the label image of the photo with this digest was read."""
+    truths = session()["truths"]
+    if digest in truths:
+        truths[digest] = replace(truths[digest], other_coding=None)
+
+
 def _read_truth(
     digest: str, name: str, data: bytes, size: tuple[int, int], coding: label_import.LabelCoding | None
 ) -> None:
@@ -131,6 +156,7 @@ def _read_truth(
         data,
         mask_io.png(imported.label),
         imported.coding,
+        imported.other_coding,
         imported.classes,
         imported.ignored_fraction,
     )
@@ -144,7 +170,7 @@ def remove_ground_truth(digest: str) -> None:
 def truth_section(
     photo: Photo, masks: Sequence[Mask], label: bytes, scored: Mapping[str, predictions.MaskMetrics]
 ) -> None:
-    """Show IoU by class, boundary IoU and the class-share reference of each output grid.
+    """Show IoU by class, boundary IoU and the cell-share reference of each output grid.
 
     Args:
         photo: The photo.
@@ -154,18 +180,26 @@ def truth_section(
     """
     st.subheader("Comparison with ground truth", anchor=False)
     digest, truth = content_digest(label), predictions.shown_truth(photo, label)
-    references = {
-        mask.title: (
-            (stride := OUTPUT_STRIDE.get(mask.variant))
-            and predictions.grid_reference_of(digest, mask.prediction.working_size, stride, truth)
-        )
-        for mask in masks
-    }
+    optimized = st.toggle(
+        "Optimize the scores on the output grids",
+        key="optimize_grids",
+        help="Fits the scores on each grid to this ground truth. It takes seconds per grid.",
+    )
+
+    def reference(mask: Mask, optimized: bool) -> float | None:
+        stride = OUTPUT_STRIDE.get(mask.variant)
+        if stride is None:
+            return None
+        return predictions.grid_reference_of(digest, mask.prediction.working_size, stride, optimized, truth)
+
+    references = {"Cell-share reference": {mask.title: reference(mask, False) for mask in masks}}
+    if optimized:
+        references["Optimized scores on the grid"] = {mask.title: reference(mask, True) for mask in masks}
     by_title = {mask.title: scored[mask.id] for mask in masks}
     table, bars = st.columns([2, 3], gap="large")
     table.html(charts.truth_table(by_title, references))
     with bars:
-        st.caption("Mean IoU, and the class-share reference of the output grid", help=GRID_REFERENCE_HELP)
+        st.caption("Mean IoU, and the cell-share reference of the output grid", help=GRID_REFERENCE_HELP)
         st.plotly_chart(
             charts.metric_bars(by_title, references),
             config={"displayModeBar": False},
@@ -177,8 +211,10 @@ def truth_section(
         )
     width, height = photo.shown_size
     st.caption(
-        "IoU: intersection of mask and ground truth over their union; the mean is over the classes that "
-        "occur in either. Boundary IoU counts only pixels within three pixels of an outline. Evaluated at "
-        f"{width} × {height} pixels. The output-grid reference is computed for strides 32, 16 and 8; U-Net's "
-        "output grid is too fine for a useful one."
+        "IoU: intersection of mask and ground truth over their union; the mean is over the classes of the "
+        f"ground truth. Boundary IoU counts only pixels within {boundary_width(truth.shape)} pixels of an "
+        f"outline "
+        f"(2 % of the diagonal). Evaluated at {width} × {height} pixels. The cell-share reference is "
+        f"computed for "
+        "strides 32, 16 and 8; U-Net's output grid is too fine for a useful one."
     )

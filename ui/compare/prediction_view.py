@@ -165,9 +165,11 @@ def _pane(mask: Mask, measured: predictions.MaskMetrics | None, scores: str, *, 
     published = mask.card.metrics.get(scores, {}).get(variant)
     ious = []
     if published and published["mean_iou"] is not None:
-        ious.append(f"{published['mean_iou']:.2f} on {mask.card.metrics['split']}")
+        on_all = published.get("all_labelled", {}).get("mean_iou")
+        details = "" if on_all is None else f" ({on_all:.2f} on all labelled pixels)"
+        ious.append(f"{published['mean_iou']:.2f} on {mask.card.metrics['split']}{details}")
     if measured:
-        ious.append(f"{measured.scores.mean_iou:.2f} here")
+        ious.append(f"{measured.scores.mean_iou_in_target:.2f} here")
     notes = [f"mean IoU {', '.join(ious)}"] if ious else []
     notes += [seconds_text(sum(prediction.seconds.values()))] if several else []
     return Pane(

@@ -124,7 +124,7 @@ def _sample_statistics() -> dict[str, LabelStatistics]:
 def _pair_figures(fingerprint: str, _file: Path) -> tuple[str, LabelStatistics]:
     """Return the figures of a pair as HTML, and its statistics."""
     photo, picture = read_pair(_file)
-    label, ignore_reasons = label_decoder.decode_with_reasons(picture)
+    label, ignore_reasons, _ = label_decoder.decode_with_reasons(picture)
     reasons = (0.25 * cityscapes.colorize(label) + 0.1 * 255).astype(np.uint8)
     for reason, color in COLORS.items():
         reasons[ignore_reasons == reason] = color

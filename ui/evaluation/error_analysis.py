@@ -103,6 +103,8 @@ def draw_worst(card: ModelCard, pairs: ChosenSplit | None, evaluation: store.Sto
     class_id = None if metric == MEAN_IOU else NAMES.index(metric)
     images = [(index, f"{score:.3f}") for index, score in store.rank_worst(evaluation.of(variant), class_id)]
     caption = f"{len(images):,} images, the worst first."
+    if class_id is None:
+        caption += " The mean is over the classes of the ground truth of each image."
     if class_id is not None:
         caption += f" Only images with at least {store.LEAST} ground-truth pixels of {metric}."
     st.caption(caption)

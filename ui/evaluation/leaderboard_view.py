@@ -1,6 +1,7 @@
 """The views All weights and Per class and size: metrics of published weights, and times measured on this
 machine."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from seg import paths
 from seg.data.cityscapes import NAMES
 from seg.data.decode_cache import HELD_OUT
 from seg.evaluation import evaluate, grid_reference, leaderboard
+from seg.evaluation.bootstrap import PairedDifference
 from seg.evaluation.leaderboard_html import accuracy_time_figure, class_iou_figure, size_iou_figure
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard, WeightsError, evaluated_on
@@ -17,16 +19,26 @@ from seg.models.registry import list_weights, read_card
 from ui.compare import presets
 from ui.compare.ground_truth import GRID_REFERENCE_HELP
 from ui.dataset.pair_cache import ChosenSplit, decoded_split
+from ui.evaluation import label_sets
 from ui.shared.permissions import allowed, why_not
 from ui.shared.text import plain
 
-GRID_REFERENCE = "grid reference"
+GRID_REFERENCE = "cell shares"
+ALL_LABELLED = "mean IoU, all labelled"
+
+References = dict[tuple[int, int], grid_reference.GridReference]
+"""By working height and stride."""
 
 _HELP = {
-    "mean IoU": "Intersection over union of mask and ground truth, averaged over the classes.",
-    "95 % CI": "Bootstrap confidence interval of the mean IoU over images.",
-    "boundary IoU": "IoU of the pixels within three pixels of a class boundary.",
-    GRID_REFERENCE: f"Class-share reference of the output grid. {GRID_REFERENCE_HELP}",
+    "mean IoU": "Intersection over union of mask and ground truth, averaged over the classes, on the "
+    "unambiguous "
+    "pixels.",
+    ALL_LABELLED: f"The same on all labelled pixels. {label_sets.HELP}",
+    "95 % CI": "Confidence interval of the mean IoU over photos of the cities of this split, for this one "
+    "training. "
+    "Two networks must not be compared by their intervals: see the differences below.",
+    "boundary IoU": "IoU of the pixels close to a class boundary, within 2 % of the diagonal.",
+    GRID_REFERENCE: f"Cell-share reference of the output grid. {GRID_REFERENCE_HELP}",
     "ms": "Milliseconds for a 2:1 photo at the working height, on this machine.",
 }
 
@@ -72,24 +84,68 @@ def draw(pairs: ChosenSplit | None) -> None:
         st.caption(f"Published without metrics: {', '.join(map(plain, unscored))}.")
     for card in cards:
         _show_split(card)
+    if former := [card.name for card in cards if not leaderboard.is_current(card)]:
+        st.caption(
+            "Evaluated by an earlier version, which resampled photos twice; compare these only among each "
+            "other: "
+            f"{', '.join(map(plain, former))}."
+        )
+    _comparisons(published)
     _measure_section(cards, pairs, references)
     _figures(rows, references)
 
 
-def _measure_section(
-    cards: list[ModelCard], pairs: ChosenSplit | None, references: dict[tuple[int, int], float]
-) -> None:
+def _comparisons(published: list[ModelCard]) -> None:
+    """Show the differences of networks on the same photos."""
+    rows = [row for row in leaderboard.comparisons(published) if row.unambiguous.low is not None]
+    if not rows:
+        return
+    st.subheader("Differences on the same photos", anchor=False)
+    st.dataframe(
+        {
+            "network": [_network_name(*row.first) for row in rows],
+            "compared with": [_network_name(*row.second) for row in rows],
+            "mean IoU": [row.unambiguous.mean_iou for row in rows],
+            "95 % CI": [_difference_interval(row.unambiguous) for row in rows],
+            ALL_LABELLED: [row.all_labelled.mean_iou for row in rows],
+            "95 % CI, all labelled": [_difference_interval(row.all_labelled) for row in rows],
+        },
+        hide_index=True,
+        key="comparisons",
+        column_config={
+            name: st.column_config.NumberColumn(format="%+.4f") for name in ("mean IoU", ALL_LABELLED)
+        },
+        alt="Differences of the mean IoU of two networks with intervals.",
+    )
+    st.caption(
+        "Differences of the mean IoU of two networks on the same photos of val, with intervals over photos "
+        "of its "
+        "cities. Each network was trained once: the intervals do not say how another training of the same "
+        "recipe "
+        "would differ."
+    )
+
+
+def _network_name(weights: str, variant: str) -> str:
+    return f"{DISPLAY_NAMES[variant]} ({weights})"
+
+
+def _difference_interval(difference: PairedDifference) -> str:
+    return "–" if difference.low is None else f"{difference.low:+.4f} to {difference.high:+.4f}"
+
+
+def _measure_section(cards: list[ModelCard], pairs: ChosenSplit | None, references: References) -> None:
     cases = [case for case in leaderboard.timing_cases(cards) if case not in _times()]
     if not cases and not (pairs and not references):
         return
     st.button(
-        "Measure times and grid references",
+        "Measure times and cell-share references",
         icon=":material/timer:",
         disabled=not allowed(),
         key="measure",
         type="primary",
         help=(
-            "Times every network on a 2:1 photo (interleaved, best of six) and computes the class-share "
+            "Times every network on a 2:1 photo (interleaved, best of six) and computes the cell-share "
             "references of the output grids from the labels of the dataset."
         ),
     )
@@ -103,7 +159,7 @@ def _measure_section(
     )
 
 
-def _figures(rows: list[leaderboard.LeaderboardRow], references: dict[tuple[int, int], float]) -> None:
+def _figures(rows: list[leaderboard.LeaderboardRow], references: References) -> None:
     if len(finest := leaderboard.finest(rows)) > 1:
         st.plotly_chart(
             class_iou_figure("the finest mask of each", finest),
@@ -115,14 +171,15 @@ def _figures(rows: list[leaderboard.LeaderboardRow], references: dict[tuple[int,
             accuracy_time_figure(rows, references),
             key="accuracy_time",
             alt=(
-                "Mean IoU against milliseconds per photo, with the grid references of strides 32, 16 and 8. "
+                "Mean IoU against milliseconds per photo, with the cell-share references of strides 32, 16 "
+                "and 8. "
                 "The table has the values."
             ),
         )
 
 
 def measure(cases: list[leaderboard.TimingCase], heights: list[int], pairs: ChosenSplit | None) -> None:
-    """Measure times and grid references with a progress bar; the results are cached for all visitors.
+    """Measure times and cell-share references with a progress bar; the results are cached for all visitors.
 
     Args:
         cases: Networks and variants to time.
@@ -141,7 +198,8 @@ def measure(cases: list[leaderboard.TimingCase], heights: list[int], pairs: Chos
             split,
             heights,
             leaderboard.STRIDES,
-            lambda done, total: show("Grid references, labels", done, total),
+            lambda done, total: show("Cell-share references, labels", done, total),
+            heights,
         )
     bar.empty()
 
@@ -154,6 +212,9 @@ def draw_by_class(card: ModelCard) -> None:
     """
     _show_split(card)
     rows = [row for row in leaderboard.rows([card], [], {}, "", {}) if not row.tta]
+    label_set = label_sets.choose_label_set(rows[0].report)
+    rows = [replace(row, report=label_sets.of_label_set(row.report, label_set)) for row in rows]
+    label_sets.show_ignored(card.metrics)
     st.plotly_chart(
         class_iou_figure(card.name, rows),
         key="by_class",
@@ -166,8 +227,8 @@ def draw_by_class(card: ModelCard) -> None:
     )
     st.caption(
         "Connected components of the ground truth by area, in pixels of the 256 × 256 labels. A component’s "
-        "IoU counts the predicted components of its class that overlap it (Rottmann et al. 2020). Small "
-        "components improve most."
+        "IoU counts the predicted components of its class that overlap it (Rottmann et al. 2020)."
+        + _largest_gain(rows)
     )
     counts = [sum(row) for row in rows[0].report["confusion"]]
     share = "share of the ground truth"
@@ -185,6 +246,21 @@ def draw_by_class(card: ModelCard) -> None:
         },
         alt="IoU of every class and variant.",
     )
+
+
+def _largest_gain(rows: list[leaderboard.LeaderboardRow]) -> str:
+    """Return a sentence on the sizes at which the finest variant gains most over the coarsest."""
+    coarse, fine = (row.report["by_size"] for row in (rows[0], rows[-1]))
+    gains = {
+        evaluate.size_bin_label(after): after["iou"] - before["iou"]
+        for before, after in zip(coarse, fine, strict=True)
+        if before["iou"] is not None and after["iou"] is not None
+    }
+    if len(rows) < 2 or not gains:
+        return ""
+    largest = max(gains, key=lambda name: gains[name])
+    networks = f"{DISPLAY_NAMES[rows[-1].variant]} gains most over {DISPLAY_NAMES[rows[0].variant]}"
+    return f" {networks} on {largest}: {gains[largest]:+.3f}."
 
 
 def _show_split(card: ModelCard) -> None:
@@ -210,13 +286,11 @@ def _times() -> dict[leaderboard.TimingCase, float]:
     return {}
 
 
-def _references(cards: list[ModelCard], digest: str) -> dict[tuple[int, int], float]:
-    """Return the stored grid references by working height and stride."""
+def _references(cards: list[ModelCard], digest: str) -> References:
+    """Return the stored cell-share references by working height and stride."""
     stored = grid_reference.stored_references(digest)
     grids = {(card.working_height, stride) for card in cards for stride in leaderboard.STRIDES}
-    return {
-        (height, stride): stored[height // stride] for height, stride in grids if height // stride in stored
-    }
+    return {grid: stored[grid] for grid in grids if grid in stored}
 
 
 def _columns(rows: list[leaderboard.LeaderboardRow]) -> dict[str, list[Any]]:
@@ -224,8 +298,9 @@ def _columns(rows: list[leaderboard.LeaderboardRow]) -> dict[str, list[Any]]:
         "network": [row.network for row in rows],
         "weights": [row.weights + " (baseline)" * row.is_baseline for row in rows],
         "mean IoU": [row.report["mean_iou"] for row in rows],
-        "95 % CI": [evaluate.format_interval(row.report["intervals"]["mean_iou"], 3) for row in rows],
-        GRID_REFERENCE: [row.grid_reference for row in rows],
+        "95 % CI": [evaluate.format_interval(row.report["intervals"].get("mean_iou"), 3) for row in rows],
+        ALL_LABELLED: [row.report.get("all_labelled", {}).get("mean_iou") for row in rows],
+        GRID_REFERENCE: [row.grid_reference and row.grid_reference.cell_shares for row in rows],
         "pixel accuracy": [row.report["pixel_accuracy"] for row in rows],
         "boundary IoU": [row.report["boundary_iou"] for row in rows],
         "parameters": [row.parameters / 1e6 for row in rows],
@@ -239,7 +314,7 @@ def _columns(rows: list[leaderboard.LeaderboardRow]) -> dict[str, list[Any]]:
 
 def _column_config() -> dict[str, Any]:
     number = st.column_config.NumberColumn
-    scores = ("mean IoU", GRID_REFERENCE, "pixel accuracy", "boundary IoU")
+    scores = ("mean IoU", ALL_LABELLED, GRID_REFERENCE, "pixel accuracy", "boundary IoU")
     return {name: number(format="%.4f", help=_HELP.get(name)) for name in scores} | {
         "95 % CI": st.column_config.TextColumn(help=_HELP["95 % CI"]),
         "parameters": number(format="%.1f M"),

@@ -14,7 +14,7 @@ from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard, WeightsError, evaluated_on, to_json
 from seg.models.registry import verify_weights
 from ui.dataset.pair_cache import ChosenSplit
-from ui.evaluation import evaluation_runs
+from ui.evaluation import evaluation_runs, label_sets
 from ui.shared import rate_limit
 from ui.shared.text import plain
 from ui.training.curves import COLORS
@@ -39,6 +39,10 @@ def draw_calibration(
         reason = "The model card has no calibration data. Evaluate the weights here to compute it."
         evaluation_runs.evaluate_section(card, pairs, reason)
         return
+    label_set = label_sets.choose_label_set(next(iter(calibrated.values())))
+    calibrated = {
+        variant: label_sets.of_label_set(report, label_set) for variant, report in calibrated.items()
+    }
     for column, (variant, report) in zip(
         st.columns(max(3, len(calibrated))), calibrated.items(), strict=False
     ):

@@ -93,7 +93,7 @@ def _mean_iou(truth: np.ndarray | None, mask: np.ndarray) -> str:
     if truth is None:
         return ""
     confusion = metrics.confusion(truth, mask, len(cityscapes.CLASSES), cityscapes.IGNORE)
-    return f"mean IoU {format_score(metrics.compute_metrics(confusion).mean_iou, 2)}"
+    return f"mean IoU {format_score(metrics.compute_metrics(confusion).mean_iou_in_target, 2)}"
 
 
 def _choose_overrides(variant: str) -> activations.SkipOverrides:

@@ -45,7 +45,7 @@ _STAGES = {
 }
 """Name and color of each stage of a prediction."""
 
-BAR_COLOR, REFERENCE_COLOR = "#0d9488", "#d97706"
+BAR_COLOR, REFERENCE_COLORS = "#0d9488", ("#d97706", "#7c3aed")
 
 
 def percent(share: float) -> str:
@@ -108,12 +108,16 @@ def pixel_table(title: str, rows: Sequence[tuple[str, str, str, str]]) -> str:
     )
 
 
-def truth_table(scored: Mapping[str, MaskMetrics], references: Mapping[str, float | None]) -> str:
+References = Mapping[str, Mapping[str, float | None]]
+"""By kind of reference, its value for each mask; None where there is none."""
+
+
+def truth_table(scored: Mapping[str, MaskMetrics], references: References) -> str:
     """Return an HTML table of metrics against the ground truth: a row per class, then the means.
 
     Args:
         scored: Metrics of each mask, by column.
-        references: Class-share reference of each mask's output grid, by column; None where there is none.
+        references: References of each mask's output grid, by column.
     """
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in scored)
     scores = [mask.scores for mask in scored.values()]
@@ -121,11 +125,10 @@ def truth_table(scored: Mapping[str, MaskMetrics], references: Mapping[str, floa
     for k, info in enumerate(CLASSES):
         if any(not math.isnan(s.iou[k]) for s in scores):
             rows.append((f"{_swatch(info.name)}{info.name}", [s.iou[k] for s in scores], ""))
-    grid_values = [references[column] for column in scored]
-    rows.append(("Mean IoU", [s.mean_iou for s in scores], "sum"))
-    rows.append(
-        ("Output-grid reference", [math.nan if value is None else value for value in grid_values], "")
-    )
+    rows.append(("Mean IoU", [s.mean_iou_in_target for s in scores], "sum"))
+    for kind, of_kind in references.items():
+        columns = (of_kind[column] for column in scored)
+        rows.append((kind, [math.nan if value is None else value for value in columns], ""))
     rows.append(("Boundary IoU", [mask.boundary_iou for mask in scored.values()], ""))
     rows.append(("Pixel accuracy", [s.pixel_accuracy for s in scores], ""))
     body = ""
@@ -164,26 +167,26 @@ def sums(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
     return f'<table class="legend"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def metric_bars(scored: Mapping[str, MaskMetrics], references: Mapping[str, float | None]) -> go.Figure:
-    """Plot the mean IoU of each mask with the class-share reference of its output grid as a mark across the
-    bar."""
+def metric_bars(scored: Mapping[str, MaskMetrics], references: References) -> go.Figure:
+    """Plot the mean IoU of each mask with the references of its output grid as marks across the bar."""
     names = list(scored)
     figure = go.Figure()
     figure.add_bar(
-        x=[scored[name].scores.mean_iou for name in names],
+        x=[scored[name].scores.mean_iou_in_target for name in names],
         y=names,
         orientation="h",
         marker_color=BAR_COLOR,
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",
     )
-    marked = [name for name in names if references[name] is not None]
-    figure.add_scatter(
-        x=[references[name] for name in marked],
-        y=marked,
-        mode="markers",
-        marker={"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": REFERENCE_COLOR}},
-        hovertemplate="%{y}: output-grid reference %{x:.3f}<extra></extra>",
-    )
+    for (kind, values), color in zip(references.items(), REFERENCE_COLORS, strict=False):
+        marked = [name for name in names if values[name] is not None]
+        figure.add_scatter(
+            x=[values[name] for name in marked],
+            y=marked,
+            mode="markers",
+            marker={"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": color}},
+            hovertemplate=f"%{{y}}: {kind.lower()} %{{x:.3f}}<extra></extra>",
+        )
     return _bar_layout(figure, len(names), 0.45, {"range": [0, 1], "dtick": 0.25})
 
 

@@ -1,10 +1,13 @@
 """The choice of weights in the sidebar."""
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
+from seg.evaluation.evaluate import format_score
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard, WeightsError
 from seg.models.registry import DEFAULT_WEIGHTS, list_weights, no_weights_message, read_card
@@ -93,13 +96,19 @@ def _show_missing(card: ModelCard, cards: dict[str, ModelCard], page: str) -> No
 
 def _summary(card: ModelCard) -> str:
     scores = card.metrics.get("variants", {})
-    ious = [f"{DISPLAY_NAMES[v]} {scores[v]['mean_iou']:.2f}" for v in card.variants if v in scores]
+    reports = {DISPLAY_NAMES[v]: scores[v] for v in card.variants if v in scores}
+    on_all = {name: report["all_labelled"] for name, report in reports.items() if "all_labelled" in report}
     rows = {
         "Trained on": ", ".join(Path(folder).name for folder in card.data) or "no data",
-        "Mean IoU": ", ".join(ious) or "not measured",
+        "Mean IoU": _mean_ious(reports) or "not measured",
+        "On all labelled pixels": _mean_ious(on_all) or "not measured",
         "Encoder": card.encoder["source"],
         "Size": f"{card.parameters / 1e6:.1f} million parameters, {card.bytes / 1e6:.0f} MB",
         "License": card.licence,
     }
     cells = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())
     return f'<dl class="card">{cells}</dl>'
+
+
+def _mean_ious(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{name} {format_score(report['mean_iou'], 2)}" for name, report in reports.items())

@@ -55,6 +55,7 @@ class UploadedTruth:
     data: bytes  # the file
     png: bytes  # an indexed PNG of train ids, of the photo's size
     coding: label_import.LabelCoding
+    other_coding: label_import.LabelCoding | None  # that fits as well
     classes: list[str]  # that occur, the largest first
     ignored_fraction: float
 

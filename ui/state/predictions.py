@@ -68,7 +68,8 @@ class MaskFiles:
 
 @dataclass(frozen=True)
 class MaskMetrics:
-    """Metrics of a mask against the ground truth, at the display size."""
+    """Metrics of a mask against the ground truth, at the display size; the mean IoU is over the classes of
+    the ground truth."""
 
     scores: metrics.SegmentationMetrics
     boundary_iou: float
@@ -233,22 +234,23 @@ def score_mask(truth_digest: str, mask_digest: str, _truth: np.ndarray, _mask: n
     return MaskMetrics(scores, metrics.boundary_iou(boundaries)[1])
 
 
-@st.cache_data(max_entries=96, scope="session", show_spinner="Computing the output-grid references …")
+@st.cache_data(max_entries=96, scope="session", show_spinner="Computing the cell-share references …")
 def grid_reference_of(
-    truth_digest: str, working_size: tuple[int, int], stride: int, _truth: np.ndarray
+    truth_digest: str, working_size: tuple[int, int], stride: int, optimized: bool, _truth: np.ndarray
 ) -> float:
-    """Compute the class-share reference of an output grid: the mean IoU of the ground truth quantized to it.
+    """Compute the mean IoU of the ground truth reduced to an output grid.
 
     Args:
         truth_digest: Digest of the ground truth.
         working_size: Height and width of the working image.
         stride: Stride of the output grid in working pixels.
+        optimized: Whether the scores on the grid are optimized, else they are the class shares of its cells.
         _truth: H x W train ids.
     """
-    height, width = (-(-side // stride) for side in working_size)
-    quantized = grid_reference.quantize_to_grid(_truth, (height, width))
-    confusion = metrics.confusion(_truth, quantized, len(cityscapes.CLASSES), cityscapes.IGNORE)
-    return metrics.compute_metrics(confusion).mean_iou
+    reduce = grid_reference.optimized_mask if optimized else grid_reference.cell_share_mask
+    reduced = reduce(_truth, working_size, stride)
+    confusion = metrics.confusion(_truth, reduced, len(cityscapes.CLASSES), cityscapes.IGNORE)
+    return metrics.compute_metrics(confusion).mean_iou_in_target
 
 
 @st.cache_resource(show_spinner=False)

@@ -124,7 +124,9 @@ def show_status(folder: Path, before: tuple[run_status.State, bool]) -> None:
         )
     if status.metrics and "holdout" in config:
         st.caption(
-            f"On the {config['holdout']} validation (hold-out) pairs of this run, after the last epoch."
+            f"On the unambiguous pixels of the {config['holdout']} validation (hold-out) pairs of this "
+            f"run, after"
+            " the last epoch."
         )
     show_publishing(folder)
 

@@ -58,7 +58,7 @@ def test_a_label_without_a_class_is_refused(values, coding):
 
 def test_a_chosen_coding_is_used():
     ids = np.full((128, 256), 7, np.uint8)
-    assert label_import.read_label(png(ids), SIZE).classes == [cityscapes.NAMES[7]]
+    assert label_import.read_label(png(ids), SIZE, "train ids").classes == [cityscapes.NAMES[7]]
     assert label_import.read_label(png(ids), SIZE, "label ids").classes == ["road"]
     with pytest.raises(label_import.LabelImportError, match="read it as label ids"):
         label_import.read_label(png(LABEL_IDS[SCENE.label]), SIZE, "train ids")
@@ -107,3 +107,24 @@ def test_exchanged_red_and_blue_are_named(form):
     Image.fromarray(cityscapes.colorize(SCENE.label)[..., ::-1]).save(out, form)
     with pytest.raises(label_import.LabelImportError, match="red and blue are exchanged, as OpenCV does"):
         label_import.read_label(out.getvalue(), SIZE)
+
+
+@pytest.mark.parametrize(
+    "used, coding, other",
+    [
+        ((0, 1, 2, 10, 11), "train ids", None),  # sky
+        ((0, 7, 8, 255), "train ids", None),
+        ((0, 1, 2, 3), "train ids", None),  # as label ids, none would have a class
+        ((7, 8, 23), "label ids", None),
+        ((3, 7, 8, 11), "label ids", "train ids"),  # road, sidewalk, building; or sign, vegetation, person
+        ((0, 7, 8, 11), "train ids", "label ids"),
+    ],
+)
+def test_the_set_of_ids_decides_or_leaves_the_choice(used, coding, other):
+    ids = np.resize(np.array(used, np.uint8), (128, 256))
+    imported = label_import.read_label(png(ids), SIZE)
+    assert (imported.coding, imported.other_coding) == (coding, other)
+    expected = ids if coding == "train ids" else label_import._FROM_LABEL_ID[ids]
+    np.testing.assert_array_equal(imported.label, expected)
+    if other:
+        assert label_import.read_label(png(ids), SIZE, other).other_coding is None

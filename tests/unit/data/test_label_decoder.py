@@ -91,7 +91,7 @@ def test_tiny_pictures_decode(shape):
 def test_only_ignored_pixels_have_a_reason():
     exact = scenes.render_scene(0).label
     picture = as_pair_label(exact)
-    label, why = decode_with_reasons(picture)
+    label, why, best_guess = decode_with_reasons(picture)
     assert (label == decode(picture)).all() and ((why != IgnoreReason.KEPT) == (label == IGNORE)).all()
     assert (why == IgnoreReason.TIE).any() and (why == IgnoreReason.AMBIGUOUS).any()
 

@@ -1,10 +1,13 @@
 """Random views keep photo and label together and depend only on seed and step."""
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from PIL import Image
 
 from seg.data.cityscapes import IGNORE
 from seg.data.preprocess import normalize
-from seg.data.transforms import augment
+from seg.data.transforms import _crop_photos, augment
 
 
 def batch(n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,3 +65,46 @@ def test_color_changes_only_above_strength_zero():
     torch.testing.assert_close(plain, normalize(torch.full((32, 3, 32, 64), 100 / 255)), atol=1e-4, rtol=0)
     changed, _ = augment(photos, ids, 32, 0, 0, color=1)
     assert (changed.mean((2, 3)) - plain.mean((2, 3))).abs().amax(1).median() > 0.1
+
+
+def whole_photo(n: int = 1, zoom: float = 1.0) -> torch.Tensor:
+    """Affine transforms that show the whole photo, or its middle, enlarged."""
+    return torch.tensor([[1 / zoom, 0, 0], [0, 1 / zoom, 0]]).repeat(n, 1, 1)
+
+
+def test_reduced_crops_are_antialiased_as_at_prediction():
+    pixels = torch.randint(
+        0, 256, (256, 256, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
+    )
+    pixels[:, 255] = pixels[:, 254]  # the last column is left out
+    reduced = Image.fromarray(pixels.numpy()).resize((128, 64), Image.Resampling.BILINEAR)
+    crop = _crop_photos(pixels.permute(2, 0, 1)[None].float(), whole_photo(), 64, 128)
+    expected = torch.from_numpy(np.array(reduced)).permute(2, 0, 1)[None].float()
+    # Pillow rounds after each of its two passes; the last column has less to average
+    torch.testing.assert_close(crop[..., :-1], expected[..., :-1], atol=1.01, rtol=0)
+    point_sampled = F.grid_sample(
+        pixels.permute(2, 0, 1)[None].float(),
+        F.affine_grid(whole_photo(), [1, 1, 64, 128], align_corners=False),
+        align_corners=False,
+    )
+    assert point_sampled.std() > 1.5 * crop.std()
+
+
+def test_enlarged_crops_are_interpolated_bilinearly():
+    photos = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    affine = whole_photo(2, zoom=3.0)
+    grid = F.affine_grid(affine, [2, 1, 96, 192], align_corners=False)
+    expected = F.grid_sample(photos, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(_crop_photos(photos, affine, 96, 192), expected, atol=1e-5, rtol=0)
+
+
+def test_the_last_column_is_left_out():
+    photos, ids = batch(8)
+    changed = photos.clone()
+    changed[:, :, -1] = 255
+    other_ids = ids.clone()
+    other_ids[:, :, -1] = 7
+    for step in range(4):
+        image, label = augment(photos, ids, 64, 0, step)
+        same_image, same_label = augment(changed, other_ids, 64, 0, step)
+        assert torch.equal(image, same_image) and torch.equal(label, same_label)

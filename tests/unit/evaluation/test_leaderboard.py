@@ -6,10 +6,13 @@ import pytest
 
 from seg.data.decode_cache import load_split
 from seg.evaluation import evaluate, leaderboard
+from seg.evaluation.grid_reference import GridReference
 from seg.evaluation.leaderboard_html import accuracy_time_figure, class_iou_figure, write_html
 from seg.inference.predictor import Predictor
 from seg.models.model_card import ModelCard, to_json
 from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, read_card
+
+REFERENCE = GridReference(0.9)
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +28,20 @@ def card(registry, pairs) -> ModelCard:
     parent = {"photos": 5, "parent": {"photos": 7, "parent": None}}
     return dataclasses.replace(
         published,
-        metrics={"variants": reports, "digest": "these", "split": "val", "images": 2},
+        metrics={
+            "version": evaluate.EVALUATION_VERSION,
+            "variants": reports,
+            "digest": "these",
+            "split": "val",
+            "images": 2,
+        },
         samples_seen=10,
         init_from=parent,
     )
 
 
 def test_rows_come_from_cards_and_are_drawn(card, tmp_path):
-    limits = {(height, stride): 0.9 for height in (96, 256) for stride in leaderboard.STRIDES}
+    limits = {(height, stride): REFERENCE for height in (96, 256) for stride in leaderboard.STRIDES}
     (tmp_path / card.name).mkdir()
     (tmp_path / card.name / CARD_FILE).write_bytes(to_json(card))
     published, controls = leaderboard.cards(tmp_path / "empty", tmp_path)
@@ -46,7 +55,7 @@ def test_rows_come_from_cards_and_are_drawn(card, tmp_path):
         leaderboard.measure(leaderboard.timing_cases([card, control]), "cpu"),
     )
     assert [(row.variant, row.samples_seen, row.grid_reference) for row in rows] == 2 * [
-        (v, 22, 0.9) for v in ("32s", "16s", "8s")
+        (v, 22, REFERENCE) for v in ("32s", "16s", "8s")
     ]
     assert [row.is_baseline for row in rows] == 3 * [False] + 3 * [True]
     assert all(row.seconds > 0 and row.report == card.metrics["variants"][row.variant] for row in rows)
@@ -55,7 +64,7 @@ def test_rows_come_from_cards_and_are_drawn(card, tmp_path):
     for text in (
         "FCN-32s on ResNet-50",
         "63 pixels",
-        "grid reference of stride 32",
+        "cell-share reference of stride 32",
         "on these",
         f"{rows[0].report['mean_iou']:.4f}",
     ):
@@ -64,10 +73,10 @@ def test_rows_come_from_cards_and_are_drawn(card, tmp_path):
 
 
 def test_grid_references_require_matching_pairs_and_a_single_size(card):
-    limits = {(96, stride): 0.9 for stride in leaderboard.STRIDES}
+    limits = {(96, stride): REFERENCE for stride in leaderboard.STRIDES}
     both = dataclasses.replace(card, metrics=card.metrics | {"tta": card.metrics["variants"]})
     rows = leaderboard.rows([both], [], limits, "these", {})
-    assert [row.grid_reference for row in rows] == 3 * [0.9] + 3 * [None]
+    assert [row.grid_reference for row in rows] == 3 * [REFERENCE] + 3 * [None]
     assert [row.tta for row in rows] == 3 * [False] + 3 * [True]
     assert {row.grid_reference for row in leaderboard.rows([card], [], limits, "others", {})} == {None}
 

@@ -13,6 +13,7 @@ from seg.cli.main import main
 from seg.data import cityscapes
 from seg.data.decode_cache import load_split
 from seg.evaluation import evaluate, store
+from seg.evaluation.photo_counts import COUNTS_FILE, counts_key
 from seg.inference.predictor import Predictor
 from seg.models.registry import DEFAULT_WEIGHTS, read_card
 from seg.system.status_file import write_status
@@ -29,6 +30,7 @@ def evaluation(registry, pairs, tmp_path_factory):
         range(3),
     )
     report = {
+        "version": evaluate.EVALUATION_VERSION,
         "images": 3,
         "variants": {variant: evaluate.report(tally) for variant, tally in tallies.items()},
     }
@@ -53,12 +55,20 @@ def test_a_saved_evaluation_is_loaded_unchanged(evaluation):
 def test_a_damaged_evaluation_is_not_loaded(evaluation, tmp_path):
     assert store.load(tmp_path) is None
     folder, _ = evaluation
-    for name in ("report.json", "counts.npy"):
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    counts = (folder / COUNTS_FILE).read_bytes()
+    report = (folder / "report.json").read_text()
+    (tmp_path / "report.json").write_text(report)
+    (tmp_path / COUNTS_FILE).write_bytes(counts)
     assert store.load(tmp_path)
-    (tmp_path / "counts.npy").write_bytes((folder / "counts.npy").read_bytes()[:-9])
+    middle = len(counts) // 2
+    for damaged in (counts[:-9], counts[:middle] + bytes([counts[middle] ^ 1]) + counts[middle + 1 :]):
+        (tmp_path / COUNTS_FILE).write_bytes(damaged)
+        assert store.load(tmp_path) is None
+    np.savez(tmp_path / COUNTS_FILE, **{"32s": np.zeros((3, 2, 2))})
     assert store.load(tmp_path) is None
-    np.save(tmp_path / "counts.npy", np.zeros((1, 3, 2, 2)))
+    (tmp_path / COUNTS_FILE).write_bytes(counts)
+    former = json.loads(report) | {"version": evaluate.EVALUATION_VERSION - 1}
+    (tmp_path / "report.json").write_text(json.dumps(former))
     assert store.load(tmp_path) is None
 
 
@@ -101,11 +111,11 @@ def test_the_command_line_saves_its_counts(registry, pairs, monkeypatch):
     main(["evaluate", DEFAULT_WEIGHTS, "--data", str(pairs), "--keep"])
     folder = store.store_dir(read_card(DEFAULT_WEIGHTS).sha256, load_split(pairs, "val").digest)
     stored = store.load(folder)
-    assert stored.report["images"] == 3 and stored.counts.shape == (
-        3,
-        3,
-        len(cityscapes.CLASSES),
-        len(cityscapes.CLASSES),
+    classes = len(cityscapes.CLASSES)
+    assert stored.report["images"] == 3
+    keys = {counts_key(v, labels) for v in ("32s", "16s", "8s") for labels in (None, *evaluate.LABEL_SETS)}
+    assert {key: counts.shape for key, counts in stored.counts.items()} == dict.fromkeys(
+        keys, (3, classes, classes)
     )
     assert store.progress(folder)["status"] == "finished" and store.progress(folder)["pid"] == os.getpid()
 

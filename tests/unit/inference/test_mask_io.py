@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools import mask as coco_tools
 from pycocotools.coco import COCO
@@ -12,6 +13,7 @@ from pycocotools.coco import COCO
 from seg.data.cityscapes import PALETTE, TRAIN_ID, colorize
 from seg.evaluation.agreement import disagreement, disagreement_matrix, disagreement_share
 from seg.inference.mask_io import coco, color_png, confidence_png, overlay, png, read_png, shares
+from seg.inference.postprocess import LazyLogits, to_mask
 
 RNG = np.random.default_rng(0)
 MASK = RNG.integers(0, 19, (23, 31), dtype=np.uint8)
@@ -124,13 +126,23 @@ def test_the_color_png_has_palette_colors_and_black():
 
 
 def test_the_confidence_png_keeps_16_bits():
-    confidence = RNG.uniform(1 / 19, 1, (23, 31)).astype(np.float16)  # the winner has at least 1 / 19
+    confidence = RNG.uniform(1 / 19, 1, (23, 31)).astype(np.float32)  # the winner has at least 1 / 19
     confidence[0, :2] = 0, 1
     back = Image.open(io.BytesIO(confidence_png(confidence)))
     assert back.mode == "I;16"
     values = np.asarray(back)
     assert values[0, 0] == 0 and values[0, 1] == 65535
-    np.testing.assert_array_equal((values / 65535).astype(np.float16), confidence)
+    np.testing.assert_allclose(values / 65535, confidence, atol=0.5 / 65535 + 1e-7)
+
+
+def test_high_confidences_stay_distinct():
+    """Float16 has 1,025 values from 0.5 to 1."""
+    logits = torch.zeros(2, 1, 4096)
+    logits[0] = torch.linspace(0, 10, 4096)
+    _, confidence = to_mask(LazyLogits.from_tensor(logits), 1, 4096, with_confidence=True)
+    assert confidence.dtype == np.float32
+    values = np.asarray(Image.open(io.BytesIO(confidence_png(confidence))))
+    assert len(np.unique(values)) > 2000 and not (values == 65535).any()
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools

@@ -83,7 +83,8 @@ def test_a_full_gpu_falls_back_to_the_cpu(registry, predictor, photo, monkeypatc
     fitting = full.predict(photo)
     assert (fitting.note, fitting.device, full.note) == ("", "cpu:0", "")
     monkeypatch.setattr(Predictor, "forward", out_of_memory)
-    prediction, (mask, _) = full.predict(photo, tta=True), full.predict_masks(photo, ["8s"], (120, 200))["8s"]
+    prediction = full.predict(photo, tta=True)
+    [(mask, _)] = full.predict_masks(photo, ["8s"], [(120, 200)])["8s"]
     assert (prediction.note, prediction.device, full.note) == (
         predictor_module.CPU_FALLBACK_NOTE,
         "cpu",

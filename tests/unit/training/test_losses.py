@@ -38,3 +38,27 @@ def test_the_weighted_loss_matches_pytorch():
     for weight in (None, torch.linspace(0.1, 2, 19)):
         expected = torch.nn.functional.cross_entropy(logits, label, weight, ignore_index=255)
         torch.testing.assert_close(loss(logits, label, "cross-entropy", weight), expected)
+
+
+def test_only_the_probability_selects_hard_pixels():
+    """Sixteen pixels of two classes: one of class 0 has a probability of 0.5, the others of 0.99."""
+    label = torch.tensor([0] * 8 + [1] * 8).view(1, 4, 4)
+    probability = torch.full((16,), 0.99)
+    probability[0] = 0.5
+    of_class_0 = torch.where(label.flatten() == 0, probability, 1 - probability)
+    logits = torch.stack((of_class_0, 1 - of_class_0)).log().view(1, 2, 4, 4)
+    # weighted, the losses of class 1 would exceed the threshold, and that of the hard pixel would not
+    weight = torch.tensor([0.1, 100.0])
+    expected = torch.tensor(0.5).log().neg()  # weighted, and divided by the weight
+    torch.testing.assert_close(loss(logits, label, "ohem", weight), expected)
+    torch.testing.assert_close(loss(logits, label, "ohem"), expected)
+
+
+def test_hard_pixels_are_weighted_by_class():
+    probability = torch.tensor([0.5, 0.6, 0.99, 0.99])
+    label = torch.tensor([0, 1, 0, 1]).view(1, 2, 2)
+    of_class_0 = torch.where(label.flatten() == 0, probability, 1 - probability)
+    logits = torch.stack((of_class_0, 1 - of_class_0)).log().view(1, 2, 2, 2)
+    losses_of_hard = -probability[:2].log()
+    expected = (losses_of_hard * torch.tensor([1.0, 3.0])).sum() / 4
+    torch.testing.assert_close(loss(logits, label, "ohem", torch.tensor([1.0, 3.0])), expected)

@@ -55,7 +55,7 @@ def test_too_many_waiting_downloads_are_refused(monkeypatch):
 
 def test_equal_zips_have_equal_bytes(monkeypatch):
     mask = mask_io.png(np.zeros((80, 120), np.uint8))
-    confidence = mask_io.confidence_png(np.ones((80, 120), np.float16))
+    confidence = mask_io.confidence_png(np.ones((80, 120), np.float32))
     arguments = "street.png", picture_file(), {"8s": (mask, confidence)}, {"8s": {"road": 1.0}}, {}
     first = downloads.bundle(*arguments)
     monkeypatch.setattr(time, "time", lambda: 2e9)
