@@ -214,7 +214,7 @@ def test_the_best_quality_is_scored_and_written(pairs, tmp_path):
     assert (plain["best_quality"], best["best_quality"]) == (False, True)
     assert plain["variants"]["8s"]["confusion"] != best["variants"]["8s"]["confusion"]
     row = best["variants"]["8s"]
-    assert row["intervals"]["mean_iou"][0] <= row["mean_iou"] <= row["intervals"]["mean_iou"][1]
+    assert row["intervals"] == {} and 0 <= row["mean_iou"] <= 1  # one photo is too few for intervals
     assert sum(size["segments"] for size in row["by_size"]) > 0 and 0 <= row["boundary_iou"] <= 1
     photos(tmp_path / "in")
     assert run("predict", tmp_path / "in" / "one.png", "--best", "--out", tmp_path / "out") == 0
