@@ -29,19 +29,20 @@ information at a lower resolution.
   are recognized, but their outlines are coarse.
 - **FCN-16s** upsamples the scores by two and adds scores predicted from the features at stride 16: a *skip
   connection*.
-- **FCN-8s** repeats this with the features at stride 8. Poles, signs and outlines improve most.
+- **FCN-8s** repeats this with the features at stride 8, so that its grid can follow small objects and
+  outlines.
 
 All three share one pass through the encoder, so they differ in their skip connections and upsampling only.
+The paper fixes the last upsampling to bilinear interpolation; here its kernels are learned.
 
 **Three methods** compares FCN-8s on ResNet-50 with two others. **FCN-8s on VGG-16** has the same decoder on
-the encoder of the paper. **U-Net** has the ResNet-50 encoder and a deeper decoder: it concatenates the
-features of every stage down to stride 2 and applies further convolutions, where an FCN adds class scores of
-three stages. The ResNet-50 encoders were initialized from ImageNet and VGG-16 randomly. The accuracy of
-FCN-8s on VGG-16 reflects this more than the architecture.
+the encoder of the paper, without its fully connected layers fc6 and fc7. **U-Net** has the ResNet-50 encoder
+and a deeper decoder: it concatenates the features of every stage down to stride 2 and applies further
+convolutions, where an FCN adds class scores of three stages. The ResNet-50 encoders were initialized from
+ImageNet and VGG-16 randomly. The accuracy of FCN-8s on VGG-16 reflects this more than the architecture.
 
 Sources: Long, Shelhamer, Darrell, *Fully Convolutional Networks for Semantic Segmentation*, CVPR 2015;
-    Ronneberger,
-Fischer, Brox, *U-Net: Convolutional Networks for Biomedical Image Segmentation*, MICCAI 2015.
+Ronneberger, Fischer, Brox, *U-Net: Convolutional Networks for Biomedical Image Segmentation*, MICCAI 2015.
 """
 
 

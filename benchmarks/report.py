@@ -96,17 +96,19 @@ def decoder_on_pairs() -> None:
 
 def weights_on(data: Path, title: str) -> None:
     predictor, split = Predictor.from_pretrained(DEFAULT_WEIGHTS), load_split(data, "val")
-    matrices = evaluate.confusion_matrices(predictor, split, predictor.model.variants, range(len(split)))
-    print(
-        f"\n## {DEFAULT_WEIGHTS} on {len(split)} {title}\n\n| | pixel accuracy | mean accuracy | mean IoU"
-        " |\n|---|---|---|---|"
-    )
-    for variant, confusion in matrices.items():
-        scores = evaluate.metrics_from_confusion(confusion)
-        print(
-            f"| {DISPLAY_NAMES[variant]} | {scores['pixel_accuracy']:.4f} | {scores['mean_accuracy']:.4f} |"
-            f" {scores['mean_iou']:.4f} |"
-        )
+    counts = evaluate.accumulate(predictor, split, predictor.model.variants, range(len(split)))
+    print(f"\n## {DEFAULT_WEIGHTS} on {len(split)} {title}\n")
+    print("| | pixels | pixel accuracy | mean accuracy | mean IoU |\n|---|---|---|---|---|")
+    for variant, of_variant in counts.items():
+        report = evaluate.report(of_variant)
+        sets = {"unambiguous": report} | {
+            name: report[key] for key, name in evaluate.LABEL_SETS.items() if key in report
+        }
+        for pixels, scores in sets.items():
+            print(
+                f"| {DISPLAY_NAMES[variant]} | {pixels} | {scores['pixel_accuracy']:.4f} |"
+                f" {scores['mean_accuracy']:.4f} | {scores['mean_iou']:.4f} |"
+            )
 
 
 def runs_killed_at_random(folder: Path, kills: int = 10) -> None:

@@ -55,7 +55,7 @@ class Evaluate:
     tta: Annotated[bool, arg(aliases=["--best"])] = False
     """Multi-scale + flip (TTA): average three scales, each also mirrored; several times slower."""
     ground_truth: Annotated[evaluate.GroundTruth, arg(aliases=["--truth"])] = "decoded"
-    """decoded, or nearest: nearest-color decoding, for comparison with results published elsewhere."""
+    """decoded, or nearest: nearest-color decoding, for comparison with results that were computed so."""
     device: Device = "auto"
     """auto: a GPU if there is one."""
     json: Path | None = None

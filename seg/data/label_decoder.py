@@ -90,7 +90,7 @@ class DecodedLabel(NamedTuple):
 
 
 def decode_nearest_color(picture: np.ndarray) -> np.ndarray:
-    """Decode a label picture by plain nearest color, for comparison with metrics published elsewhere.
+    """Decode a label picture by plain nearest color, for comparison with metrics that were computed so.
 
     Args:
         picture: H x W x 3 uint8 RGB, a label in the Cityscapes colors.

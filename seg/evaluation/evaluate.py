@@ -127,8 +127,8 @@ def accumulate(
         variants: the variants to evaluate.
         indices: the pairs to evaluate.
         working_height: by default that of the predictor.
-        ground_truth: ``nearest`` decodes labels by nearest color, as most published results on these pairs
-            do; colors of no class are then ignored.
+        ground_truth: ``nearest`` decodes labels by nearest color, for comparison with results that were
+            computed so; colors of no class are then ignored.
         tta: use test-time augmentation.
         on_progress: called with the number of photos done and of all.
 

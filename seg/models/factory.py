@@ -32,7 +32,7 @@ class ArchitectureSpec:
 ARCHITECTURES: dict[Architecture, ArchitectureSpec] = {
     "fcn-resnet50": ArchitectureSpec("resnet50", VARIANTS, "FCN on ResNet-50"),
     "unet-resnet50": ArchitectureSpec("resnet50", UNet.variants, "U-Net on ResNet-50"),
-    "fcn-vgg16": ArchitectureSpec("vgg16", VARIANTS, "FCN on VGG-16"),
+    "fcn-vgg16": ArchitectureSpec("vgg16", VARIANTS, "FCN on VGG-16 without fc6 and fc7"),
     "dilated-resnet50": ArchitectureSpec(
         "resnet50", DilatedFCN.variants, "torchvision's dilated FCN on ResNet-50"
     ),
@@ -53,8 +53,12 @@ DISPLAY_NAMES = {
 
 
 def method_name(architecture: Architecture, variant: str) -> str:
-    """Return the name of a variant among those of all architectures, such as "FCN-8s on VGG-16"."""
-    return f"{DISPLAY_NAMES[variant]} on {BACKBONES[ARCHITECTURES[architecture].backbone]}"
+    """Return the name of a variant among those of all architectures, such as "FCN-8s on ResNet-50".
+
+    The FCN of the paper turns VGG-16's layers fc6 and fc7 into convolutions; the one here leaves them out.
+    """
+    backbone = ARCHITECTURES[architecture].backbone
+    return f"{DISPLAY_NAMES[variant]} on {BACKBONES[backbone]}" + " (no fc6, fc7)" * (backbone == "vgg16")
 
 
 def list_models() -> list[str]:

@@ -109,7 +109,7 @@ def test_the_first_visit_shows_a_sample_with_ground_truth(monkeypatch, registry)
     assert (
         "Comparison with ground truth" in [element.value for element in at.subheader]
         and "FCN-16s, FCN-8s" in page_html
-        and "Output-grid reference" in page_html
+        and "Cell-share reference" in page_html
     )
     first = payload(at)["photo_digest"]
     at.button(key="sample-7").click().run()
@@ -219,7 +219,7 @@ def test_the_methods_preset_runs_the_fastest_network_first(monkeypatch, methods)
     assert [name for name, pane in pane_by_id.items() if pane["shown"]] == [*masks_shown, "disagreement"]
     assert [pane_by_id[name]["title"] for name in masks_shown] == [
         "U-Net on ResNet-50",
-        "FCN-8s on VGG-16",
+        "FCN-8s on VGG-16 (no fc6, fc7)",
         "FCN-8s on ResNet-50",
     ]
     assert all(

@@ -309,7 +309,7 @@ def test_added_weights_keep_the_chosen_panes(visit, with_two):
 
 METHODS = {
     "unet-resnet50-cityscapes-unet": "U-Net on ResNet-50",
-    "fcn-vgg16-cityscapes-8s": "FCN-8s on VGG-16",
+    "fcn-vgg16-cityscapes-8s": "FCN-8s on VGG-16 (no fc6, fc7)",
     "fcn-resnet50-cityscapes-8s": "FCN-8s on ResNet-50",
 }
 """The panes of the preset: their ids and their titles."""

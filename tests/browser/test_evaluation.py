@@ -92,10 +92,10 @@ def test_from_the_matrix_to_the_photos_behind_a_cell(arrive):
     see(page, "its SHA-256 matches the model card")
 
 
-def test_times_are_measured_and_drawn_with_grid_references(arrive):
+def test_times_are_measured_and_drawn_with_cell_share_references(arrive):
     page = arrive("All weights")
     see(page, "Published without metrics: unscored")
-    page.get_by_role("button", name="Measure times and grid references").click()
+    page.get_by_role("button", name="Measure times and cell-share references").click()
     see(page, re.compile("stride 32$"))
     assert "stride 8" in page.locator(".js-plotly-plot").first.inner_text()
     choose_view(page, "Per class and size")

@@ -221,7 +221,9 @@ def test_the_best_quality_is_scored_and_written(pairs, tmp_path):
     assert json.loads((tmp_path / "out" / "one.json").read_text())["best_quality"]
 
 
-def test_the_table_prints_grid_references_and_every_card(pairs, tmp_path, registry, capsys, monkeypatch):
+def test_the_table_prints_cell_share_references_and_every_card(
+    pairs, tmp_path, registry, capsys, monkeypatch
+):
     shutil.copytree(registry / DEFAULT_WEIGHTS, tmp_path / "cards" / DEFAULT_WEIGHTS)
     tallies = evaluate.accumulate(
         Predictor.from_pretrained(DEFAULT_WEIGHTS, "cpu", registry, bf16=False),

@@ -18,7 +18,8 @@ PRESETS = {
     THREE_METHODS: (
         _OTHER_METHODS,
         "Three methods",
-        "U-Net, FCN-8s on VGG-16 (trained from scratch) and FCN-8s on ResNet-50, with their disagreement.",
+        "U-Net, FCN-8s on VGG-16 (without fc6 and fc7, trained from scratch) and FCN-8s on ResNet-50, with "
+        "their disagreement.",
     ),
 }
 """Weights that are compared with `DEFAULT_WEIGHTS`, label and help text of each preset."""

@@ -22,7 +22,8 @@ _RENDERED = (
 _PHOTOGRAPHED = (
     "Shares of the labeled pixels. The official frequencies are those of Cityscapes’ fine train labels at "
     "2048 × 1024 pixels (Cordts et al. 2016). Decoded labels of the same photos should be similar, with "
-    "lower values for small classes, since details thinner than a pixel are lost at 256 × 256."
+    "lower values for small classes: most of their pixels have blended colors, and ambiguous ones are "
+    "ignored."
 )
 
 

@@ -49,8 +49,8 @@ _STEPS = {
     "8s": (
         "+ skip 8 → FCN-8s",
         "The sum is upsampled twice, the scores at stride 8 are added, and the result is upsampled 8 times. "
-        "Poles, signs and outlines improve most. Long, Shelhamer and Darrell found no further gain from "
-        "finer skip connections.",
+        "The cells are half as wide again. Long, Shelhamer and Darrell found no further gain from finer skip "
+        "connections.",
     ),
 }
 
@@ -156,7 +156,8 @@ def _description(name: str, stride: int, card: ModelCard) -> tuple[str, int, int
         text = (
             f"{name}: a transposed convolution of stride {stride} with one learned {2 * stride} × "
             f"{2 * stride} kernel per class upsamples the scores to full resolution. The class with the "
-            "highest score is predicted."
+            "highest score is predicted. The paper fixes this kernel to bilinear interpolation; here it is "
+            "learned."
         )
         return DISPLAY_NAMES[variant], _COLUMN[stride], 4, text
     text = (

@@ -29,8 +29,8 @@ In a convolution, each output is a weighted sum of the inputs under the kernel. 
 reverses this: each input scales a copy of the kernel, the copies are placed *stride* cells apart, and
 overlapping values are added. The output grid is *stride* times as fine. The name refers to the matrix of the
 operation, the transpose of a convolution's (Dumoulin, Visin 2016). A kernel of twice the stride with
-triangular weights performs bilinear interpolation. FCNs are initialized this way, and training adjusts the
-kernels.
+triangular weights performs bilinear interpolation. The kernels are initialized this way, and training adjusts
+all of them; the paper fixes the last one to bilinear interpolation.
 """
 
 _COLORS = np.array([[96, 196, 255], [28, 92, 160], [16, 18, 24], [176, 84, 20], [255, 196, 92]], float)
