@@ -12,9 +12,9 @@ import pytest
 from tests.support.preloaded import PreloadedProcess
 
 PROBE = """
-import os, signal, sys, threading
+import os, signal, sys, tempfile, threading
 if __name__ == "__main__":
-    print(os.getcwd(), os.environ.get("PROBE"), os.environ.get("HOME"), sys.argv[1:], flush=True)
+    print(os.getcwd(), os.environ.get("PROBE"), os.environ.get("HOME"), tempfile.gettempdir(), sys.argv[1:])
     threading.Thread(target=lambda: print("thread", flush=True)).start()
     what = sys.argv[1]
     if what == "wait":
@@ -33,7 +33,7 @@ def probe(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("what", ["code", "message", "fail", "end"])
 def test_output_and_exit_code_are_those_of_python(probe, what):
-    environment = {"PROBE": "set", "PATH": os.environ["PATH"]}
+    environment = {"PROBE": "set", "PATH": os.environ["PATH"], "TMPDIR": str(probe)}
     process = PreloadedProcess("probe", what, "two", environment=environment, cwd=probe)
     output, errors = process.communicate(60)
     command = [sys.executable, "-m", "probe", what, "two"]

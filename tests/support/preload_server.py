@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from contextlib import suppress
@@ -86,6 +87,7 @@ def become(command: dict) -> None:
     os.chdir(command["cwd"])
     os.environ.clear()
     os.environ.update(command["environment"])
+    tempfile.tempdir = None  # what the imports found before is not that of this environment
     search = command["environment"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:1] = [command["cwd"], *filter(None, search)]
     sys.argv = [command["module"], *command["arguments"]]
