@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 30
-PYTEST = $(BIN)/pytest --numprocesses 2
+# one thread for each of the two processes, and the order of the folders: the short tests of tests/unit come last
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # as `seg` sets it; the tests import PyTorch first
 export GOMP_SPINCOUNT ?= 1000
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
@@ -13,10 +14,10 @@ run: .venv/installed  ## open the app
 
 test: lint  ## all tests, browser tests included. A failed one runs again: browsers and processes are slow on a busy machine
 	sh tests/support/browser.sh
-	$(PYTEST) --dist loadfile --reruns 1
+	$(PYTEST) --reruns 1
 
 check: lint  ## the quick unit tests: less than a minute
-	$(PYTEST) --dist loadfile -m "not slow" tests/unit
+	$(PYTEST) -m "not slow" tests/unit
 
 lint: .venv/installed-dev lint-js
 	$(BIN)/ruff check .
@@ -44,7 +45,7 @@ stress: .venv/installed-dev  ## faults, hostile files and crowds, and browsers f
 	$(BIN)/python -m benchmarks.attacks
 
 coverage: .venv/installed-dev  ## all tests again, and which lines of seg they leave out
-	$(PYTEST) --dist loadfile --cov --cov-report term-missing:skip-covered
+	$(PYTEST) --cov --cov-report term-missing:skip-covered
 
 benchmarks: .venv/installed-dev .venv/installed-ray  ## what takes longer than a test should; prints what docs/verification.md keeps
 	$(BIN)/python -m benchmarks.report

@@ -19,7 +19,8 @@ from seg.models.fcn import FCN, VARIANTS
 from seg.models.model_card import CARD_FORMAT, ModelCard, to_json
 from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, WEIGHTS_FILE
 from tests.support.browsers import NONE, launched
-from tests.support.visitor import start_server
+from tests.support.preloaded import PreloadedProcess
+from tests.support.visitor import start_preloaded_server
 
 PATIENCE = 180_000
 """Milliseconds. A busy machine must not fail a test."""
@@ -79,7 +80,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry with random weights under the default name. The parameters are the same each time."""
     folder = tmp_path_factory.mktemp("weights")
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(2)
         model = FCN(len(cityscapes.CLASSES), VARIANTS, "v1")
         for score in (model.score32, model.score16, model.score8):
             torch.nn.init.normal_(score.weight, std=0.02)
@@ -155,10 +156,10 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 def serve() -> Iterator[Callable[..., str]]:
     """Starts the app with the weights of a folder and further environment variables -> its address. The
     server stops at the end of the test file."""
-    running: list[subprocess.Popen] = []
+    running: list[PreloadedProcess] = []
 
     def start(folder: Path, **more: str) -> str:
-        process, address = start_server({"SEG_WEIGHTS": str(folder), **more})
+        process, address = start_preloaded_server({"SEG_WEIGHTS": str(folder), **more})
         running.append(process)
         return address
 

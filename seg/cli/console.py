@@ -1,4 +1,7 @@
-"""Shared by all commands: the console, progress bars and checks of options."""
+"""Shared by all commands: the console, progress bars and checks of options.
+
+This module does not import PyTorch, which takes seconds that ``data`` does not need.
+"""
 
 import re
 import sys
@@ -13,7 +16,6 @@ from rich.text import Text
 
 from seg.data.decode_cache import PairDataset, load_split
 from seg.errors import StreetFCNError, printable, user_message
-from seg.inference.device import out_of_memory
 from seg.system.atomic_io import write_json
 
 
@@ -42,6 +44,8 @@ class CommandError(StreetFCNError, ValueError):
 
 
 def error_message(error: BaseException) -> str:
+    from seg.inference.device import out_of_memory
+
     if out_of_memory(error):
         return (
             "There is not enough memory. End what else needs it, or ask for less: smaller images, or --device"

@@ -169,9 +169,6 @@ Runner = Callable[[Tensor], Any]
 
 def build(name: str, precision: Precision, device: torch.device) -> Runner:
     """An untrained network by its name; bf16 runs under autocast."""
-    import segmentation_models_pytorch as smp  # slow to import
-    from torchvision.models.segmentation import fcn_resnet50
-
     bf16 = precision == "bf16"
     if name in MODELS or name == VGG:
         variants = {ALL: VARIANTS, VGG: ("8s",)}.get(name) or [
@@ -191,6 +188,9 @@ def build(name: str, precision: Precision, device: torch.device) -> Runner:
             ]
 
         return run_model
+    import segmentation_models_pytorch as smp  # slow to import
+    from torchvision.models.segmentation import fcn_resnet50
+
     net = {
         ENCODER: lambda: smp.encoders.get_encoder("resnet50", weights=None),
         TORCHVISION: lambda: fcn_resnet50(weights=None, weights_backbone=None, num_classes=CLASSES),

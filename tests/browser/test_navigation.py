@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from seg.models.registry import DEFAULT_WEIGHTS
-from tests.support.visitor import jpeg, start_server
+from tests.support.visitor import jpeg, start_preloaded_server
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +143,16 @@ def test_a_reload_during_a_batch_keeps_it(visit, address):
 
 
 def test_after_a_restart_the_page_says_that_uploads_are_gone(visit, two_weights):
-    process, address = start_server({"SEG_WEIGHTS": str(two_weights)})
+    process, address = start_preloaded_server({"SEG_WEIGHTS": str(two_weights)})
     try:
         page = visit(address)
         upload(page, "a.jpg")
         settle(page)
         process.terminate()
         process.wait(30)
-        process, _ = start_server({"SEG_WEIGHTS": str(two_weights)}, port=int(address.rpartition(":")[2]))
+        process, _ = start_preloaded_server(
+            {"SEG_WEIGHTS": str(two_weights)}, port=int(address.rpartition(":")[2])
+        )
         page.wait_for_function("document.querySelector('[data-test-connection-state=CONNECTED]')")
         page.wait_for_timeout(3000)
         page.get_by_role("radio", name="Fast", exact=True).click()  # the page runs anew only then

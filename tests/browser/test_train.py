@@ -5,8 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +14,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 from seg.training import run_status
 from seg.training.run import Run
-
-ROOT = Path(__file__).parents[2]
+from tests.support.preloaded import PreloadedProcess
 
 
 @pytest.fixture(scope="module")
@@ -161,28 +158,26 @@ def test_input_during_a_page_run_is_kept(arrive):
 def test_terminal_runs_are_found_and_killed_runs_marked_crashed(arrive, place):
     options = "--encoder-weights none --epochs 100 --batch-size 1 --height 32 --holdout 4 --device cpu"
     arguments = f"train --data {place / 'data' / 'streets'} --out {place / 'runs' / 'terminal'} {options}"
-    with subprocess.Popen(
-        [sys.executable, "-m", "seg", *arguments.split()], cwd=ROOT, stdout=subprocess.DEVNULL
-    ) as process:
-        run = Run(place / "runs" / "terminal")
-        page = None
-        try:
-            while not run.read_heartbeat().get("steps"):
-                assert process.poll() is None
-            page = arrive("train?run=terminal")
-            see(page, re.compile(r"step \d+ of 1,000"))
-            # a second run waits and names the run before it
-            form = arrive("train?view=New+training")
-            see(form, "Get more data")
-            type_into(form, "Name of the run", "second")
-            form.get_by_text("All other settings").click()
-            type_into(form, "Validation (hold-out) pairs", "4")
-            choose(form, "Encoder weights", "none (random initialization)")
-            expect(form.get_by_test_id("stCode")).to_contain_text("--encoder-weights none")
-            press(form, "Start training")
-            see(form, re.compile("Waiting for .*terminal"))
-        finally:
-            process.kill()
+    process = PreloadedProcess("seg", *arguments.split())
+    run = Run(place / "runs" / "terminal")
+    try:
+        while not run.read_heartbeat().get("steps"):
+            assert process.poll() is None, process.output
+            time.sleep(0.05)
+        page = arrive("train?run=terminal")
+        see(page, re.compile(r"step \d+ of 1,000"))
+        # a second run waits and names the run before it
+        form = arrive("train?view=New+training")
+        see(form, "Get more data")
+        type_into(form, "Name of the run", "second")
+        form.get_by_text("All other settings").click()
+        type_into(form, "Validation (hold-out) pairs", "4")
+        choose(form, "Encoder weights", "none (random initialization)")
+        expect(form.get_by_test_id("stCode")).to_contain_text("--encoder-weights none")
+        press(form, "Start training")
+        see(form, re.compile("Waiting for .*terminal"))
+    finally:
+        process.kill()
     see(page, "crashed")
     see(page, re.compile("The process was killed"))
     see(form, re.compile(r"step \d+ of|finished"))  # its turn has come

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -215,7 +214,7 @@ def test_the_best_quality_is_scored_and_written(pairs, tmp_path):
     assert (plain["best_quality"], best["best_quality"]) == (False, True)
     assert plain["variants"]["8s"]["confusion"] != best["variants"]["8s"]["confusion"]
     row = best["variants"]["8s"]
-    assert row["intervals"]["mean_iou"][0] <= row["mean_iou"] <= row["intervals"]["mean_iou"][1]
+    assert row["intervals"] == {} and 0 <= row["mean_iou"] <= 1  # one photo is too few for intervals
     assert sum(size["segments"] for size in row["by_size"]) > 0 and 0 <= row["boundary_iou"] <= 1
     photos(tmp_path / "in")
     assert run("predict", tmp_path / "in" / "one.png", "--best", "--out", tmp_path / "out") == 0
@@ -410,12 +409,11 @@ def test_runs_are_listed(pairs, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["list", "verify"])
-def test_damaged_weights_are_reported_beside_the_others(command, registry, tmp_path):
+def test_damaged_weights_are_reported_beside_the_others(command, registry, tmp_path, monkeypatch, capsys):
     for name in (DEFAULT_WEIGHTS, "spoilt"):
         shutil.copytree(registry / DEFAULT_WEIGHTS, tmp_path / name)
-    program = [sys.executable, "-m", "seg", "weights", command]
-    ended = subprocess.run(
-        program, cwd=ROOT, env=os.environ | {"SEG_WEIGHTS": str(tmp_path)}, capture_output=True, text=True
-    )
-    assert ended.returncode == 1 and DEFAULT_WEIGHTS in ended.stdout
-    assert f"is that of {DEFAULT_WEIGHTS}" in ended.stderr and "Traceback" not in ended.stderr
+    monkeypatch.setenv("SEG_WEIGHTS", str(tmp_path))
+    assert run("weights", command) == 1
+    ended = capsys.readouterr()
+    assert DEFAULT_WEIGHTS in ended.out
+    assert f"is that of {DEFAULT_WEIGHTS}" in " ".join(ended.err.split()) and "Traceback" not in ended.err

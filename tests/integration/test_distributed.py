@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +15,13 @@ from seg.models.factory import ARCHITECTURES
 from seg.system.device_queue import wait_for_device
 from seg.training.distributed import DistributedContext
 from seg.training.run import Run
+from tests.support.preloaded import PreloadedProcess
 
-ROOT = Path(__file__).parents[2]
-LAUNCH = (
-    sys.executable,
-    *"-m accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 -m seg".split(),
+ALONE = ("seg",)
+LAUNCH = tuple(
+    "accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 -m seg".split()
 )
+"""Modules that train in one and in two processes, with the arguments before those of `seg`."""
 VARIANTS = ARCHITECTURES["fcn-resnet50"].variants
 
 
@@ -35,23 +34,21 @@ def options(pairs: Path, out: Path, *more: str) -> list[str]:
     return [*arguments.split(), *more]
 
 
-def start(registry: Path, *command: str) -> subprocess.Popen:
+def start(registry: Path, *command: str) -> PreloadedProcess:
     environment = os.environ | {"SEG_WEIGHTS": str(registry), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return PreloadedProcess(*command, environment=environment, merge=True)
 
 
-def until(process: subprocess.Popen, ready: Callable[[], bool]) -> None:
+def until(process: PreloadedProcess, ready: Callable[[], bool]) -> None:
     while not ready():
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.output
         time.sleep(0.02)
 
 
 def test_two_processes_train_the_same_as_one(pairs, registry, tmp_path):
     alone, together = tmp_path / "alone" / "run", tmp_path / "together" / "run"
     for command in (
-        (sys.executable, "-m", "seg", *options(pairs, alone)),
+        (*ALONE, *options(pairs, alone)),
         (*LAUNCH, *options(pairs, together)),
     ):
         process = start(registry, *command)
@@ -115,9 +112,7 @@ def test_a_killed_or_stopped_process_ends_the_training_cleanly(pairs, registry, 
     assert run.read_heartbeat()["status"] == "stopped"
     assert saved_step < run.load_latest()[2]["step"] == run.read_heartbeat()["step"] < 10
 
-    process = start(
-        registry, sys.executable, "-m", "seg", "train", "--resume", str(run.folder)
-    )  # a single process
+    process = start(registry, *ALONE, "train", "--resume", str(run.folder))
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and run.read_heartbeat()["status"] == "finished", output
     assert [line["step"] for line in run.metrics()] == [5, 10, 10]

@@ -23,6 +23,7 @@ from seg.inference.job_plan import Job, JobResult, PhotosError, plan_jobs
 from seg.inference.predictor import Predictor
 from seg.inference.ray_engine import ClusterError
 from seg.models.registry import DEFAULT_WEIGHTS, read_card
+from tests.support.preloaded import PreloadedProcess
 
 ROOT = Path(__file__).parents[2]
 
@@ -210,24 +211,11 @@ def begin(tmp_path, registry):
     """Starts ``python -m seg predict`` on a folder of photos. Remaining processes are killed at the end."""
     running = []
 
-    def start(*arguments: str) -> subprocess.Popen:
-        command = [
-            sys.executable,
-            "-m",
-            "seg",
-            "predict",
-            "in",
-            "--out",
-            "out",
-            "--variants",
-            "32s",
-            "8s",
-            *arguments,
-        ]
+    def start(*arguments: str) -> PreloadedProcess:
+        command = ("predict", "in", "--out", "out", "--variants", "32s", "8s", *arguments)
         environment = os.environ | {"SEG_WEIGHTS": str(registry), "PYTHONPATH": str(ROOT)}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         running.append(
-            subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **pipes)
+            PreloadedProcess("seg", *command, environment=environment, cwd=tmp_path, new_session=True)
         )
         return running[-1]
 
@@ -237,7 +225,7 @@ def begin(tmp_path, registry):
         process.communicate()
 
 
-def finished(process: subprocess.Popen, out: Path, count: int) -> None:
+def finished(process: PreloadedProcess, out: Path, count: int) -> None:
     while len(list(out.glob("*.json"))) < count:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

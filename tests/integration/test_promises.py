@@ -15,7 +15,7 @@ import pytest
 from streamlit import net_util
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.visitor import Visitor, start_server
+from tests.support.visitor import Visitor, start_preloaded_server
 from ui.shared import permissions
 from ui.state import streamlit_patches
 
@@ -128,7 +128,7 @@ def test_only_the_settings_of_a_desktop_allow_actions(
 
 
 def test_the_server_answers_to_local_names_only(registry: Path):
-    server, url = start_server({"SEG_WEIGHTS": str(registry)})
+    server, url = start_preloaded_server({"SEG_WEIGHTS": str(registry)})
     try:
         port = url.rpartition(":")[2]
         for host, is_served in (("localhost", True), ("127.0.0.1", True), ("rebound.example.org", False)):
@@ -157,7 +157,9 @@ def test_streamlit_contacts_no_server(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_disabled_button_ignores_a_forged_press(registry: Path):
     with tempfile.TemporaryFile("w+") as server_log:
-        server, url = start_server({"SEG_TRAINING": "off", "SEG_WEIGHTS": str(registry)}, stderr=server_log)
+        server, url = start_preloaded_server(
+            {"SEG_TRAINING": "off", "SEG_WEIGHTS": str(registry)}, stderr=server_log
+        )
         try:
             for page, query, labels in (
                 ("dataset", "data_view=Render+a+scene", {"Render"}),

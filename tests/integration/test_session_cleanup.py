@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.visitor import ROOT, Visitor, jpeg, start_server
+from tests.support.visitor import ROOT, Visitor, jpeg, start_preloaded_server
 
 WORD = "a word that only this photo has"
 
@@ -25,7 +25,7 @@ def test_photos_are_deleted_when_the_session_ends(tmp_path: Path, registry: Path
     environment = {"SEG_WEIGHTS": str(registry), "TMPDIR": str(temporary), "WORD": WORD}
     # one second instead of two minutes
     environment |= {"REPORT": str(report), "STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "1"}
-    server, url = start_server(environment, streamlit=["-m", "tests.support.watched_server"])
+    server, url = start_preloaded_server(environment, module="tests.support.watched_server")
 
     def held() -> tuple[int, int]:
         """The number of the server's bytes objects that contain the word, and of its cached predictions."""
@@ -88,7 +88,7 @@ def test_batch_files_are_deleted_after_the_session(tmp_path: Path, registry: Pat
         "TMPDIR": str(temporary),
         "STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "1",
     }
-    server, url = start_server(environment, streamlit=["-m", "tests.support.watched_server"])
+    server, url = start_preloaded_server(environment, module="tests.support.watched_server")
     try:
         with Visitor(url) as visitor:
             visitor.open("batch")

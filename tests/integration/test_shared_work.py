@@ -9,7 +9,7 @@ import pytest
 
 from seg.data import pairs as pair_files
 from seg.data.pairs import cached_content_hash, find_pairs
-from tests.support.visitor import Visitor, start_server
+from tests.support.visitor import Visitor, start_preloaded_server
 
 
 def test_reruns_of_the_dataset_page_start_one_decoding(pairs: Path, registry: Path, tmp_path: Path):
@@ -20,7 +20,7 @@ def test_reruns_of_the_dataset_page_start_one_decoding(pairs: Path, registry: Pa
         shutil.copy(files[number % len(files)], data / f"{number}.jpg")
     environment = {"SEG_DATA": str(tmp_path / "data"), "SEG_CACHE": str(tmp_path / "cache")}
     environment |= {"SEG_TRAINING": "off", "SEG_WEIGHTS": str(registry)}
-    server, url = start_server(environment)
+    server, url = start_preloaded_server(environment)
     try:
         with Visitor(url) as first:
             first.open("dataset")  # its view Browse needs no decoded labels

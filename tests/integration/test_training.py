@@ -5,8 +5,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partialmethod
@@ -23,8 +21,8 @@ from seg.models.model_card import WeightsError
 from seg.training import lifecycle, trainer
 from seg.training.config import TrainConfig, TrainError
 from seg.training.run import Run, RunError
+from tests.support.preloaded import PreloadedProcess
 
-ROOT = Path(__file__).parents[2]
 STEPS = 12
 
 
@@ -35,16 +33,16 @@ def command(pairs: Path, out: Path, *more: str) -> list[str]:
     --holdout 4 --extra-data {pairs}:0.2 --warmup 3 --grad-clip-norm 1 --checkpoint-every 4 --precision bf16
     --device cpu --class-weights 0.2 --lr 1e-3
     --ema-decay 0.9"""
-    return [sys.executable, "-m", "seg", "train", *options.split(), *more]
+    return ["train", *options.split(), *more]
 
 
-def start(arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(arguments: list[str]) -> PreloadedProcess:
+    return PreloadedProcess("seg", *arguments, merge=True)
 
 
-def kill_when(process: subprocess.Popen, ready: Callable[[], bool]) -> None:
+def kill_when(process: PreloadedProcess, ready: Callable[[], bool]) -> None:
     while not ready():
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.output
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -78,7 +76,7 @@ def test_a_killed_and_resumed_run_gives_identical_parameters(pairs, unbroken, tm
         process, lambda: any((run / "checkpoints").glob(".writing-*"))
     )  # during the first checkpoint: none is complete yet
     assert Run(run).load_latest() is None
-    resume = [sys.executable, "-m", "seg", "train", "--resume", str(run)]
+    resume = ["train", "--resume", str(run)]
     process = start(resume)
     kill_when(
         process, lambda: beat(run)["step"] >= 5 and Run(run).checkpoints.joinpath("step-00000004").exists()
@@ -126,7 +124,7 @@ def test_a_running_training_cannot_be_resumed_elsewhere(pairs, tmp_path):
     run = tmp_path / "busy"
     process = start(command(pairs, run))
     while beat(run)["step"] < 1:
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.output
         time.sleep(0.01)
     with pytest.raises(TrainError, match="Another process is training"):
         lifecycle.resume(run)
@@ -177,7 +175,7 @@ def test_ctrl_c_saves_and_ends_cleanly(pairs, tmp_path):
     run = tmp_path / "stopped"
     process = start(command(pairs, run, "--checkpoint-every", "1000"))
     while beat(run)["step"] < 2:
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.output
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
@@ -410,9 +408,9 @@ def test_a_stage_waits_for_its_stopped_parent(pairs, tmp_path):
         "",
     )
     parent.write_heartbeat(0, "stopped")
-    process = start([sys.executable, "-m", "seg", "train", "--resume", str(run.folder)])
+    process = start(["train", "--resume", str(run.folder)])
     while "ended early" not in beat(run.folder).get("message", ""):
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.output
         time.sleep(0.05)
     assert beat(run.folder)["status"] == "queued"
     process.send_signal(signal.SIGTERM)

@@ -44,6 +44,10 @@ def test_import_and_help_do_not_load_pytorch(code):
     assert not modules_after(code) & {"torch", "numpy", "streamlit", "pydantic", "tyro"}
 
 
+def test_commands_for_data_do_not_load_pytorch():
+    assert not modules_after("import seg.cli.data") & {"torch", "scipy", "pydantic"}
+
+
 def test_every_command_exists_and_has_its_summary():
     for entry in COMMANDS.values():
         command = getattr(importlib.import_module(f"seg.cli.{entry.module}"), entry.name)

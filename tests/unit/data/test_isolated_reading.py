@@ -64,6 +64,7 @@ def test_messages_for_unusable_files_are_kept(reader):
         reader.read_label(hostile_files.save(Image.new("L", (10, 30)), "PNG"), (200, 100))
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_long_is_stopped_and_the_next_is_read():
     slow = jpeg_with_scans(jpeg_header.MAX_SCANS - 20, 15_000, 4200)
     with IsolatedReader(processes=1, seconds=0) as reader:
@@ -140,6 +141,7 @@ def test_the_usual_tiles_are_read():
     assert tiff._count_parts(io.BytesIO(struct.pack("<2sHL", b"II", 42, 10**9))) == 0
 
 
+@pytest.mark.slow
 def test_a_large_label_takes_little_memory_and_time():
     """16 megapixels took 4.6 GB and 12 s, before its shape was compared with the photo's."""
     label = np.resize(SCENE.label, (4096, 4096))

@@ -90,6 +90,7 @@ def test_files_that_are_no_label_are_refused(data, message):
         label_import.read_label(data, SIZE)
 
 
+@pytest.mark.slow
 def test_pairs_are_recognized_and_split(pairs):
     for path in find_pairs(pairs, "val"):
         picture = Image.open(path).convert("RGB")

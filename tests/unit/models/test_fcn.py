@@ -106,6 +106,7 @@ def test_the_loss_of_a_variant_reaches_only_its_layers(family, variant):
     assert reached == LEARNS[variant] | {"encoder"}
 
 
+@pytest.mark.slow
 def test_one_and_three_variants_with_equal_parameters_agree(family):
     with torch.no_grad():
         together = family(image())

@@ -163,6 +163,7 @@ def published(folder: Path, content: bytes) -> None:
     edit(folder, sha256=hashlib.sha256(content).hexdigest())
 
 
+@pytest.mark.slow
 def test_inconsistent_files_are_refused_despite_a_matching_card(copied):
     whole = (copied / DEFAULT_WEIGHTS / WEIGHTS_FILE).read_bytes()
     length = int.from_bytes(whole[:8], "little")

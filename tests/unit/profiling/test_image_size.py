@@ -14,10 +14,10 @@ from seg.profiling import image_size, latency
 @pytest.mark.slow
 def test_stage_times_and_memory_are_printed_and_drawn(registry, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("SEG_WEIGHTS", str(registry))
-    rows = [image_size._row(DEFAULT_WEIGHTS, size, 5, "cpu") for size in (0.02, 24)]
+    rows = [image_size._row(DEFAULT_WEIGHTS, size, 3, "cpu") for size in (0.02, 6)]
     monkeypatch.setattr(image_size, "measure", lambda *_: rows)
     html_file = tmp_path / "deep" / "g.html"
-    main(["growth", "--megapixels", "0.02", "24", "--device", "cpu", "--plot", str(html_file)])
+    main(["growth", "--megapixels", "0.02", "6", "--device", "cpu", "--plot", str(html_file)])
     for row in rows:
         height, width = row.size
         assert (
@@ -38,7 +38,7 @@ def test_stage_times_and_memory_are_printed_and_drawn(registry, tmp_path, capsys
         large.memory_bytes is None or large.memory_bytes >= 0
     )  # zero if the process has enough memory already
     output = capsys.readouterr().out
-    assert "4000x6000" in output and "peak MB" in output and "encoder, ms" in output
+    assert "2000x3000" in output and "peak MB" in output and "encoder, ms" in output
     assert "megapixels of the photo" in html_file.read_text()
 
 

@@ -17,6 +17,8 @@ def test_ratios_and_rates_match_the_times(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         latency, "latency_cases", lambda sizes, device: few
     )  # each case runs in a separate process to measure its memory
+    throughput = latency.matmul_throughput
+    monkeypatch.setattr(latency, "matmul_throughput", lambda *case: throughput(*case, side=256))
     html_file, json_file = tmp_path / "b.html", tmp_path / "b.json"
     main(
         [
