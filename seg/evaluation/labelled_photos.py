@@ -231,10 +231,7 @@ def report(results: Mapping[str, PhotoResults], mapping: ClassMapping) -> dict[s
     reports: dict[str, dict[str, Any]] = {}
     for variant, of_variant in results.items():
         overall = metrics.compute_metrics(of_variant.confusions.sum(0, dtype=np.int64))
-        ious = {
-            name: None if np.isnan(v) else float(v)
-            for name, v in zip(mapping.classes, overall.iou, strict=True)
-        }
+        ious: dict[str, float] = dict(zip(mapping.classes, overall.iou.tolist(), strict=True))
         intervals = confidence_intervals(of_variant.confusions)
         reports[variant] = {
             "pixel_accuracy": overall.pixel_accuracy,

@@ -6,7 +6,6 @@ Sources: Ronneberger, Fischer, Brox 2015, "U-Net" (segmentation-models-pytorch);
 
 from collections.abc import Mapping, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,8 +34,7 @@ class UNet(_SingleOutputModel):
 
     def __init__(self, classes: int, strides: ResNetVersion = "v1.5") -> None:
         super().__init__()
-        with torch.device("cpu"):  # for constants of the libraries; a network may be built on another device
-            from segmentation_models_pytorch import Unet  # slow to import
+        from segmentation_models_pytorch import Unet  # slow to import
 
         self.net = Unet("resnet50", encoder_weights=None, classes=classes)
         apply_resnet_version(self.net.encoder, strides)
@@ -73,8 +71,7 @@ class DilatedFCN(_SingleOutputModel):
 
     def __init__(self, classes: int, strides: ResNetVersion = "v1.5") -> None:
         super().__init__()
-        with torch.device("cpu"):
-            from torchvision.models.segmentation import fcn_resnet50  # slow to import
+        from torchvision.models.segmentation import fcn_resnet50  # slow to import
 
         self.net = fcn_resnet50(weights=None, weights_backbone=None, num_classes=classes, aux_loss=False)
         apply_resnet_version(self.net.backbone, strides)

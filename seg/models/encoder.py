@@ -1,10 +1,12 @@
-"""The encoders of the FCNs: the features of ResNet-50 and VGG-16 by stride."""
+"""The encoders ResNet-50 and VGG-16, from segmentation-models-pytorch.
+
+Sources: He, Zhang, Ren, Sun 2015, "Deep Residual Learning for Image Recognition"; Simonyan, Zisserman 2015,
+"Very Deep Convolutional Networks for Large-Scale Image Recognition".
+"""
 
 from typing import Literal
 
 from torch import Tensor, nn
-
-from seg.models.backbones import VGG16, ResNet50
 
 Backbone = Literal["resnet50", "vgg16"]
 
@@ -30,8 +32,10 @@ class Encoder(nn.Module):
 
     def __init__(self, strides: ResNetVersion = "v1.5", backbone: Backbone = "resnet50") -> None:
         super().__init__()
-        network = ResNet50() if backbone == "resnet50" else VGG16()
-        self.channels: dict[int, int] = dict(zip((8, 16, 32), network.channels, strict=True))
+        from segmentation_models_pytorch.encoders import get_encoder  # slow to import
+
+        network = get_encoder(backbone, weights=None)
+        self.channels: dict[int, int] = dict(zip((8, 16, 32), network.out_channels[3:], strict=True))
         if backbone == "resnet50":
             self.resnet = network
             apply_resnet_version(network, strides)

@@ -9,7 +9,6 @@ import json
 import re
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
@@ -118,12 +117,10 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[SegmentationMod
     """
     card, content = _read_verified(name, folder)
     strides = PretrainedEncoder(**card.encoder).strides
-    with torch.device("meta"):  # without random parameters, which the stored ones replace
-        model = create_model(card.architecture, len(card.classes), card.variants, strides)
+    model = create_model(card.architecture, len(card.classes), card.variants, strides)
     try:
         state = load_tensors(content)
-        floats = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-        model.load_state_dict(floats, assign=True)
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
         not_finite = [key for key, value in state.items() if not value.isfinite().all()]
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -1,8 +1,5 @@
 """Encoder features at three strides, and pretrained files that are loaded or refused."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -31,37 +28,6 @@ def test_features_have_the_channels_and_sizes_of_their_strides(resnet):
         16: (1, 1024, 4, 6),
         32: (1, 2048, 2, 3),
     }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["resnet50", "vgg16"])
-def test_encoders_equal_those_of_the_library(backbone):
-    from segmentation_models_pytorch.encoders import get_encoder  # slow to import
-
-    own, library = Encoder(backbone=backbone).backbone, get_encoder(backbone, weights=None)
-    assert list(own.state_dict()) == list(library.state_dict())
-    own.load_state_dict(library.state_dict())
-    image = torch.rand(2, 3, 64, 96)
-    for training in (True, False):
-        own.train(training), library.train(training)
-        for feature, expected in zip(own(image), library(image), strict=True):
-            assert torch.equal(feature, expected)
-    deviations = [
-        (float(value.std()), float(library.state_dict()[name].std()))
-        for name, value in Encoder(backbone=backbone).backbone.state_dict().items()
-        if value.ndim == 4
-    ]
-    assert all(mine == pytest.approx(other, rel=0.1) for mine, other in deviations)
-
-
-@pytest.mark.slow
-def test_networks_are_built_without_importing_the_library():
-    code = (
-        "import sys; from seg import create_model; create_model('fcn-resnet50'); create_model('fcn-vgg16');"
-        "print([name for name in ('segmentation_models_pytorch', 'torchvision') if name in sys.modules])"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ended.stdout == "[]\n"
 
 
 def test_v1_strides_are_on_the_first_convolution():
@@ -144,7 +110,11 @@ def test_unknown_strides_are_refused(tmp_path):
 def test_imagenet_weights_are_downloaded_and_failures_reported(resnet, monkeypatch):
     import segmentation_models_pytorch.encoders as smp
 
+    real = smp.get_encoder
+
     def hub(name, weights):
+        if weights is None:
+            return real(name, weights=None)
         assert (name, weights) == ("resnet50", "imagenet")
         return resnet.resnet
 
