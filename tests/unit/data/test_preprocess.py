@@ -104,7 +104,8 @@ def test_reduced_masks_have_the_pixels_of_full_masks(size, display_size):
                 nearest_indices(to, of).numpy() for to, of in zip(display_size, size, strict=True)
             )
             assert (reduced[0] == whole[0][rows][:, columns]).all()
-            assert not with_confidence or (reduced[1] == whole[1][rows][:, columns]).all()
+            if with_confidence:  # strips of another size round the last bit differently
+                np.testing.assert_allclose(reduced[1], whole[1][rows][:, columns], rtol=1e-5)
         assert reduced[0].shape == display_size and (reduced[1] is not None) == with_confidence
 
 
