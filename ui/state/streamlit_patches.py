@@ -28,6 +28,13 @@ MAX_UPLOADER_BYTES = 8 * 2**20
 MAX_RERUN_BYTES = 2 * 2**20
 """Size of all that a browser sends for a rerun, apart from the lists of uploaders."""
 
+MAX_WIDGETS = 10_000
+"""Values in a message; a page has some hundred."""
+
+MAX_FILE_ADDRESSES = 20_000
+"""Files for which a browser may request upload addresses at once; for a million the server would answer
+nobody for some ten seconds."""
+
 _UPLOADER_VALUE = "file_uploader_state_value"
 
 MAX_LOGGED = 2000
@@ -59,6 +66,9 @@ def _handle_message(session: AppSession, message: BackMsg) -> None:
         return
     if kind == "rerun_script" and not _limit_values(message.rerun_script):
         return
+    if kind == "file_urls_request" and len(message.file_urls_request.file_names) > MAX_FILE_ADDRESSES:
+        _LOGGER.warning("%d upload addresses were refused", len(message.file_urls_request.file_names))
+        return
     _HANDLE_MESSAGE(session, message)
 
 
@@ -70,6 +80,9 @@ def _limit_values(state: ClientState) -> bool:
         Whether the rest is small enough to be handled.
     """
     widgets = state.widget_states.widgets
+    if len(widgets) > MAX_WIDGETS:
+        _LOGGER.warning("A message of %d values was refused", len(widgets))
+        return False
     uploaders = 0
     for number in range(len(widgets) - 1, -1, -1):
         size, is_uploader = widgets[number].ByteSize(), widgets[number].WhichOneof("value") == _UPLOADER_VALUE

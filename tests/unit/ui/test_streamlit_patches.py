@@ -7,7 +7,13 @@ from streamlit.proto.BackMsg_pb2 import BackendOperationRequest, BackMsg
 from streamlit.runtime.app_session import AppSession
 
 from ui.state import streamlit_patches
-from ui.state.streamlit_patches import HANDLED_MESSAGES, HANDLED_OPERATIONS, MAX_VALUE_BYTES
+from ui.state.streamlit_patches import (
+    HANDLED_MESSAGES,
+    HANDLED_OPERATIONS,
+    MAX_FILE_ADDRESSES,
+    MAX_VALUE_BYTES,
+    MAX_WIDGETS,
+)
 
 IGNORED_MESSAGES = {
     "clear_cache",
@@ -96,6 +102,22 @@ def test_an_uploader_may_list_many_files(handled):
         info.file_urls.upload_url = info.file_urls.delete_url = "/_stcore/upload_file/" + "0" * 80
     AppSession.handle_backmsg(None, message)
     assert len(handled.pop().rerun_script.widget_states.widgets) == 1
+
+
+def test_messages_of_many_small_parts_are_refused(handled):
+    for parts, is_handled in ((MAX_WIDGETS, True), (MAX_WIDGETS + 1, False)):
+        message = BackMsg()
+        for _ in range(parts):
+            message.rerun_script.widget_states.widgets.add()
+        AppSession.handle_backmsg(None, message)
+        assert handled == [message] * is_handled
+        handled.clear()
+    for files, is_handled in ((MAX_FILE_ADDRESSES, True), (MAX_FILE_ADDRESSES + 1, False)):
+        message = BackMsg()
+        message.file_urls_request.file_names.extend([""] * files)
+        AppSession.handle_backmsg(None, message)
+        assert handled == [message] * is_handled
+        handled.clear()
 
 
 @pytest.mark.parametrize("logger", ["streamlit.runtime.app_session", "uvicorn.error", "any"])
