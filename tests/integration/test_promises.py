@@ -47,6 +47,9 @@ def test_the_server_is_local_and_hides_error_details():
     server = settings["server"]
     assert server["address"] == "localhost" and server["enableXsrfProtection"] and server["enableCORS"]
     assert server["maxUploadSize"] <= 64 and server["maxMessageSize"] <= 256
+    largest = streamlit_patches.MAX_UPLOADER_BYTES + streamlit_patches.MAX_RERUN_BYTES
+    assert largest <= 1_000_000 * server["maxWidgetStateSize"] <= 1.1 * largest
+    assert settings["logger"]["enableRich"] is False
     assert (
         settings["browser"]["serverAddress"] == "localhost"
     )  # otherwise Streamlit asks another server for the public address
@@ -180,6 +183,10 @@ def test_a_disabled_button_ignores_a_forged_press(registry: Path):
                 with pytest.raises(ConnectionClosed):
                     visitor.settle()
             with Visitor(url) as visitor:
+                visitor.chosen["no such\n2026-01-01 widget"] = {"trigger_value": True}
+                visitor.open()
+                assert visitor.of("exception")
+            with Visitor(url) as visitor:
                 visitor.socket.send("text")
                 with pytest.raises(ConnectionClosed):
                     visitor.settle()
@@ -189,7 +196,8 @@ def test_a_disabled_button_ignores_a_forged_press(registry: Path):
             server.terminate()
             server.wait(30)
         server_log.seek(0)
-        assert "Traceback" not in server_log.read()
+        log = server_log.read()
+        assert "Traceback" not in log and "\n2026-01-01" not in log
 
 
 def _commands(pid: int) -> list[str]:
