@@ -72,9 +72,12 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def main() -> None:
-    """Serve standard input and output; what a C library prints must not get into the answers."""
+    """Serve standard input and output. What libraries print would get into the answers, or fill the terminal
+    of the server with lines that a file causes."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
     limit_memory(int(sys.argv[1]))
     serve(sys.stdin.buffer, answers)
 

@@ -82,6 +82,17 @@ def test_a_file_that_takes_much_memory_is_refused():
         assert reader.read_photo(hostile_files.save(Image.new("RGB", (3, 2)), "PNG")).size == (3, 2)
 
 
+def test_what_libraries_print_stays_out_of_the_terminal(capfd):
+    entry = struct.Struct("<HHLL").pack
+    tags = b"".join(entry(40_000 + number, 4, 2**20, 8) for number in range(50))  # longer than the file
+    file = b"II*\0" + struct.pack("<LH", 8, 50) + tags + bytes(4)
+    with pytest.warns(UserWarning), pytest.raises(PhotoError):
+        image_io.read_photo(file)
+    with IsolatedReader(processes=1) as own, pytest.raises(PhotoError, match="damaged"):
+        own.read_photo(file)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_killed_process_is_replaced(reader):
     data = hostile_files.save(Image.fromarray(SCENE.photo), "PNG")
     reader.read_photo(data)
