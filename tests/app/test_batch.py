@@ -435,7 +435,6 @@ def test_the_page_segments_samples_and_deletes_them(monkeypatch, registry, own):
     opened = [button.key for button in at.button if button.key.startswith("photo-")]
     at.button(key=opened[0]).click().run()
     assert not at.exception and len(at.session_state["photo_facts"]._values) == 1
-    assert "decoded" not in at.session_state
     at.button(key="batch_new").click().run()
     assert not at.session_state["photo_facts"]._values
     assert (

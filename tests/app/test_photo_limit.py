@@ -1,7 +1,13 @@
 """More photos than a session may have: the first stay in order, and the page names the others."""
 
+import gc
+import weakref
+
+from streamlit.runtime.scriptrunner import StopException
+
 from tests.app.test_compare_page import page, panes, picture_file
 from ui.shared import rate_limit
+from ui.state import photos
 
 
 def test_photos_beyond_the_limit_are_named_and_none_is_lost(monkeypatch, registry):
@@ -22,3 +28,24 @@ def test_photos_beyond_the_limit_are_named_and_none_is_lost(monkeypatch, registr
         assert panes(at)["photo"]["note"] == f"{number}.png"
     at.button(key="sample-6").click().run()
     assert labels() == first_names
+
+
+def test_a_stopped_run_keeps_nothing_of_its_files(monkeypatch, registry):
+    at = page(monkeypatch, registry)
+    read_photo, pictures = photos.reader.read_photo, []
+
+    def stopped(data: bytes):
+        if len(pictures) % 2:  # the second file, while which the visitor stops the page
+            pictures.append(None)
+            raise StopException
+        picture = read_photo(data)
+        pictures.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr(photos.reader, "read_photo", stopped)
+    for run in range(3):
+        files = [(f"{number}.png", picture_file(seed=2 * run + number), "image/png") for number in range(2)]
+        at.file_uploader(key="uploads-compare").set_value(files).run()
+        assert not at.exception and not at.session_state["photos"]
+        gc.collect()
+        assert len(at.session_state["photo_facts"]._values) == 1 and pictures[2 * run]() is None

@@ -14,7 +14,7 @@ from ui.shared.picture_buttons import picture_button
 from ui.shared.text import plain, plural, short, unquoted
 from ui.state import session_cleanup
 from ui.state.address import write_address
-from ui.state.photos import Photo, available_bytes, load_photo, load_sample, thumbnails
+from ui.state.photos import Photo, available_bytes, forget_unlisted, load_photo, load_sample, thumbnails
 from ui.state.predictions import forget_photo
 from ui.state.session import session
 
@@ -108,6 +108,7 @@ def read_uploads(uploads: Sequence[Any]) -> dict[str, Photo]:
     Returns:
         Photos by upload id.
     """
+    forget_unlisted()
     ids = {upload.file_id for upload in uploads}
     earlier = [photo for key, photo in session().get("photos", {}).items() if key not in ids]
     allowed = max(0, rate_limit.MAX_PHOTOS - len(earlier))

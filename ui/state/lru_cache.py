@@ -1,6 +1,7 @@
 """A thread-safe LRU cache, and caches that live in a visitor's session."""
 
 import threading
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from ui.state.session import session
@@ -35,6 +36,11 @@ class LruCache:
             self._values[key] = value
             while len(self._values) > self._capacity:
                 del self._values[next(iter(self._values))]
+
+    def keep(self, is_kept: Callable[[Any], bool]) -> None:
+        """Remove all values for which a function returns False."""
+        with self._lock:
+            self._values = {key: value for key, value in self._values.items() if is_kept(value)}
 
     def drop(self, digest: str) -> None:
         """Remove all values of the photo with this digest, and the photo itself."""

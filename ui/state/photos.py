@@ -2,6 +2,7 @@
 share."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ DecodedPhotos = dict[str, tuple[Image.Image, float]]
 
 reader = IsolatedReader()
 """Reads what visitors upload."""
+
+_run = threading.local()
+"""Belongs to the thread that runs the page: a picture that a stopped run has decoded ends with it."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,19 @@ def available_bytes(photos: Iterable[Photo]) -> int:
     return rate_limit.MAX_UPLOAD_MB * 1_000_000 - stored
 
 
+def forget_unlisted() -> None:
+    """Forget what was read of files that did not become photos of the session: a visitor can stop a page
+    between the two, and they would not count towards the limit."""
+    known = {photo.digest for photo in session().get("photos", {}).values()} | {session().get("opened")}
+    session_cache("photo_facts", rate_limit.MAX_PHOTOS).keep(
+        lambda facts: isinstance(facts, str) or facts["digest"] in known
+    )
+
+
 def forget_opened() -> None:
     """Forget the photo of a batch that was opened last, unless it is also an upload of its own."""
-    digest = session().pop("opened", None)
-    if digest is not None and digest not in {photo.digest for photo in session().get("photos", {}).values()}:
-        session_cache("photo_facts", rate_limit.MAX_PHOTOS).drop(digest)
+    session().pop("opened", None)
+    forget_unlisted()
 
 
 def open_photo(name: str, data: bytes) -> Photo:
@@ -123,8 +135,9 @@ def open_photo(name: str, data: bytes) -> Photo:
 
 
 def take_decoded() -> DecodedPhotos:
-    """Remove the decoded picture of the last upload from the session and return it."""
-    return session().pop("decoded", {})
+    """Return the decoded picture of the first upload that this run of the page has read, only once."""
+    decoded: DecodedPhotos = _run.__dict__.pop("decoded", {})
+    return decoded
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -156,7 +169,7 @@ def _read_upload(digest: str, data: bytes) -> dict | str:
     except PhotoError as error:
         return str(error)
     # the first of several photos is segmented at once: it need not be decoded again
-    session().setdefault("decoded", {digest: (picture, time.perf_counter() - start)})
+    _run.__dict__.setdefault("decoded", {digest: (picture, time.perf_counter() - start)})
     pair = label_import.split_pair(picture)
     if pair is None:
         return _photo_facts(picture, data)

@@ -130,7 +130,7 @@ def forget_photo(photo: Photo) -> None:
         state.get(name, LruCache(0)).drop(photo.digest)
     state.pop("mask_files", None)
     state.pop("mask_files_of", None)
-    state.pop("decoded", None)
+    take_decoded()
     state.get("truths", {}).pop(photo.digest, None)
     for cached_function in (_receptive_fields, score_mask, grid_reference_of):
         cached_function.clear()

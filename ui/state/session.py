@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # these modules use the session themselves
     from seg.inference.upload_batch import Batch
     from ui.shared.rate_limit import RateLimiter
     from ui.state.lru_cache import LruCache
-    from ui.state.photos import DecodedPhotos, Photo, UploadedTruth
+    from ui.state.photos import Photo, UploadedTruth
 
 
 class Session(TypedDict, total=False):
@@ -44,7 +44,6 @@ class Session(TypedDict, total=False):
     activations: "LruCache"
     mask_files: "LruCache"  # of one photo only: they are large
     mask_files_of: str  # its digest
-    decoded: "DecodedPhotos"  # picture of the last upload, until it is segmented
     predicted: set[tuple]  # comparisons whose predictions were shown
     inspected: tuple[str, str]  # digests of the photo and the card whose activations were shown last
     rate_limiter: "RateLimiter"
