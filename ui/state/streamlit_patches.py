@@ -9,6 +9,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
 
+from ui.state.upload_limit import limit_uploads
+
 HANDLED_MESSAGES = frozenset(
     ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
 )
@@ -45,6 +47,7 @@ def harden() -> None:
     """Apply the patches. Call it on every page before anything else; repeated calls have no effect."""
     if AppSession.handle_backmsg is not _handle_message:
         setattr(AppSession, "handle_backmsg", _handle_message)  # noqa: B010
+    limit_uploads()
     # otherwise a request from another site makes the server ask an Amazon service for its own address
     net_util._external_ip = ""
     if logging.getLogRecordFactory() is not _log_record:
