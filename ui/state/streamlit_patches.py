@@ -121,5 +121,5 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _one_line(text: str) -> str:
-    cleaned = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text[:MAX_LOGGED].strip())
+    cleaned = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text[:MAX_LOGGED].strip())
     return cleaned + " …" * (len(text) > MAX_LOGGED)

@@ -125,7 +125,7 @@ def test_a_log_message_is_one_line_without_control_characters(caplog, monkeypatc
     monkeypatch.setattr(streamlit_patches, "MAX_LOGGED", 60)
     streamlit_patches.harden()
     log = logging.getLogger(logger)
-    log.warning("No file %s", "a\n2026-01-01 forged\x1b[31m\x85\u202e")
+    log.warning("No file %s", "a\n2026-01-01 forged\x1b[31m\x85\u202e\u2028\u2029x")
     log.warning("%d photos of %s", 3, "b")
     log.warning("100%% of {} %", "wrong")
     log.warning("x" * 100)
@@ -134,7 +134,7 @@ def test_a_log_message_is_one_line_without_control_characters(caplog, monkeypatc
     except ValueError:
         log.exception("Error of\x07 a message")
     assert list(dict.fromkeys(record.getMessage() for record in caplog.records)) == [
-        "No file a 2026-01-01 forged [31m  ",
+        "No file a 2026-01-01 forged [31m    x",
         "3 photos of b",
         "100%% of {} %",
         "x" * 60 + " …",
