@@ -49,3 +49,20 @@ def test_a_stopped_run_keeps_nothing_of_its_files(monkeypatch, registry):
         assert not at.exception and not at.session_state["photos"]
         gc.collect()
         assert len(at.session_state["photo_facts"]._values) == 1 and pictures[2 * run]() is None
+
+
+def test_large_pictures_are_read_again_instead_of_kept(monkeypatch, registry):
+    at = page(monkeypatch, registry)
+    read_photo, reads = photos.reader.read_photo, []
+
+    def counted(data: bytes):
+        reads.append(data)
+        return read_photo(data)
+
+    monkeypatch.setattr(photos.reader, "read_photo", counted)
+    for limit, count in ((120 * 80, 1), (120 * 80 - 1, 2)):
+        monkeypatch.setattr(photos, "KEPT_PIXELS", limit)
+        reads.clear()
+        file = ("a.png", picture_file(120, 80, seed=limit), "image/png")
+        at.file_uploader(key="uploads-compare").set_value([file]).run()
+        assert not at.exception and len(reads) == count

@@ -25,6 +25,10 @@ DecodedPhotos = dict[str, tuple[Image.Image, float]]
 reader = IsolatedReader()
 """Reads what visitors upload."""
 
+KEPT_PIXELS = 16_000_000
+"""The largest picture that is kept from its reading to its segmentation. Each visitor who uploads may keep
+one, while the other files are read."""
+
 _run = threading.local()
 """Belongs to the thread that runs the page: a picture that a stopped run has decoded ends with it."""
 
@@ -168,8 +172,9 @@ def _read_upload(digest: str, data: bytes) -> dict | str:
         picture = reader.read_photo(data)
     except PhotoError as error:
         return str(error)
-    # the first of several photos is segmented at once: it need not be decoded again
-    _run.__dict__.setdefault("decoded", {digest: (picture, time.perf_counter() - start)})
+    if picture.width * picture.height <= KEPT_PIXELS:
+        # the first of several photos is segmented at once: it need not be decoded again
+        _run.__dict__.setdefault("decoded", {digest: (picture, time.perf_counter() - start)})
     pair = label_import.split_pair(picture)
     if pair is None:
         return _photo_facts(picture, data)
