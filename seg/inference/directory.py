@@ -279,7 +279,7 @@ class Pipeline:
 
 
 _WriteArguments = tuple[str, dict[str, np.ndarray], dict[str, Any], list[str], bool, dict[str, np.ndarray]]
-"""The arguments of `prediction_files.write`: target, masks, metadata, stale variants, label ids, confidences."""
+"""The arguments of `prediction_files.write`, in its order."""
 
 
 class _Reading(NamedTuple):
