@@ -42,7 +42,9 @@ COMMANDS = {
         "training", "Publish", "Evaluate a finished run and publish it: float16 parameters and a card."
     ),
     "evaluate": Entry(
-        "evaluation", "Evaluate", "Evaluate published weights on a data set, with labels at 256x256."
+        "evaluation",
+        "Evaluate",
+        "Evaluate published weights on a data set, with labels at 256x256, or on photos of another one.",
     ),
     "leaderboard": Entry(
         "evaluation",

@@ -57,6 +57,8 @@ class Predict:
     label_ids: bool = False
     """Write each mask with Cityscapes label ids as well, for the Cityscapes benchmark:
     STEM.VARIANT.labelIds.png, 8-bit gray."""
+    confidence: bool = False
+    """Write the confidence of each pixel as well: STEM.VARIANT.confidence.png, 16-bit gray, 65535 is 1."""
     device: Device = "auto"
     """auto: a GPU if there is one."""
     again: bool = False
@@ -86,7 +88,8 @@ class Predict:
         check_variants(card.variants, variants)
         height = self.height or card.working_height
         settings = directory.PredictSettings(
-            self.weights, card.sha256, variants, height, card.resize_mode, self.tta, self.label_ids
+            *(self.weights, card.sha256, variants, height, card.resize_mode),
+            *(self.tta, self.label_ids, self.confidence),
         )
         with Progress(
             *Progress.get_default_columns()[:1], MofNCompleteColumn(), console=console, transient=True

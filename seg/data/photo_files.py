@@ -31,8 +31,8 @@ _OTHER_PICTURE_SUFFIXES = frozenset(
 )
 _SIDECAR_SUFFIXES = frozenset(".thm .lrv .aae .xmp".split())  # a .thm file is a small JPEG of a video
 
-_LABEL_IDS_ENDINGS = (".labelids.png", "_labelids.png")
-"""Ends of the names of label ids in lower case: of our predictions, and of Cityscapes."""
+_EXTRA_ENDINGS = (".labelids.png", "_labelids.png", ".confidence.png")
+"""Ends of the names, in lower case, of label ids and confidences: of our predictions, and of Cityscapes."""
 
 _MASK_PALETTE = cityscapes.colorize(np.arange(256)).tobytes()
 
@@ -85,7 +85,7 @@ def classify(name: str, head: bytes) -> FileKind:
     if suffix in _SIDECAR_SUFFIXES:
         return FileKind.OTHER
     is_ours = head[12:16] == b"IHDR" and _MASK_PALETTE in head
-    if is_ours or name.lower().endswith(_LABEL_IDS_ENDINGS):
+    if is_ours or name.lower().endswith(_EXTRA_ENDINGS):
         return FileKind.MASK
     if suffix in _RAW_SUFFIXES:
         return FileKind.OTHER_PICTURE

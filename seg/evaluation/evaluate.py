@@ -77,7 +77,7 @@ class MetricAccumulator:
         self.calibration += metrics.calibration(label, mask, confidence, BINS, cityscapes.IGNORE)
 
 
-def confusion_matrices(
+def photo_confusions(
     predictor: Predictor,
     split: PairDataset,
     variants: Sequence[str],
@@ -85,7 +85,7 @@ def confusion_matrices(
     working_height: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, np.ndarray]:
-    """Compute only confusion matrices, for example to choose between settings.
+    """Compute only confusion matrices on unambiguous pixels, for example to choose between settings.
 
     Args:
         predictor: the network.
@@ -96,14 +96,28 @@ def confusion_matrices(
         on_progress: called with the number of photos done and of all.
 
     Returns:
-        The K x K confusion matrix by variant.
+        By variant, photos x K x K int32.
     """
     classes = len(cityscapes.CLASSES)
-    totals = {variant: np.zeros((classes, classes), np.int64) for variant in variants}
-    for pair in _predictions(predictor, split, variants, indices, working_height, on_progress=on_progress):
-        for variant, masks in pair.masks.items():
-            totals[variant] += metrics.confusion(pair.label, masks[0][0], classes, cityscapes.IGNORE)
-    return totals
+    counts = {variant: np.zeros((len(indices), classes, classes), np.int32) for variant in variants}
+    pairs = _predictions(predictor, split, variants, indices, working_height, on_progress=on_progress)
+    for photo, pair in enumerate(pairs):
+        for variant, [(mask, _)] in pair.masks.items():
+            counts[variant][photo] = metrics.confusion(pair.label, mask, classes, cityscapes.IGNORE)
+    return counts
+
+
+def confusion_matrices(
+    predictor: Predictor,
+    split: PairDataset,
+    variants: Sequence[str],
+    indices: Sequence[int],
+    working_height: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the K x K sums of `photo_confusions` by variant; the arguments are the same."""
+    counts = photo_confusions(predictor, split, variants, indices, working_height, on_progress)
+    return {variant: of_variant.sum(0, dtype=np.int64) for variant, of_variant in counts.items()}
 
 
 def accumulate(

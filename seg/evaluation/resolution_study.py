@@ -166,12 +166,13 @@ def study_photos(
     modes: tuple[preprocess.ResizeMode, ...] = ("cover", "fit_height")
     wanted = [(predictor.working_height, predictor.resize_mode)]
     wanted += [(height, mode) for height in sorted({*heights, predictor.working_height}) for mode in modes]
+    cases: dict[tuple[int, int], tuple[int, preprocess.ResizeMode]] = {}  # by size
     with Image.open(photos[0].photo) as first:
-        sizes = {case: preprocess.working_size(*first.size, *case) for case in wanted}
-    cases = list({size: case for case, size in reversed(sizes.items())}.values())[::-1]
+        for case in wanted:
+            cases.setdefault(preprocess.working_size(*first.size, *case), case)
     results: list[ResolutionResult] = []
     baseline = None
-    for number, case in enumerate(cases):
+    for number, (size, case) in enumerate(cases.items()):
 
         def show(done: int, total: int, before: int = number * len(photos)) -> None:
             if on_progress:
@@ -183,5 +184,5 @@ def study_photos(
         baseline = counts if baseline is None else baseline
         mean_iou = metrics.compute_metrics(counts.sum(0)).mean_iou
         difference = paired_difference(counts, baseline)
-        results.append(ResolutionResult(*case, sizes[case], mean_iou, of_finest.seconds, difference))
+        results.append(ResolutionResult(*case, size, mean_iou, of_finest.seconds, difference))
     return results

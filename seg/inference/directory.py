@@ -48,6 +48,16 @@ class PredictSettings:
     resize_mode: preprocess.ResizeMode
     tta: bool = False
     label_ids: bool = False  # whether the masks are written with Cityscapes label ids, too
+    confidence: bool = False  # whether the confidences are written
+
+    @property
+    def extra_files(self) -> list[prediction_files.ExtraFile]:
+        """The files that are written beside each mask."""
+        kinds: dict[prediction_files.ExtraFile, bool] = {
+            "labelIds": self.label_ids,
+            "confidence": self.confidence,
+        }
+        return [kind for kind, is_wanted in kinds.items() if is_wanted]
 
 
 def pending_jobs(
@@ -88,9 +98,9 @@ def is_finished(job: Job, settings: PredictSettings) -> bool:
             and stored["shares"].keys() >= set(settings.variants)
             and all(os.path.getsize(f"{job.target}.{variant}.png") for variant in settings.variants)
             and all(
-                prediction_files.label_ids_file(job.target, variant).stat().st_size
+                prediction_files.extra_file(job.target, variant, kind).stat().st_size
                 for variant in settings.variants
-                if settings.label_ids
+                for kind in settings.extra_files
             )
         )
     except Exception:  # if the file is damaged in any way, the photo is predicted again
@@ -201,7 +211,11 @@ class Pipeline:
                 photo, fingerprint, decode_seconds = self._photo(reading.popleft(), [*reading, *writing])
                 start = time.perf_counter()
                 prediction = predictor.predict(
-                    photo, settings.variants, settings.working_height, tta=settings.tta
+                    photo,
+                    settings.variants,
+                    settings.working_height,
+                    with_confidence=settings.confidence,
+                    tta=settings.tta,
                 )
                 seconds = {"decode": decode_seconds, "model": time.perf_counter() - start}
             except (PhotoError, MemoryError) as error:
@@ -210,8 +224,9 @@ class Pipeline:
             facts = metadata(prediction, settings.digest, os.path.basename(job.name), settings.tta)
             facts |= {"file": fingerprint, "exif_orientation": exif_orientation(photo)}
             facts["seconds"] = prediction.seconds | {"decode": decode_seconds}
-            stale_variants = DISPLAY_NAMES.keys() - prediction.masks.keys()
-            write_args = (job.target, prediction.masks, facts, stale_variants, settings.label_ids)
+            stale_variants = sorted(DISPLAY_NAMES.keys() - prediction.masks.keys())
+            outputs = (prediction.masks, facts, stale_variants, settings.label_ids, prediction.confidences)
+            write_args = (job.target, *outputs)
             future = self._submit(defer_sigterm, prediction_files.write, *write_args)
             writing.append(_Writing(job, future, write_args, seconds, reduction_note(photo)))
             while writing and (
@@ -263,6 +278,10 @@ class Pipeline:
         return JobResult(task.job, seconds=task.seconds | {"write": write_seconds}, note=task.note)
 
 
+_WriteArguments = tuple[str, dict[str, np.ndarray], dict[str, Any], list[str], bool, dict[str, np.ndarray]]
+"""The arguments of `prediction_files.write`, in its order."""
+
+
 class _Reading(NamedTuple):
     job: Job
     future: Future
@@ -271,7 +290,7 @@ class _Reading(NamedTuple):
 class _Writing(NamedTuple):
     job: Job
     future: Future
-    args: tuple[str, dict[str, np.ndarray], dict[str, Any], set[str], bool]  # of `prediction_files.write`
+    args: _WriteArguments
     seconds: dict[str, float]
     note: str
 
@@ -279,7 +298,8 @@ class _Writing(NamedTuple):
 def _buffered_bytes(task: _Reading | _Writing) -> int:
     """Return the size of the pixels that a task keeps in this process."""
     if isinstance(task, _Writing):
-        return sum(mask.nbytes for mask in task.args[1].values())
+        _, masks, _, _, _, confidences = task.args
+        return sum(array.nbytes for arrays in (masks, confidences) for array in arrays.values())
     if not task.future.done() or task.future.exception():
         return 0
     photo = task.future.result()[0]

@@ -1,14 +1,14 @@
 """Reading of one photo, and writing of its predictions: ``STEM.VARIANT.png``, on request
-``STEM.VARIANT.labelIds.png``, and finally ``STEM.json``.
+``STEM.VARIANT.labelIds.png`` and ``STEM.VARIANT.confidence.png``, and finally ``STEM.json``.
 
 This module does not import PyTorch, so worker processes stay small and start quickly.
 """
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -20,15 +20,19 @@ from seg.inference import mask_io
 from seg.system.atomic_io import write_atomic, write_json
 from seg.system.resource_limits import processor_time_limit
 
+ExtraFile = Literal["labelIds", "confidence"]
+"""Files beside a mask that are written on request: Cityscapes label ids, and the confidence."""
 
-def label_ids_file(target: str, variant: str) -> Path:
-    """Return the path of a mask with Cityscapes label ids.
+
+def extra_file(target: str, variant: str, kind: ExtraFile) -> Path:
+    """Return the path of a file beside a mask.
 
     Args:
         target: path prefix of the files.
         variant: the variant.
+        kind: which file.
     """
-    return Path(f"{target}.{variant}.labelIds.png")
+    return Path(f"{target}.{variant}.{kind}.png")
 
 
 def file_fingerprint(source: str) -> dict[str, int]:
@@ -77,8 +81,9 @@ def write(
     target: str,
     masks: Mapping[str, np.ndarray],
     metadata: Mapping[str, Any],
-    stale_variants: Iterable[str] = (),
+    stale_variants: Sequence[str] = (),
     label_ids: bool = False,
+    confidences: Mapping[str, np.ndarray] | None = None,
 ) -> float:
     """Write the masks and the metadata of one photo.
 
@@ -89,8 +94,9 @@ def write(
         masks: H x W uint8 train ids by variant.
         metadata: JSON values; the class shares of each mask are added.
         stale_variants: variants whose masks an earlier prediction may have left; they are deleted.
-        label_ids: whether to write the masks with Cityscapes label ids, too; otherwise earlier ones are
-            deleted.
+        label_ids: whether to write the masks with Cityscapes label ids, too.
+        confidences: H x W from 0 to 1 by variant, if they are to be written. Extra files of earlier
+            predictions are deleted.
 
     Returns:
         The seconds that writing took.
@@ -104,13 +110,15 @@ def write(
     metadata_file.unlink(missing_ok=True)
     for variant in stale_variants:
         Path(f"{target}.{variant}.png").unlink(missing_ok=True)
-        label_ids_file(target, variant).unlink(missing_ok=True)
+    for variant in (*stale_variants, *masks):
+        for kind in get_args(ExtraFile):
+            extra_file(target, variant, kind).unlink(missing_ok=True)
     for variant, mask in masks.items():
         write_atomic(Path(f"{target}.{variant}.png"), mask_io.png(mask))
         if label_ids:
-            write_atomic(label_ids_file(target, variant), mask_io.label_ids_png(mask))
-        else:
-            label_ids_file(target, variant).unlink(missing_ok=True)
+            write_atomic(extra_file(target, variant, "labelIds"), mask_io.label_ids_png(mask))
+    for variant, confidence in (confidences or {}).items():
+        write_atomic(extra_file(target, variant, "confidence"), mask_io.confidence_png(confidence))
     shares = {variant: mask_io.shares(mask) for variant, mask in masks.items()}
     write_json(metadata_file, {**metadata, "shares": shares})
     return time.perf_counter() - start

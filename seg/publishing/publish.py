@@ -7,12 +7,13 @@ val, the metrics are those of the held-out pairs, and the card says so.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
@@ -25,6 +26,7 @@ from seg.data.pairs import has_pairs
 from seg.data.split_folders import find_misplaced
 from seg.errors import StreetFCNError, printable
 from seg.evaluation import evaluate, metrics
+from seg.evaluation.bootstrap import paired_difference
 from seg.evaluation.photo_counts import COUNTS_FILE, to_npz
 from seg.inference.device import pick_device
 from seg.inference.predictor import Predictor
@@ -70,9 +72,10 @@ def publish(
     """Evaluate a finished run on val, or else on its held-out pairs, in fp32, and publish its weights.
 
     Args:
-        folder: the run's folder. name: the name of the weights; it must be new. working_height: height in
-            pixels at which photos go through the network; by default the one of `HEIGHTS` with the
-            best mean IoU of the finest variant on the held-out pairs.
+        folder: the run's folder.
+        name: the name of the weights; it must be new.
+        working_height: height in pixels at which photos go through the network; by default the lowest of
+            `HEIGHTS` at which the finest variant is not worse on the held-out pairs than at the best one.
         data: the folder of the pairs; by default the one that the run was trained on.
         tta: evaluate with test-time augmentation as well, which takes several times longer.
         on_progress: called with the stage and the numbers of photos done and of all.
@@ -99,9 +102,9 @@ def publish(
         config, encoder, pairs_folder, _final_split(pairs_folder, config.holdout, state), on_progress
     )
     rounded = {key: _round(value) for key, value in full.items()}
-    by_height = evaluator.search_height(rounded) if working_height is None and config.holdout else {}
-    if by_height:
-        working_height = int(max(by_height, key=lambda height: by_height[height][config.variants[-1]]))
+    by_height: dict[str, dict[str, float]] = {}
+    if working_height is None and config.holdout:
+        by_height, working_height = evaluator.search_height(rounded)
     height = working_height or config.height
     parameters, final_metrics, counts = evaluator.evaluate_final(rounded, full, height, tta)
     content = to_safetensors(parameters, {"format": "pt"})
@@ -261,21 +264,24 @@ class _Evaluator:
         self.config, self.encoder, self.data, self.final = config, encoder, data, final
         self.on_progress = on_progress
 
-    def search_height(self, state: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-        """Mean IoU by working height and variant on the held-out pairs of train."""
-        config, train, by_height = self.config, load_split(self.data, "train"), {}
+    def search_height(self, state: dict[str, Tensor]) -> tuple[dict[str, dict[str, float]], int]:
+        """Mean IoU by working height and variant on the held-out pairs of train, and the height to use."""
+        config, train = self.config, load_split(self.data, "train")
+        by_height: dict[str, dict[str, float]] = {}
+        of_finest: dict[int, np.ndarray] = {}
         held_out, predictor = range(len(train) - config.holdout, len(train)), self._predictor(state)
         check_labels([train.files[i] for i in held_out])
         for height in (round(config.height * factor) for factor in HEIGHTS):
             on_progress = self._stage(f"{height} pixels high, held-out pairs")
-            confusions = evaluate.confusion_matrices(
+            confusions = evaluate.photo_confusions(
                 predictor, train, config.variants, held_out, height, on_progress
             )
             by_height[str(height)] = {
-                variant: metrics.compute_metrics(confusion).mean_iou
-                for variant, confusion in confusions.items()
+                variant: metrics.compute_metrics(counts.sum(0)).mean_iou
+                for variant, counts in confusions.items()
             }
-        return by_height
+            of_finest[height] = confusions[config.variants[-1]]
+        return by_height, choose_height(of_finest)
 
     def evaluate_final(
         self, rounded: dict[str, Tensor], full: dict[str, Tensor], height: int, tta: bool
@@ -330,6 +336,24 @@ class _Evaluator:
 
     def _stage(self, stage: str) -> evaluate.OnProgress | None:
         return None if self.on_progress is None else partial(self.on_progress, stage)
+
+
+def choose_height(confusions: Mapping[int, np.ndarray]) -> int:
+    """Choose the lowest working height that is not worse than the best one, since it costs least time.
+
+    Args:
+        confusions: photos x K x K counts of the finest variant on the same photos, by working height.
+
+    Returns:
+        The lowest height whose paired difference in mean IoU from the best height has an interval that
+        includes zero; the best one for too few photos to give an interval.
+    """
+    best = max(confusions, key=lambda height: metrics.compute_metrics(confusions[height].sum(0)).mean_iou)
+    for height in sorted(confusions):
+        difference = paired_difference(confusions[height], confusions[best])
+        if height == best or (difference.high is not None and difference.high >= 0):
+            return height
+    return best
 
 
 def _write(registry: Path, card: ModelCard, content: bytes, counts: bytes) -> None:

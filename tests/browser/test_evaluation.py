@@ -29,7 +29,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, pairs: Path, registry: Path)
     reports = {variant: evaluate.report(tally) for variant, tally in tallies.items()}
     for old in reports.values():  # like older cards
         del old["calibration"], old["calibration_error"]
-    metrics = {"split": "val", "images": len(split), "digest": split.digest, "variants": reports}
+    metrics = {
+        "version": evaluate.EVALUATION_VERSION,
+        "split": "val",
+        "images": len(split),
+        "digest": split.digest,
+        "variants": reports,
+    }
     for name, new in ((card.name, {"metrics": metrics}), ("unscored", {})):
         shutil.copytree(registry / card.name, folder / "weights" / name)
         (folder / "weights" / name / CARD_FILE).write_bytes(

@@ -150,6 +150,23 @@ def test_label_ids_are_written_resumed_and_no_photos(tmp_path):
     assert run_command(*command[:-1], "--again") == 0 and not label_ids.exists()
 
 
+def test_confidences_are_written_resumed_and_no_photos(tmp_path):
+    folder, out = write_files(tmp_path / "in", {"a.jpg": photo_bytes()}), tmp_path / "in" / "masks"
+    command = ("predict", folder, "--out", out, "--variants", "8s", "32s")
+    assert run_command(*command) == 0 and not list(out.glob("*.confidence.png"))
+    assert run_command(*command, "--confidence") == 0
+    for variant in ("8s", "32s"):
+        with Image.open(out / f"a.{variant}.confidence.png") as picture:
+            values = np.asarray(picture)
+        with Image.open(out / f"a.{variant}.png") as mask:
+            assert picture.mode == "I;16" and picture.size == mask.size
+        assert values.min() >= 65535 // 19 and len(np.unique(values)) > 100
+    plan = plan_jobs([folder], tmp_path / "out")
+    assert [Path(job.source).name for job in plan.jobs] == ["a.jpg"] and plan.ignored["masks"] == 4
+    assert run_command(*command[:-1], "--again") == 0 and not list(out.glob("*.confidence.png"))
+    assert {file.name for file in out.glob("*.png")} == {"a.8s.png"}
+
+
 def test_a_folder_without_photos_says_what_it_holds(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PhotosError, match="is empty"):

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from seg.evaluation import store
+from seg.evaluation import leaderboard, store
 from seg.evaluation.evaluate import BINS, format_score
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard, WeightsError, evaluated_on, to_json
@@ -151,6 +151,13 @@ def show_reproduced(card: ModelCard, evaluation: store.StoredEvaluation) -> None
     if not same_pairs:
         st.info(
             "These images are not those of the model card, so other scores are expected.",
+            icon=":material/difference:",
+        )
+    elif not leaderboard.is_current(card):
+        st.info(
+            "An earlier version evaluated the model card: it resampled photos twice and used narrower "
+            "boundaries,"
+            " so other scores are expected.",
             icon=":material/difference:",
         )
     elif largest is not None and largest < TOLERANCE:

@@ -1,13 +1,17 @@
 """The comparison table: rows from model cards, and their plots."""
 
 import dataclasses
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from seg.data import cityscapes
 from seg.data.decode_cache import load_split
 from seg.evaluation import evaluate, leaderboard
 from seg.evaluation.grid_reference import GridReference
 from seg.evaluation.leaderboard_html import accuracy_time_figure, class_iou_figure, write_html
+from seg.evaluation.photo_counts import COUNTS_FILE, published_counts
 from seg.inference.predictor import Predictor
 from seg.models.model_card import ModelCard, to_json
 from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, read_card
@@ -105,3 +109,65 @@ def test_a_row_may_lack_a_time(card):
     assert [(row.seconds, row.common_seconds) for row in rows] == 3 * [(None, None)]
     assert leaderboard.format_row(rows[0])[-2:] == ["–", "–"]
     assert not accuracy_time_figure(rows, {}).data and len(class_iou_figure(card.name, rows).data) == 3
+
+
+def published(folder: Path, name: str, confusions: dict[str, np.ndarray], card: ModelCard) -> ModelCard:
+    """Write counts beside the place of a card, and return the card with their sums."""
+    reports = {}
+    for variant, counts in confusions.items():
+        confusion = {"confusion": counts.sum(0).tolist()}
+        reports[variant] = card.metrics["variants"]["8s"] | confusion
+    metrics = card.metrics | {"variants": reports}
+    (folder / name).mkdir()
+    arrays = {
+        key: counts for variant, counts in confusions.items() for key in (variant, f"{variant}.all_labelled")
+    }
+    np.savez_compressed(folder / name / COUNTS_FILE, **arrays)
+    return dataclasses.replace(card, name=name, variants=list(confusions), metrics=metrics)
+
+
+def test_networks_are_compared_on_the_same_photos(card, tmp_path):
+    classes = len(cityscapes.CLASSES)
+    rng = np.random.default_rng(0)
+    good = np.zeros((120, classes, classes), np.int32)
+    good[:, 0, 0], good[:, 1, 1] = rng.integers(50, 100, (2, 120))
+    good[:, 1, 0] = 5
+    bad = good.copy()
+    bad[:, 1, 0] += 10
+    first = published(tmp_path, "first", {"32s": bad, "8s": good}, card)
+    second = published(tmp_path, "second", {"8s": bad}, card)
+    rows = leaderboard.comparisons([second, first], tmp_path)
+    assert [(row.first, row.second) for row in rows] == [
+        (("first", "8s"), ("first", "32s")),
+        (("first", "8s"), ("second", "8s")),
+    ]
+    for row in rows:
+        assert 0 < row.unambiguous.low < row.unambiguous.mean_iou < row.unambiguous.high
+        assert row.all_labelled == row.unambiguous
+
+
+def test_counts_that_differ_from_the_card_are_not_used(card, tmp_path):
+    counts = np.zeros((1, len(cityscapes.CLASSES), len(cityscapes.CLASSES)), np.int32)
+    counts[:, 0, 0] = 1
+    right = published(tmp_path, "right", {"8s": counts}, card)
+    assert published_counts(right, tmp_path).keys() == {"8s", "8s.all_labelled"}
+    np.savez_compressed(tmp_path / "right" / COUNTS_FILE, **{"8s": counts + 1})
+    assert published_counts(right, tmp_path) == {}
+    (tmp_path / "right" / COUNTS_FILE).unlink()
+    assert published_counts(right, tmp_path) == {}
+
+
+def test_cards_of_an_earlier_evaluation_are_marked(card):
+    former = dataclasses.replace(
+        card, name="former", metrics={key: v for key, v in card.metrics.items() if key != "version"}
+    )
+    row = leaderboard.rows([former], [], {}, "these", {})[0]
+    assert row.report["boundary_iou"] is None and row.report["intervals"] == {}
+    assert leaderboard.format_row(row)[9:13] == ["–", row_score(row, "all_labelled"), "–", "–"]
+    assert leaderboard.comparisons([former]) == []
+    [note] = leaderboard.notes([card, former], "these")
+    assert note.endswith(": former")
+
+
+def row_score(row: leaderboard.LeaderboardRow, label_set: str) -> str:
+    return evaluate.format_score(row.report[label_set]["mean_iou"])
