@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from seg.errors import printable
 
-_FORMULA_STARTS = tuple("=+-@|%＝＋－＠")  # also in full width
+_FORMULA_STARTS = tuple("=+-@|%＝＋－＠﹦﹢﹣﹫")  # also in full width and small
 
 
 def csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:

@@ -17,6 +17,7 @@ HARMFUL = (
     "\r=1",
     "\n=1",
     "＝1",
+    "﹦1",
     "a;=cmd|' /C calc'!A0",
     "a\t=1",
     "a|=1",
@@ -33,7 +34,7 @@ def test_no_cell_begins_with_a_formula(name, separator):
     for row in csv.reader(io.StringIO(content, newline=""), delimiter=separator):
         for cell in row:
             # what follows a closing quote belongs to the same cell
-            assert not cell.lstrip().startswith(("=", "+", "@", "＝")), row
+            assert not cell.lstrip().startswith(("=", "+", "@", "＝", "﹦")), row
 
 
 def test_text_and_numbers_are_read_back():
