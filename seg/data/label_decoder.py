@@ -157,32 +157,58 @@ def decode_with_reasons(picture: np.ndarray) -> DecodedLabel:
         The labels and reasons.
     """
     h, w, _ = picture.shape
-    present = _present_colors(picture)
+    shared = _Distances.of(picture) if len(list(_strips(picture))) == 1 else None
+    present = _present_colors(_match_counts(picture) if shared is None else _count_matches(shared))
     rim = np.ones((h, w), bool)
     rim[2:-2, 2:-2] = False
     decoded = DecodedLabel(*np.empty((3, h, w), np.uint8))
     for _, top, _, bottom in _strips(picture):
         first, last = max(0, top - _REACH), min(h, bottom + _REACH)
-        strip = _decode_strip(picture[first:last], present, rim[first:last])
+        distances = shared or _Distances.of(picture[first:last])
+        strip = _decode_strip(distances, (last - first, w), present, rim[first:last])
         for whole, part in zip(decoded, strip, strict=True):
             whole[top:bottom] = part[top - first : bottom - first]
     return decoded
 
 
-def _decode_strip(picture: np.ndarray, present: np.ndarray, rim: np.ndarray) -> DecodedLabel:
-    """Return what `decode_with_reasons` returns for H x W x 3 pixels.
+class _Distances(NamedTuple):
+    """The N pixels of a strip in the weighted color space.
+
+    Attributes:
+        points: N x 3.
+        to_colors: N x K squared distances from each color.
+        matches: N indices of the color that each pixel matches, or -1.
+    """
+
+    points: np.ndarray
+    to_colors: np.ndarray
+    matches: np.ndarray
+
+    @classmethod
+    def of(cls, picture: np.ndarray) -> "_Distances":
+        """Compute them for H x W x 3 pixels."""
+        points = _to_points(picture)
+        to_colors = _distances(points, _POINTS)
+        is_close = to_colors.min(1) < _CLOSE**2
+        return cls(points, to_colors, np.where(is_close, to_colors.argmin(1), -1))
+
+
+def _decode_strip(
+    distances: _Distances, shape: tuple[int, int], present: np.ndarray, rim: np.ndarray
+) -> DecodedLabel:
+    """Return what `decode_with_reasons` returns for the pixels of a strip.
 
     Args:
-        picture: the pixels.
+        distances: the pixels.
+        shape: H and W.
         present: K indices of the colors that occur in the whole picture.
         rim: H x W bool, whether a pixel belongs to the rim of the whole picture.
     """
-    h, w, _ = picture.shape
-    points = _to_points(picture)
-    cost = _distances(points, _POINTS)
-    planes = (_matches(cost)[None] == present[:, None]).reshape(-1, h, w)
+    h, w = shape
+    points = distances.points
+    planes = (distances.matches[None] == present[:, None]).reshape(-1, h, w)
     core = planes & (_box_count(planes, 1, 1) == 9)
-    cost, near = _single_color_costs(cost, present, planes, core)
+    cost, near = _single_color_costs(distances.to_colors, present, planes, core)
     choice = cost.argmin(1)
     undecided = np.flatnonzero(cost[np.arange(len(cost)), choice] > _BLEND_COST)
     points, lowest = points[undecided], cost[undecided]  # lowest: of each class at each undecided pixel
@@ -216,14 +242,13 @@ def _match_counts(picture: np.ndarray) -> np.ndarray:
     """Count the pixels that match each color, and at index -1 those that match none."""
     counts = np.zeros(len(_COLORS) + 1, int)
     for _, top, _, bottom in _strips(picture):
-        matches = _matches(_distances(_to_points(picture[top:bottom]), _POINTS))
-        counts += np.bincount(matches % len(counts), minlength=len(counts))
+        counts += _count_matches(_Distances.of(picture[top:bottom]))
     return counts
 
 
-def _matches(distances: np.ndarray) -> np.ndarray:
-    """Return the index of the color that each of N pixels matches, or -1, from N x K squared distances."""
-    return np.where(distances.min(1) < _CLOSE**2, distances.argmin(1), -1)
+def _count_matches(distances: _Distances) -> np.ndarray:
+    """Count the pixels of a strip that match each color, and at index -1 those that match none."""
+    return np.bincount(distances.matches % (len(_COLORS) + 1), minlength=len(_COLORS) + 1)
 
 
 def _to_points(picture: np.ndarray) -> np.ndarray:
@@ -237,18 +262,25 @@ def _distances(points: np.ndarray, colors: np.ndarray) -> np.ndarray:
 
 
 def _box_count(planes: np.ndarray, down: int, across: int) -> np.ndarray:
-    """Count the true pixels of K x H x W planes in a window of (2 down + 1) x (2 across + 1) around each."""
+    """Count the true pixels of K x H x W planes in a window of (2 down + 1) x (2 across + 1) around each.
+
+    The counts are uint8, so the window must have less than 256 pixels.
+    """
     k, h, w = planes.shape
-    padded = np.zeros((k, h + 2 * down + 1, w + 2 * across + 1), np.int32)
-    padded[:, down + 1 : down + 1 + h, across + 1 : across + 1 + w] = planes
-    total = padded.cumsum(1).cumsum(2)
-    y, x = 2 * down + 1, 2 * across + 1
-    return total[:, y:, x:] - total[:, :-y, x:] - total[:, y:, :-x] + total[:, :-y, :-x]
+    padded = np.zeros((k, h + 2 * down, w + 2 * across), np.uint8)
+    padded[:, down : down + h, across : across + w] = planes
+    in_columns = padded[:, :h].copy()
+    for offset in range(1, 2 * down + 1):
+        in_columns += padded[:, offset : offset + h]
+    counts = in_columns[:, :, :w].copy()
+    for offset in range(1, 2 * across + 1):
+        counts += in_columns[:, :, offset : offset + w]
+    return counts
 
 
-def _present_colors(picture: np.ndarray) -> np.ndarray:
+def _present_colors(match_counts: np.ndarray) -> np.ndarray:
     """Return the K indices of the colors that occur, and of those that are always considered."""
-    return np.union1d(np.flatnonzero(_match_counts(picture)[:-1]), [_POLE, _BLACK])
+    return np.union1d(np.flatnonzero(match_counts[:-1]), [_POLE, _BLACK])
 
 
 def _single_color_costs(

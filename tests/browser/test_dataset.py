@@ -62,7 +62,7 @@ def test_the_split_is_decoded_and_its_classes_are_counted(arrive):
     page = arrive("with=bus")
     see(page, re.compile(r"^\d+ · \d+\.\d%$"))  # decoded in a separate process
     page = arrive("data_view=Class+frequencies")
-    see(page, re.compile("of the pairs in .* are unusable"))  # val has a damaged pair
+    see(page, re.compile("^1 of the 3 pairs in .* is unusable"))  # val has a damaged pair
     page.get_by_role("radio", name="Browse").click()
     page.get_by_role("radio", name="val").click()
     see(page, "3 is unusable")

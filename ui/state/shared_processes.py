@@ -44,7 +44,8 @@ class SharedProcess:
         with process.stderr as pipe:
             stderr = pipe.read()
         process.wait()
-        message = stderr.strip().removeprefix("error ")
+        # the lines before it report progress
+        message = f"\n{stderr.strip()}".rpartition("\nerror ")[2].strip()
         failed = f"The command failed with exit code {process.returncode}."
         self._lock.release()
         self.error = (message or failed) if process.returncode else ""

@@ -24,7 +24,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[subprocess.
     processes: list[subprocess.Popen] = []
 
     def spawn(*arguments: str) -> subprocess.Popen:
-        code = f"import sys; input(); sys.stderr.write('error {arguments[0]} failed'); sys.exit(1)"
+        message = f"reading: 1 of 2\\nerror {arguments[0]} failed"
+        code = f"import sys; input(); sys.stderr.write('{message}'); sys.exit(1)"
         if "--json" in arguments:
             code = f"input(); open({arguments[-1]!r}, 'w').write('{{\"steps\": 7}}')"
         pipe = subprocess.PIPE
