@@ -103,5 +103,4 @@ def print_comparisons(rows: Sequence[Comparison]) -> None:
 
 def difference_cells(difference: float, low: float | None, high: float | None) -> tuple[str, str]:
     """Format a difference and its interval, which is None for few photos."""
-    interval = "–" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
-    return f"{difference:+.4f}", interval
+    return f"{difference:+.4f}", evaluate.format_difference_interval(low, high)

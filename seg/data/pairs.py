@@ -67,11 +67,11 @@ def find_pairs(data: Path, split: str) -> tuple[Path, ...]:
             (broken_link(data) or f"There is no folder {data}.")
             + f" Get the data with python -m seg data fetch, or data render --to {data}."
         )
-    found = roots(data)
-    if len(found) > 1:
-        names = " or ".join(str(root) for root in found)
-        raise DatasetError(f"{data} contains {len(found)} data sets. Choose one of them: {names}.")
-    folder = split_folder(found[0] if found else data, split)
+    folders = roots(data)
+    if len(folders) > 1:
+        names = " or ".join(str(root) for root in folders)
+        raise DatasetError(f"{data} contains {len(folders)} data sets. Choose one of them: {names}.")
+    folder = split_folder(folders[0] if folders else data, split)
     files = pair_files(folder)
     if not files:
         raise DatasetError(explain_missing(data, split))

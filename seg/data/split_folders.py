@@ -53,9 +53,9 @@ def roots(data: Path) -> list[Path]:
     """Return the folders that contain the splits: `data` itself, or subfolders if it was unpacked one level
     too deep."""
     for folders in ([data], subfolders(data)):
-        found = [folder for folder in folders if any(split_folder(folder, s).is_dir() for s in SPLITS)]
-        if found:
-            return found
+        with_splits = [folder for folder in folders if any(split_folder(folder, s).is_dir() for s in SPLITS)]
+        if with_splits:
+            return with_splits
     return []
 
 
@@ -148,12 +148,12 @@ def _listed(folders: list[Path]) -> str:
 def _searched_folders(data: Path) -> Iterator[Path]:
     """Yield a folder and those below it, upper levels first."""
     waiting, entries = deque([(data, 0)]), 0
-    seen = set()
+    visited = set()
     while waiting:
         folder, level = waiting.popleft()
-        if (real := os.path.realpath(folder)) in seen:  # links may lead upwards
+        if (real := os.path.realpath(folder)) in visited:  # links may lead upwards
             continue
-        seen.add(real)
+        visited.add(real)
         yield folder
         names = [] if level == MAX_SEARCHED_LEVELS else _first_names(folder, MAX_SEARCHED_ENTRIES - entries)
         entries += len(names)

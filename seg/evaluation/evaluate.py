@@ -397,5 +397,10 @@ def format_interval(bounds: Sequence[float] | None, digits: int = 4) -> str:
     return "–" if low == high or np.isnan([low, high]).any() else f"{low:.{digits}f}–{high:.{digits}f}"
 
 
+def format_difference_interval(low: float | None, high: float | None) -> str:
+    """Format the interval of a `PairedDifference`, or a dash if there are too few photos for one."""
+    return "–" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+
+
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

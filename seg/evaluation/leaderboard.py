@@ -330,16 +330,23 @@ def notes(cards: Sequence[ModelCard], digest: str) -> list[str]:
         for card in cards
         if card.metrics.get("digest", digest) != digest
     )
-    former = sorted(card.name for card in cards if card.metrics.get("variants") and not is_current(card))
     sentences = []
     if elsewhere:
         sentences.append(f"evaluated on other pairs, so without a reference: {', '.join(elsewhere)}")
-    if former:
-        sentences.append(
-            "evaluated by an earlier version, which resampled photos twice, so compare only among these:"
-            f" {', '.join(former)}"
-        )
+    if note := earlier_version_note(cards):
+        sentences.append(note)
     return sentences
+
+
+def earlier_version_note(cards: Sequence[ModelCard]) -> str:
+    """Return a sentence that names the cards that an earlier version evaluated; empty if there are none."""
+    former = sorted(card.name for card in cards if card.metrics.get("variants") and not is_current(card))
+    if not former:
+        return ""
+    return (
+        "evaluated by an earlier version, which resampled photos twice, so compare only among these:"
+        f" {', '.join(former)}"
+    )
 
 
 def format_row(row: LeaderboardRow) -> list[str]:

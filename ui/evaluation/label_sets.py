@@ -11,10 +11,9 @@ from seg.evaluation.evaluate import LABEL_SETS
 UNAMBIGUOUS = "unambiguous pixels"
 
 HELP = (
-    "The labels are color pictures with blended colors at outlines and thin objects. Unambiguous pixels "
-    "have one"
-    " certain class. All labelled pixels include the ambiguous ones with their most likely class, so they are"
-    " harder. Exact labels exist for rendered scenes only."
+    "The labels are color pictures with blended colors at outlines and thin objects. Unambiguous pixels"
+    " have one certain class. All labelled pixels include the ambiguous ones with their most likely class,"
+    " so they are harder. Exact labels exist for rendered scenes only."
 )
 
 _REASONS = {

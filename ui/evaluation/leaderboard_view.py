@@ -22,6 +22,7 @@ from ui.dataset.pair_cache import ChosenSplit, decoded_split
 from ui.evaluation import label_sets
 from ui.shared.permissions import allowed, why_not
 from ui.shared.text import plain
+from ui.state.model_pool import card_digest
 
 GRID_REFERENCE = "cell shares"
 ALL_LABELLED = "mean IoU, all labelled"
@@ -31,12 +32,10 @@ References = dict[tuple[int, int], grid_reference.GridReference]
 
 _HELP = {
     "mean IoU": "Intersection over union of mask and ground truth, averaged over the classes, on the "
-    "unambiguous "
-    "pixels.",
+    "unambiguous pixels.",
     ALL_LABELLED: f"The same on all labelled pixels. {label_sets.HELP}",
     "95 % CI": "Confidence interval of the mean IoU over photos of the cities of this split, for this one "
-    "training. "
-    "Two networks must not be compared by their intervals: see the differences below.",
+    "training. Two networks must not be compared by their intervals: see the differences below.",
     "boundary IoU": "IoU of the pixels close to a class boundary, within 2 % of the diagonal.",
     GRID_REFERENCE: f"Cell-share reference of the output grid. {GRID_REFERENCE_HELP}",
     "ms": "Milliseconds for a 2:1 photo at the working height, on this machine.",
@@ -84,20 +83,23 @@ def draw(pairs: ChosenSplit | None) -> None:
         st.caption(f"Published without metrics: {', '.join(map(plain, unscored))}.")
     for card in cards:
         _show_split(card)
-    if former := [card.name for card in cards if not leaderboard.is_current(card)]:
-        st.caption(
-            "Evaluated by an earlier version, which resampled photos twice; compare these only among each "
-            "other: "
-            f"{', '.join(map(plain, former))}."
-        )
-    _comparisons(published)
+    if note := leaderboard.earlier_version_note(cards):
+        st.caption(plain(note[0].upper() + note[1:]) + ".")
+    _show_comparisons(published)
     _measure_section(cards, pairs, references)
     _figures(rows, references)
 
 
-def _comparisons(published: list[ModelCard]) -> None:
+@st.cache_data(max_entries=4, show_spinner="Comparing the networks …")
+def _comparisons(card_digests: tuple[str, ...], _published: list[ModelCard]) -> list[leaderboard.Comparison]:
+    """Return the comparisons of published networks; they take seconds."""
+    return leaderboard.comparisons(_published)
+
+
+def _show_comparisons(published: list[ModelCard]) -> None:
     """Show the differences of networks on the same photos."""
-    rows = [row for row in leaderboard.comparisons(published) if row.unambiguous.low is not None]
+    compared = _comparisons(tuple(map(card_digest, published)), published)
+    rows = [row for row in compared if row.unambiguous.low is not None]
     if not rows:
         return
     st.subheader("Differences on the same photos", anchor=False)
@@ -119,10 +121,8 @@ def _comparisons(published: list[ModelCard]) -> None:
     )
     st.caption(
         "Differences of the mean IoU of two networks on the same photos of val, with intervals over photos "
-        "of its "
-        "cities. Each network was trained once: the intervals do not say how another training of the same "
-        "recipe "
-        "would differ."
+        "of its cities. Each network was trained once: the intervals do not say how another training of the "
+        "same recipe would differ."
     )
 
 
@@ -131,7 +131,7 @@ def _network_name(weights: str, variant: str) -> str:
 
 
 def _difference_interval(difference: PairedDifference) -> str:
-    return "–" if difference.low is None else f"{difference.low:+.4f} to {difference.high:+.4f}"
+    return evaluate.format_difference_interval(difference.low, difference.high)
 
 
 def _measure_section(cards: list[ModelCard], pairs: ChosenSplit | None, references: References) -> None:
