@@ -52,7 +52,7 @@ benchmarks: .venv/installed-dev .venv/installed-ray  ## what takes longer than a
 
 lock: .venv/installed-dev  ## exact versions and hashes, for Linux, macOS and Windows, of the dependencies in pyproject.toml
 	$(LOCK) pyproject.toml --output-file requirements.txt
-	for extra in export dev ray; do \
+	for extra in export engines dev ray; do \
 	$(LOCK) pyproject.toml --extra $$extra --constraint requirements.txt --output-file requirements/$$extra.txt; done
 
 audit: .venv/installed-dev  ## are there known holes in what is installed? Asks pypi.org

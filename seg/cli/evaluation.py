@@ -31,6 +31,7 @@ from seg.evaluation import evaluate, grid_reference, resolution_study, store
 from seg.evaluation import leaderboard as comparison
 from seg.evaluation.leaderboard_html import write_html
 from seg.inference.device import Device
+from seg.inference.engines import Engine, Precision
 from seg.inference.predictor import Predictor
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.registry import read_card
@@ -59,6 +60,11 @@ class Evaluate:
     """decoded, or nearest: nearest-color decoding, for comparison with results that were computed so."""
     device: Device = "auto"
     """auto: a GPU if there is one."""
+    engine: Engine = "torch"
+    """What computes the network: torch; onnx (ONNX Runtime) or openvino, on the CPU; auto: openvino on a CPU
+    if it is installed."""
+    precision: Precision = "fp32"
+    """fp32, whose results are the same on every machine; bf16; or int8 after `quantize`."""
     json: Path | None = None
     """File for all results as JSON, confusion matrices included."""
     keep: bool = False
@@ -76,8 +82,9 @@ class Evaluate:
                 self.name, self.photos, self.classes, self.variants, self.height, self.device, self.json
             )
             return
-        # in fp32, whose results are the same on every machine
-        predictor = Predictor.from_pretrained(self.name, self.device, bf16=False)
+        predictor = Predictor.from_pretrained(
+            self.name, self.device, precision=self.precision, engine=self.engine
+        )
         files = find_pairs(self.data, self.split)
         check_labels(files[: self.limit])
         check_variants(predictor.model.variants, self.variants)
@@ -136,6 +143,8 @@ class Evaluate:
             "version": evaluate.EVALUATION_VERSION,
             "working_height": self.height or predictor.working_height,
             "best_quality": self.tta,
+            "engine": self.engine,
+            "precision": self.precision,
             "ignored": evaluate.ignored_pixels(split, indices) if self.ground_truth == "decoded" else None,
             "variants": {variant: evaluate.report(counted) for variant, counted in counts.items()},
             "paired_differences": evaluate.paired_differences(counts),
@@ -160,6 +169,8 @@ class Evaluate:
             self.limit or self.height or self.tta or self.variants or self.ground_truth != "decoded"
         ):
             raise CommandError("--keep goes with a whole split, all variants and the card's own height.")
+        if (self.keep or self.photos) and (self.engine, self.precision) != ("torch", "fp32"):
+            raise CommandError("--engine and --precision do not go with --keep or --photos.")
         if (self.photos is None) != (self.classes is None):
             raise CommandError("--photos and --classes go together.")
         if self.photos and (self.keep or self.limit or self.tta or self.ground_truth != "decoded"):

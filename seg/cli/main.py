@@ -64,6 +64,11 @@ COMMANDS = {
         "Export",
         "Export published weights to ONNX or torch.export, and compare them with PyTorch.",
     ),
+    "quantize": Entry(
+        "weights",
+        "Quantize",
+        "Quantize published weights to int8 for `predict --engine onnx` or `openvino`, on this machine.",
+    ),
 }
 ALIASES = {"table": "leaderboard", "bench": "benchmark", "growth": "profile-size"}
 """Names of commands before version 1.0."""

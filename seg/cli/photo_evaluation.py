@@ -33,7 +33,7 @@ def evaluate(
         StreetFCNError: if the weights, the photos or the class mapping cannot be used.
     """
     mapping, photos = labelled_photos.read_mapping(classes), labelled_photos.find_photos(folder)
-    predictor = Predictor.from_pretrained(name, device, bf16=False)
+    predictor = Predictor.from_pretrained(name, device, precision="fp32")
     check_variants(predictor.model.variants, variants)
     predictor = predictor.with_resolution(height or predictor.working_height, predictor.resize_mode)
     with progress_bar("evaluating") as on_progress:

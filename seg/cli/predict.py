@@ -20,6 +20,7 @@ from seg.cli.console import CommandError, check_height, check_variants, console
 from seg.data import photo_files
 from seg.inference import directory, ray_engine
 from seg.inference.device import Device
+from seg.inference.engines import Engine, Precision
 from seg.inference.job_plan import Job, JobResult, plan_jobs
 from seg.inference.predictor import Predictor
 from seg.models.registry import DEFAULT_WEIGHTS, read_card, registry_of
@@ -66,9 +67,12 @@ class Predict:
     workers: int | None = None
     """Processes per network that read photos and write masks; by default one per core, at most eight; with
     Ray one."""
-    engine: Literal["local", "ray"] = "local"
-    """local: one network in this process. ray: several networks on the cluster of RAY_ADDRESS, or on a local
-    one."""
+    engine: Literal["auto", "torch", "onnx", "openvino", "ray", "local"] = "torch"
+    """What computes the network: torch; onnx (ONNX Runtime) or openvino, on the CPU; auto: openvino on a CPU
+    if it is installed, else torch; ray: torch in several networks on the cluster of RAY_ADDRESS, or on a
+    local one. local is a former name of torch."""
+    precision: Precision = "auto"
+    """fp32, bf16, or int8 after `quantize`. auto: the faster one of fp32 and bf16."""
     networks: int | None = None
     """With ray, the number of networks; by default one per GPU, or one per core without GPUs."""
 
@@ -83,13 +87,15 @@ class Predict:
             raise CommandError("--workers and --networks must be at least 1.")
         if self.networks and self.engine != "ray":
             raise CommandError("--networks goes with --engine ray.")
+        if self.precision != "auto" and self.engine == "ray":
+            raise CommandError("--precision goes with the other engines than ray.")
         card = read_card(self.weights)
         variants = self.variants or tuple(card.variants)
         check_variants(card.variants, variants)
         height = self.height or card.working_height
         settings = directory.PredictSettings(
             *(self.weights, card.sha256, variants, height, card.resize_mode),
-            *(self.tta, self.label_ids, self.confidence),
+            *(self.tta, self.label_ids, self.confidence, self.precision == "int8"),
         )
         with Progress(
             *Progress.get_default_columns()[:1], MofNCompleteColumn(), console=console, transient=True
@@ -125,9 +131,11 @@ class Predict:
         """Load the network, which does not count as time of a photo, and return the results to come."""
         if not jobs or self.engine == "ray":
             return self._ray_results(refused, jobs, settings)
-        return self._local_results(
-            refused, jobs, settings, Predictor.from_pretrained(self.weights, self.device)
+        engine: Engine = "torch" if self.engine == "local" else self.engine
+        predictor = Predictor.from_pretrained(
+            self.weights, self.device, precision=self.precision, engine=engine
         )
+        return self._local_results(refused, jobs, settings, predictor)
 
     def _ray_results(
         self, refused: list[JobResult], jobs: list[Job], settings: directory.PredictSettings

@@ -1,7 +1,7 @@
 """Commands for published weights: list, show, verify, export."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,37 @@ from tyro.conf import Positional, subcommand
 from seg import paths
 from seg.cli.console import CommandError, console, load_split_with_progress, progress_bar, wide
 from seg.evaluation.evaluate import format_score
+from seg.inference.quantization import quantize
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import METRIC_SETS, WeightsError, evaluated_on, to_json
 from seg.models.registry import list_weights, no_weights_message, read_card, verify_weights
 from seg.publishing import export
 from seg.publishing.parity import parity
 from seg.system.folders import broken_links
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Quantize published weights to int8 for `predict --engine onnx` or `openvino`, on this machine."""
+
+    name: Positional[str]
+    """Name of the weights."""
+    data: Path = field(default_factory=paths.default_dataset)
+    """Folder of the pairs; the last photos of train, which trainings hold out, calibrate the ranges."""
+    count: int = 60
+    """Number of photos."""
+
+    def run(self) -> None:
+        if self.count < 1:
+            raise CommandError("--count must be at least 1.")
+        load_split_with_progress(self.data, "train")
+        with progress_bar("reading photos") as on_progress:
+            file = quantize(self.name, self.data, self.count, on_progress)
+        console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+        console.print(
+            f"Its accuracy: python -m seg evaluate {self.name} --engine openvino --precision int8",
+            soft_wrap=True,
+        )
 
 
 @dataclass(frozen=True)

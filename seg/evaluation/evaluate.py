@@ -251,7 +251,7 @@ def evaluate(
     Raises:
         StreetFCNError: if the weights or the data cannot be used.
     """
-    predictor = Predictor.from_pretrained(weights, device, bf16=False)
+    predictor = Predictor.from_pretrained(weights, device, precision="fp32")
     pairs = load_split(Path(data), split)
     check_labels(pairs.files[:limit])
     indices = range(len(pairs))[:limit]

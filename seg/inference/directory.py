@@ -49,6 +49,7 @@ class PredictSettings:
     tta: bool = False
     label_ids: bool = False  # whether the masks are written with Cityscapes label ids, too
     confidence: bool = False  # whether the confidences are written
+    int8: bool = False  # whether quantized weights compute the masks
 
     @property
     def extra_files(self) -> list[prediction_files.ExtraFile]:
@@ -95,6 +96,7 @@ def is_finished(job: Job, settings: PredictSettings) -> bool:
         }
         return (
             all(stored[key] == value for key, value in expected.items())
+            and stored.get("int8", False) == settings.int8
             and stored["shares"].keys() >= set(settings.variants)
             and all(os.path.getsize(f"{job.target}.{variant}.png") for variant in settings.variants)
             and all(
@@ -223,6 +225,7 @@ class Pipeline:
                 continue
             facts = metadata(prediction, settings.digest, os.path.basename(job.name), settings.tta)
             facts |= {"file": fingerprint, "exif_orientation": exif_orientation(photo)}
+            facts |= {"int8": True} if settings.int8 else {}
             facts["seconds"] = prediction.seconds | {"decode": decode_seconds}
             stale_variants = sorted(DISPLAY_NAMES.keys() - prediction.masks.keys())
             outputs = (prediction.masks, facts, stale_variants, settings.label_ids, prediction.confidences)

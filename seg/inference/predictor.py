@@ -24,6 +24,7 @@ from seg.inference.device import (
     pick_device,
     synchronize,
 )
+from seg.inference.engines import Engine, Precision, choose_engine, compile_model
 from seg.inference.mask_io import indexed_image
 from seg.inference.postprocess import LazyLogits, confidence_and_runner_up, to_mask
 from seg.inference.tta import predict_with_tta
@@ -109,7 +110,12 @@ class Predictor:
 
     @classmethod
     def from_pretrained(
-        cls, name: str, device: Device = "auto", folder: Path | None = None, bf16: bool | None = None
+        cls,
+        name: str,
+        device: Device = "auto",
+        folder: Path | None = None,
+        precision: Precision = "auto",
+        engine: Engine = "torch",
     ) -> "Predictor":
         """Load published weights.
 
@@ -117,14 +123,23 @@ class Predictor:
             name: a name from `list_weights`.
             device: ``auto`` is a GPU if there is one.
             folder: the registry; by default all of `paths.registries()`.
-            bf16: whether to compute in bfloat16; by default the faster precision.
+            precision: ``auto`` is the faster one of fp32 and bf16; int8 is for the engines ``onnx`` and
+                ``openvino``, after `quantize`.
+            engine: what computes encoder and heads; ``auto`` is OpenVINO on a CPU if it is installed.
 
         Raises:
             WeightsError: if the weights are missing or damaged.
             DeviceError: if the device does not exist.
+            EngineError: if the engine, the device and the precision do not fit, or a package is missing.
         """
         model, card = load_weights(name, folder)
-        return cls.for_inference(model, card.working_height, pick_device(device), bf16, card.resize_mode)
+        selected = pick_device(device)
+        engine = choose_engine(engine, selected, precision)
+        if engine == "torch":
+            bf16 = None if precision == "auto" else precision == "bf16"
+            return cls.for_inference(model, card.working_height, selected, bf16, card.resize_mode)
+        compiled = compile_model(model.eval(), card, engine, precision)
+        return cls(compiled, card.working_height, CPU, bf16=False, resize_mode=card.resize_mode)
 
     @classmethod
     def for_inference(

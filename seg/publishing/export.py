@@ -5,10 +5,9 @@ documentation of torch.export and torch.onnx; ONNX, "Open Neural Network Exchang
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,22 +15,15 @@ from torch import Tensor, nn
 
 from seg.data import cityscapes, preprocess
 from seg.data.pairs import PAIR_ASPECT
-from seg.errors import StreetFCNError
 from seg.models.base import pad_to_multiple
 from seg.models.factory import SegmentationModel
+from seg.models.onnx_graph import REQUIREMENTS, ExportError, write_onnx
 from seg.models.registry import load_weights
 from seg.system.atomic_io import new_file
 
 Format = Literal["onnx", "torch-export"]
 
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
-
-REQUIREMENTS = "requirements/export.txt"
-"""The additional packages that ONNX needs."""
-
-
-class ExportError(StreetFCNError, ValueError):
-    """The export is not possible; the message gives the reason and a remedy."""
 
 
 class LogitsModule(nn.Module):
@@ -132,7 +124,9 @@ def export(
             dynamic_shapes = (dict.fromkeys(module.axis_names, torch.export.Dim.AUTO),)
             program = torch.export.export(module, (example,), dynamic_shapes=dynamic_shapes)
             if file_format == "onnx":
-                _write_onnx(program, module, metadata, str(temp_path))
+                write_onnx(
+                    program, temp_path, module.input_name, module.axis_names, module.variants, metadata
+                )
             else:
                 torch.export.save(program, temp_path, extra_files={"card.json": json.dumps(metadata)})
     except OSError as error:
@@ -140,48 +134,6 @@ def export(
             f"{out} cannot be written ({error.strerror}). Name another file with --out."
         ) from None
     return module
-
-
-def _write_onnx(
-    program: torch.export.ExportedProgram, module: LogitsModule, metadata: dict, file: str
-) -> None:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  torch.onnx needs it, and names it less clearly
-    except ImportError as error:
-        raise ExportError(f"ONNX needs the package {error.name}: pip install -r {REQUIREMENTS}.") from None
-    onnx_program = torch.onnx.export(
-        program,
-        dynamo=True,
-        input_names=[module.input_name],
-        output_names=list(module.variants),
-        verbose=False,
-    )
-    model = onnx_program.model_proto  # type: ignore[union-attr]  # None is for dynamo=False
-    _name_axes(model.graph, module.axis_names)
-    properties = {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()
-    }
-    onnx.helper.set_model_props(model, properties)
-    onnx.checker.check_model(model)
-    onnx.save(model, file)
-
-
-def _name_axes(graph: Any, names: Mapping[int, str]) -> None:
-    """Give the dynamic axes of the input their names wherever they occur; the exporter calls them s15 or s52.
-
-    Args:
-        graph: an ONNX graph with one input.
-        names: names of the input's axes by position.
-    """
-    axes = graph.input[0].type.tensor_type.shape.dim
-    symbols = {axes[position].dim_param: name for position, name in names.items()}
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        for axis in value.type.tensor_type.shape.dim:
-            if axis.dim_param:
-                axis.dim_param = re.sub(
-                    r"\w+", lambda symbol: symbols.get(symbol[0], symbol[0]), axis.dim_param
-                )
 
 
 def open_exported(file: Path, file_format: Format) -> Callable[[np.ndarray], list[np.ndarray]]:

@@ -24,7 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, pairs: Path, registry: Path)
     shutil.copytree(pairs, folder / "data" / "streets")
     split = load_split(pairs, "val")
     card = read_card(DEFAULT_WEIGHTS, registry)
-    predictor = Predictor.from_pretrained(card.name, folder=registry, bf16=False)  # as in evaluations
+    predictor = Predictor.from_pretrained(card.name, folder=registry, precision="fp32")  # as in evaluations
     tallies = evaluate.accumulate(predictor, split, card.variants, range(len(split)))
     reports = {variant: evaluate.report(tally) for variant, tally in tallies.items()}
     for old in reports.values():  # like older cards

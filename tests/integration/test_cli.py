@@ -154,7 +154,7 @@ def test_evaluate_prints_and_writes_the_matrix(pairs, tmp_path, registry, capsys
         ["8s"],
     )
     confusion = evaluate.confusion_matrices(
-        Predictor.from_pretrained(DEFAULT_WEIGHTS, "cpu", registry, bf16=False),
+        Predictor.from_pretrained(DEFAULT_WEIGHTS, "cpu", registry, precision="fp32"),
         load_split(pairs, "val"),
         ["8s"],
         range(2),
@@ -226,7 +226,7 @@ def test_the_table_prints_cell_share_references_and_every_card(
 ):
     shutil.copytree(registry / DEFAULT_WEIGHTS, tmp_path / "cards" / DEFAULT_WEIGHTS)
     tallies = evaluate.accumulate(
-        Predictor.from_pretrained(DEFAULT_WEIGHTS, "cpu", registry, bf16=False),
+        Predictor.from_pretrained(DEFAULT_WEIGHTS, "cpu", registry, precision="fp32"),
         load_split(pairs, "val"),
         ["8s"],
         range(1),

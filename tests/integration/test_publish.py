@@ -51,7 +51,7 @@ def test_the_card_describes_the_file(published, pairs, run):
 def test_the_metrics_belong_to_the_stored_file(published, pairs):
     registry, card = published
     predictor, split = (
-        Predictor.from_pretrained("tiny", "cpu", registry, bf16=False),
+        Predictor.from_pretrained("tiny", "cpu", registry, precision="fp32"),
         load_split(pairs, "val"),
     )
     matrices = evaluate.confusion_matrices(predictor, split, ["32s", "16s", "8s"], range(3))
@@ -64,7 +64,7 @@ def test_the_metrics_belong_to_the_stored_file(published, pairs):
 def test_the_card_has_tta_metrics_and_lineage(published, pairs, run):
     registry, card = published
     best = evaluate.accumulate(
-        Predictor.from_pretrained("tiny", "cpu", registry, bf16=False),
+        Predictor.from_pretrained("tiny", "cpu", registry, precision="fp32"),
         load_split(pairs, "val"),
         ["8s"],
         range(3),
@@ -154,7 +154,7 @@ def test_weights_that_float16_would_change_are_stored_unrounded(run, pairs, tmp_
         torch.equal(stored[key], trained[key]) and stored[key].dtype == trained[key].dtype for key in trained
     )
     matrices = evaluate.confusion_matrices(
-        Predictor.from_pretrained("tiny", folder=tmp_path, bf16=False),
+        Predictor.from_pretrained("tiny", folder=tmp_path, precision="fp32"),
         load_split(pairs, "val"),
         ["8s"],
         range(3),
