@@ -11,6 +11,7 @@ from seg.models.model_card import ModelCard, WeightsError, to_json
 from seg.system.request_queue import QueueFullError, RequestQueue
 from ui.shared import rate_limit
 from ui.state.photos import content_digest
+from ui.state.session import session_id
 
 MAX_COMPARED = 4
 """Maximum number of weights in a comparison, and of networks in memory."""
@@ -24,7 +25,7 @@ OnQueuePosition = Callable[[int], object]
 MAX_DECODED = 4
 """Maximum number of photos whose pixels are in memory for a network."""
 
-_DECODED = RequestQueue(rate_limit.MAX_QUEUE, MAX_DECODED)
+_DECODED = RequestQueue(rate_limit.MAX_QUEUE, MAX_DECODED, session_id)
 _QUEUE = RequestQueue(rate_limit.MAX_QUEUE)  # two predictions at once take as long, and twice the memory
 
 
