@@ -28,6 +28,9 @@ MEMORY = 1_500_000_000
 MEMORY_SHARE = 0.3
 """Share of the machine's memory that all processes together may take."""
 
+BYTES_PER_SECOND = 5_000_000
+"""By which the time for a file is estimated; for usual files it is too little."""
+
 STOPPED = (
     f"Reading this picture was stopped after {READING_SECONDS} seconds: its file is built in an unusual way."
     " Save it again as JPEG or PNG."
@@ -122,7 +125,7 @@ class IsolatedReader:
 
     @contextmanager
     def _answer(self, request: dict[str, Any], data: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
-        with self._turns.acquire():
+        with self._turns.acquire(seconds=len(data) / BYTES_PER_SECOND):
             process = self._idle.pop()
             try:
                 yield process.request(request | {"seconds": self._seconds}, data)

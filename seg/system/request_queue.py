@@ -20,17 +20,29 @@ POLL = 1.0
 REMEMBERED = 60.0
 """Seconds for which the use of a visitor counts."""
 
+SLOW = 4.0
+"""Seconds, of the use in that time and the request itself, from which a request is slow."""
+
 _clock = time.monotonic
 
 
 class QueueFullError(StreetFCNError, RuntimeError):
-    """The queue has no room for another thread."""
+    """The queue has no room for another thread.
+
+    Args:
+        waiting: number of threads that wait.
+    """
+
+    def __init__(self, waiting: float) -> None:
+        super().__init__(f"The queue is full: {waiting} photos are already waiting. Try again in a moment.")
 
 
 @dataclass(eq=False)
 class _Request:
     visitor: Hashable
+    seconds: float  # that it will probably take
     since: float  # its arrival, then the start of its turn
+    is_slow: bool = False  # known when its turn starts
 
 
 class RequestQueue:
@@ -40,8 +52,9 @@ class RequestQueue:
         most: number of threads that may wait at the same time.
         holders: number of threads that may hold the lock at the same time.
         visitor: returns for whom the present thread asks. A visitor holds the lock once at a time, and a
-            request counts as having arrived later by the seconds for which its visitor held the lock in the
-            last minute. By default every request is a visitor's first: the first-come is the first served.
+            request counts as having arrived later by the seconds that it will probably take and for which its
+            visitor held the lock in the last minute. If these are many, it leaves the last place to others.
+            By default every request is of another visitor: the first-come is the first served.
     """
 
     def __init__(
@@ -55,22 +68,23 @@ class RequestQueue:
         self._used: defaultdict[Hashable, float] = defaultdict(float)  # the sum of these seconds
 
     @contextmanager
-    def acquire(self, on_position: Callable[[int], object] = lambda ahead: None) -> Iterator[None]:
+    def acquire(
+        self, on_position: Callable[[int], object] = lambda ahead: None, seconds: float = 0.0
+    ) -> Iterator[None]:
         """Wait for the lock and hold it until the end of the block.
 
         Args:
             on_position: called with the number of threads ahead while there are any, and finally with the
                 number of other holders; it may raise to stop waiting.
+            seconds: for which the lock will probably be held.
 
         Raises:
             QueueFullError: immediately, if too many threads are waiting already.
         """
-        request = _Request(self._visitor(), _clock())
+        request = _Request(self._visitor(), seconds, _clock())
         with self._queue_moved:
             if len(self._waiting) + len(self._holding) >= self._most + self._holders:
-                raise QueueFullError(
-                    f"The queue is full: {self._most} photos are already waiting. Try again in a moment."
-                )
+                raise QueueFullError(self._most)
             self._waiting.append(request)
         try:
             while not self._admit(request):
@@ -87,6 +101,7 @@ class RequestQueue:
                 return False
             self._waiting.remove(request)
             self._holding.append(request)
+            request.is_slow = self._is_slow(request)
             request.since = _clock()
             self._queue_moved.notify_all()
             return True
@@ -114,7 +129,17 @@ class RequestQueue:
         if len(self._holding) >= self._holders:
             return False
         served = {holder.visitor for holder in self._holding}
-        return next((other for other in self._order() if other.visitor not in served), None) is request
+        full = sum(holder.is_slow for holder in self._holding) >= max(1, self._holders - 1)
+        for other in self._order():
+            if other.visitor not in served and not (full and self._is_slow(other)):
+                return other is request
+        return False
+
+    def _is_slow(self, request: _Request) -> bool:
+        return self._cost(request) >= SLOW
+
+    def _cost(self, request: _Request) -> float:
+        return request.seconds + self._used.get(request.visitor, 0.0)
 
     def _position(self, request: _Request) -> int:
         with self._queue_moved:
@@ -127,4 +152,4 @@ class RequestQueue:
             self._used[visitor] -= seconds
             if self._used[visitor] < 1e-6:  # the rest is a rounding error
                 del self._used[visitor]
-        return sorted(self._waiting, key=lambda request: request.since + self._used.get(request.visitor, 0))
+        return sorted(self._waiting, key=lambda request: request.since + self._cost(request))

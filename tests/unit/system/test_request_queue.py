@@ -193,16 +193,16 @@ class Shop:
         self._visitor = threading.local()
         self.queue = RequestQueue(holders=holders, visitor=lambda: self._visitor.name)
 
-    def come(self, name: str, seconds: float = 0) -> None:
+    def come(self, name: str, seconds: float = 0, expected: float = 0) -> None:
         """Lets a visitor ask for the lock; its turn takes so many seconds."""
         here = threading.Event()
         self.leave.setdefault(name, threading.Semaphore(0))
-        threading.Thread(target=self._visit, args=(name, seconds, here)).start()
+        threading.Thread(target=self._visit, args=(name, seconds, expected, here)).start()
         assert here.wait(30)
 
-    def _visit(self, name: str, seconds: float, here: threading.Event) -> None:
+    def _visit(self, name: str, seconds: float, expected: float, here: threading.Event) -> None:
         self._visitor.name = name
-        with self.queue.acquire(lambda ahead: here.set()):
+        with self.queue.acquire(lambda ahead: here.set(), expected):
             self.order.append(name)
             assert self.leave[name].acquire(timeout=30)
             self.now += seconds
@@ -242,3 +242,27 @@ def test_the_use_of_a_visitor_counts_for_a_minute(monkeypatch, pause, order):
         shop.come(name)
         shop.now += 2.5
     assert shop.serve(order[1:]) == order
+
+
+def test_quick_requests_go_first_but_slow_ones_do_not_starve(monkeypatch):
+    shop = Shop(monkeypatch, holders=1)
+    shop.come("a")
+    shop.come("b", expected=5)
+    for name in "cde":
+        shop.now += 2
+        shop.come(name)
+    assert shop.serve("acdbe") == "acdbe"
+
+
+def test_slow_requests_leave_a_place_to_quick_ones(monkeypatch):
+    shop = Shop(monkeypatch, holders=2)
+    for name in "ab":
+        shop.come(name, seconds=5, expected=5)
+    shop.come("c")
+    until(lambda: shop.order == ["a", "c"])
+    assert shop.serve("cab") == "acb"
+    shop.come("a")  # its first request was slow
+    shop.come("b")
+    until(lambda: shop.order == list("acba"))
+    shop.come("c")
+    assert shop.serve("cab") == "acbacb"
