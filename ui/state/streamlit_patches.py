@@ -8,6 +8,10 @@ from streamlit import net_util
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.runtime_util import get_max_widget_state_size_bytes
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+from websockets.http11 import Request
 
 from ui.state.upload_limit import limit_uploads
 
@@ -37,6 +41,9 @@ MAX_FILE_ADDRESSES = 20_000
 """Files for which a browser may request upload addresses at once; for a million the server would answer
 nobody for some ten seconds."""
 
+MAX_FRAGMENTS = 10_000
+"""Parts in which a browser may send a message. Empty ones do not count towards the size of the message."""
+
 _UPLOADER_VALUE = "file_uploader_state_value"
 
 MAX_LOGGED = 2000
@@ -47,6 +54,9 @@ def harden() -> None:
     """Apply the patches. Call it on every page before anything else; repeated calls have no effect."""
     if AppSession.handle_backmsg is not _handle_message:
         setattr(AppSession, "handle_backmsg", _handle_message)  # noqa: B010
+    if WebSocketsSansIOProtocol.handle_connect is not _handle_connect:
+        setattr(WebSocketsSansIOProtocol, "handle_connect", _handle_connect)  # noqa: B010
+        setattr(WebSocketsSansIOProtocol, "handle_cont", _handle_fragment)  # noqa: B010
     limit_uploads()
     # otherwise a request from another site makes the server ask an Amazon service for its own address
     net_util._external_ip = ""
@@ -56,7 +66,24 @@ def harden() -> None:
 
 _LOGGER = logging.getLogger(__name__)
 _HANDLE_MESSAGE: Callable[[AppSession, BackMsg], None] = AppSession.handle_backmsg
+_HANDLE_CONNECT: Callable[[WebSocketsSansIOProtocol, Request], None] = WebSocketsSansIOProtocol.handle_connect
+_HANDLE_FRAGMENT: Callable[[WebSocketsSansIOProtocol, Frame], None] = WebSocketsSansIOProtocol.handle_cont
 _LOG_RECORD = logging.getLogRecordFactory()
+
+
+def _handle_connect(protocol: WebSocketsSansIOProtocol, request: Request) -> None:
+    """Let a browser send no larger messages than Streamlit handles: by default it may send as large ones as
+    the server (`server.maxMessageSize`), which are refused when they have arrived."""
+    protocol.conn.max_message_size = get_max_widget_state_size_bytes()
+    _HANDLE_CONNECT(protocol, request)
+
+
+def _handle_fragment(protocol: WebSocketsSansIOProtocol, fragment: Frame) -> None:
+    """Close the connection of a browser that sends a message in very many parts."""
+    if len(protocol.frames) < MAX_FRAGMENTS:
+        _HANDLE_FRAGMENT(protocol, fragment)
+    else:
+        protocol.transport.abort()
 
 
 def _handle_message(session: AppSession, message: BackMsg) -> None:
