@@ -3,17 +3,19 @@
 import logging
 import unicodedata
 from collections.abc import Callable
+from typing import cast
 
 from streamlit import net_util
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.runtime_util import get_max_widget_state_size_bytes
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from ui.state.upload_limit import limit_uploads
+from ui.state.upload_limit import free_unlisted, limit_uploads
 
 HANDLED_MESSAGES = frozenset(
     ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
@@ -94,8 +96,11 @@ def _handle_message(session: AppSession, message: BackMsg) -> None:
             return
     elif kind not in HANDLED_MESSAGES:
         return
-    if kind == "rerun_script" and not _limit_values(message.rerun_script):
-        return
+    if kind == "rerun_script":
+        if not _limit_values(message.rerun_script):
+            return
+        manager = cast(MemoryUploadedFileManager, session._uploaded_file_mgr)
+        free_unlisted(manager, session.id, _listed_files(message.rerun_script))
     if kind == "file_urls_request" and len(message.file_urls_request.file_names) > MAX_FILE_ADDRESSES:
         _LOGGER.warning("%d upload addresses were refused", len(message.file_urls_request.file_names))
         return
@@ -125,6 +130,12 @@ def _limit_values(state: ClientState) -> bool:
     if size > MAX_RERUN_BYTES:
         _LOGGER.warning("A message of %d bytes was refused", size)
     return size <= MAX_RERUN_BYTES
+
+
+def _listed_files(state: ClientState) -> set[str]:
+    """Return the ids of the files in the uploaders of a page."""
+    uploaders = (widget.file_uploader_state_value for widget in state.widget_states.widgets)
+    return {file.file_id for uploader in uploaders for file in uploader.uploaded_file_info}
 
 
 def _log_record(*args: object, **kwargs: object) -> logging.LogRecord:
