@@ -1,5 +1,6 @@
 """Removes Streamlit behavior that is unsuitable for a public server and has no setting."""
 
+import json
 import logging
 import unicodedata
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import cast
 from streamlit import net_util
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.runtime_util import get_max_widget_state_size_bytes
@@ -108,8 +110,8 @@ def _handle_message(session: AppSession, message: BackMsg) -> None:
 
 
 def _limit_values(state: ClientState) -> bool:
-    """Remove the values that are too large from what a browser sends for a rerun: Streamlit would keep them
-    in the session, although no widget of the app sends any.
+    """Remove the values that are too large or unreadable from what a browser sends for a rerun: Streamlit
+    would keep them in the session, although no widget of the app sends any, and fail at each of its reruns.
 
     Returns:
         Whether the rest is small enough to be handled.
@@ -124,12 +126,26 @@ def _limit_values(state: ClientState) -> bool:
         if size > (MAX_UPLOADER_BYTES if is_uploader else MAX_VALUE_BYTES):
             _LOGGER.warning("A value of %d bytes was refused: %.60s", size, widgets[number].id)
             del widgets[number]
+        elif not _is_readable(widgets[number]):
+            _LOGGER.warning("A value that is not a JSON object was refused: %.60s", widgets[number].id)
+            del widgets[number]
         elif is_uploader:
             uploaders += size
     size = state.ByteSize() - uploaders
     if size > MAX_RERUN_BYTES:
         _LOGGER.warning("A message of %d bytes was refused", size)
     return size <= MAX_RERUN_BYTES
+
+
+def _is_readable(widget: WidgetState) -> bool:
+    """Return whether the JSON of a component, if the value is one, is an object."""
+    kind = widget.WhichOneof("value")
+    if kind not in ("json_value", "json_trigger_value"):
+        return True
+    try:
+        return isinstance(json.loads(getattr(widget, kind)), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _listed_files(state: ClientState) -> set[str]:

@@ -80,9 +80,9 @@ def rerun(**values: str) -> BackMsg:
 
 
 def test_large_values_are_removed_before_the_session_keeps_them(handled):
-    large, fitting = "x" * 20 * 2**20, "x" * (MAX_VALUE_BYTES - 100)
+    large, fitting = "x" * 20 * 2**20, '{"a": "' + "x" * (MAX_VALUE_BYTES - 100) + '"}'
     for name in ("json_value", "json_trigger_value", "string_value", "bytes_value"):
-        message = rerun(small="[1]", large="", fitting=fitting)
+        message = rerun(small="{}", large="", fitting=fitting)
         value = large.encode() if name == "bytes_value" else large
         setattr(message.rerun_script.widget_states.widgets[1], name, value)
         AppSession.handle_backmsg(SESSION, message)
@@ -96,8 +96,18 @@ def test_large_values_are_removed_before_the_session_keeps_them(handled):
     assert not handled
 
 
+@pytest.mark.parametrize(
+    "value", ["no JSON", "", "7", "[1]", "null", "[" * 60_000, '{"a": 1' + "0" * 5000 + "}"]
+)
+def test_values_that_pages_cannot_read_are_removed(handled, value):
+    message = rerun(wrong=value, right='{"a": [1]}')
+    message.rerun_script.widget_states.widgets.add(id="trigger", json_trigger_value=value)
+    AppSession.handle_backmsg(SESSION, message)
+    assert [widget.id for widget in handled.pop().rerun_script.widget_states.widgets] == ["right"]
+
+
 def test_an_uploader_may_list_many_files(handled):
-    message = rerun(small="[1]")
+    message = rerun(small="{}")
     for number in range(5000):
         info = message.rerun_script.widget_states.widgets[
             0
