@@ -415,11 +415,7 @@ def photos_in_memory(_: Path) -> None:
     full_color = {"format": "JPEG", "progressive": True, "subsampling": 0}
     for name, size, options in (
         ("JPEG of 64 megapixels", side, {"format": "JPEG"}),
-        (
-            "progressive JPEG of 64 megapixels",
-            side,
-            {"format": "JPEG", "progressive": True, "subsampling": 0},
-        ),
+        ("progressive JPEG of 64 megapixels", side, full_color),
         ("AVIF of 64 megapixels", side, {"format": "AVIF", "speed": 10}),
         ("JPEG of 108 megapixels", large, {"format": "JPEG"}),
         ("progressive JPEG of 108 megapixels", large, {"format": "JPEG", "progressive": True}),
