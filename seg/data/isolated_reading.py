@@ -83,14 +83,20 @@ class IsolatedReader:
             return photo
 
     @contextmanager
-    def photo(self, data: bytes) -> Iterator[Image.Image]:
+    def photo(
+        self, data: bytes, on_position: Callable[[int], object] = lambda ahead: None
+    ) -> Iterator[Image.Image]:
         """Read a photo as `read_photo`. The next one is read after the end of the block: a photo that is used
         only there keeps others out of the memory.
+
+        Args:
+            data: the content of its file.
+            on_position: receives the number of pictures ahead, see `RequestQueue.acquire`.
 
         Raises:
             PhotoError: if the file cannot be used, or takes too long or too much memory to read.
         """
-        with self._answer({"what": "photo"}, data) as (message, pixels):
+        with self._answer({"what": "photo"}, data, on_position) as (message, pixels):
             if "error" in message:
                 raise PhotoError(message["error"])
             photo = Image.frombuffer("RGB", tuple(message["size"]), pixels, "raw", "RGB", 0, 1)
@@ -124,8 +130,13 @@ class IsolatedReader:
             yield ImportedLabel(label, message["coding"], message["other_coding"])
 
     @contextmanager
-    def _answer(self, request: dict[str, Any], data: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
-        with self._turns.acquire(seconds=len(data) / BYTES_PER_SECOND):
+    def _answer(
+        self,
+        request: dict[str, Any],
+        data: bytes,
+        on_position: Callable[[int], object] = lambda ahead: None,
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+        with self._turns.acquire(on_position, len(data) / BYTES_PER_SECOND):
             process = self._idle.pop()
             try:
                 yield process.request(request | {"seconds": self._seconds}, data)

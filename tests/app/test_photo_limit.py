@@ -36,11 +36,11 @@ def test_a_stopped_run_keeps_nothing_of_its_files(monkeypatch, registry):
     read, pictures = photos.reader.photo, []
 
     @contextmanager
-    def stopped(data: bytes):
+    def stopped(data: bytes, *rest):
         if len(pictures) % 2:  # the second file, while which the visitor stops the page
             pictures.append(None)
             raise StopException
-        with read(data) as picture:
+        with read(data, *rest) as picture:
             pictures.append(weakref.ref(picture))
             yield picture
 
@@ -57,9 +57,9 @@ def test_large_pictures_are_read_again_instead_of_kept(monkeypatch, registry):
     at = page(monkeypatch, registry)
     read, reads = photos.reader.photo, []
 
-    def counted(data: bytes):
+    def counted(data: bytes, *rest):
         reads.append(data)
-        return read(data)
+        return read(data, *rest)
 
     monkeypatch.setattr(photos.reader, "photo", counted)
     for limit, count in ((120 * 80, 1), (120 * 80 - 1, 2)):

@@ -68,7 +68,7 @@ class PlaceInQueue:
         Raises:
             PhotoError: The file is not a readable photo.
         """
-        with reader.photo(data) as photo:
+        with reader.photo(data, self._on_queue_position) as photo:
             self._room.enter_context(_DECODED.acquire(self._on_wait))
             return photo
 
