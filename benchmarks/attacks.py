@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,11 +27,11 @@ from seg.data import scenes
 from seg.data.cityscapes import colorize
 from seg.inference.predictor import Predictor
 from seg.models.registry import DEFAULT_WEIGHTS
-from tests.support.costly_files import jpeg_with_scans, tiff_with_tiles
+from tests.support.costly_files import jpeg_with_scans, slow_jpeg, tiff_with_tiles, with_comment
 from tests.support.visitor import Visitor, jpeg, start_server
 
-ATTACKERS = 2
-"""Hostile visitors at the same time."""
+ATTACKERS = {"JPEGs near the limits": 6}
+"""Hostile visitors at the same time, by attack; others have two."""
 
 PAUSE = 0.5
 """Seconds after some dozen messages. A flood of messages is the affair of the proxy."""
@@ -68,6 +69,13 @@ def many_scans(visitor: Visitor) -> None:
     for scans in (2500, 180):
         visitor.upload({f"{scans}.jpg": jpeg_with_scans(scans, 8000, 8000)})
         visitor.settle()
+
+
+def jpegs_near_the_limits(visitor: Visitor) -> None:
+    """Upload two JPEGs with almost as many scans and pixels as are allowed; no two uploads are equal."""
+    slow = slow_jpeg(190, 7900)
+    visitor.upload({f"{name}.jpg": with_comment(slow, uuid.uuid4().bytes) for name in ("first", "second")})
+    visitor.settle()
 
 
 def many_tiles(visitor: Visitor) -> None:
@@ -151,6 +159,7 @@ ATTACKS: dict[str, Callable[[Visitor], None]] = {
     "none": lambda visitor: time.sleep(1),
     "label of 16 megapixels": large_label,
     "JPEG of many scans": many_scans,
+    "JPEGs near the limits": jpegs_near_the_limits,
     "TIFF of many tiles": many_tiles,
     "visits of Dataset and Train": page_visits,
     "list in place of a pixel": component_values,
@@ -162,12 +171,12 @@ ATTACKS: dict[str, Callable[[Visitor], None]] = {
 """Attacks by name."""
 
 
-def run(weights: Path, attack: Callable[[Visitor], None], seconds: float) -> Outcome:
+def run(weights: Path, name: str, seconds: float) -> Outcome:
     """Start a server, attack it, and use it meanwhile.
 
     Args:
         weights: folder of the published weights.
-        attack: what a hostile visitor does, again and again.
+        name: of the attack, which every hostile visitor repeats.
         seconds: duration.
     """
     predictor = Predictor.from_pretrained(DEFAULT_WEIGHTS, folder=weights)
@@ -179,9 +188,8 @@ def run(weights: Path, attack: Callable[[Visitor], None], seconds: float) -> Out
                 first.open()
             peak, attacks, ended = [0.0], [0], threading.Event()
             threads = [threading.Thread(target=_watch, args=(process.pid, peak, ended))]
-            threads += [
-                threading.Thread(target=_attack, args=(url, attack, attacks, ended)) for _ in range(ATTACKERS)
-            ]
+            for _ in range(ATTACKERS.get(name, 2)):
+                threads.append(threading.Thread(target=_attack, args=(url, ATTACKS[name], attacks, ended)))
             for thread in threads:
                 thread.start()
             try:
@@ -247,8 +255,8 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
     print("| attack | attacks | answers | wrong | slowest | peak memory | lines in the log | tracebacks |")
     print("|---" * 8 + "|")
-    for name, attack in ATTACKS.items():
-        outcome = run(paths.weights(), attack, seconds)
+    for name in ATTACKS:
+        outcome = run(paths.weights(), name, seconds)
         print(
             f"| {name} | {outcome.attacks} | {outcome.answers} | {outcome.wrong} | {outcome.slowest:.1f} s"
             f" | {outcome.peak_mb} MB | {outcome.log_lines} | {outcome.log_tracebacks} |",

@@ -6,7 +6,9 @@ name, as in ``python -m benchmarks.report folder ray``. Sections that need the r
 data/cityscapes-image-pairs does not exist.
 """
 
+import io
 import json
+import math
 import os
 import random
 import signal
@@ -28,6 +30,7 @@ from safetensors.torch import load_file
 from benchmarks import soak
 from seg.data import cityscapes, label_decoder, preprocess, scenes
 from seg.data.decode_cache import load_split
+from seg.data.isolated_reading import IsolatedReader
 from seg.data.pairs import PAIR_ASPECT, SIDE
 from seg.data.statistics import class_shares
 from seg.evaluation import evaluate, metrics
@@ -403,6 +406,36 @@ def methods_in_memory(_: Path) -> None:
     print("| memory | " + " | ".join(f"{value / 1e6:.0f} MB" for value in held.values()) + " |")
 
 
+def photos_in_memory(_: Path) -> None:
+    """Measure the peak memory of a process that reads a large photo, beyond that of a small one."""
+    print("\n## Memory for reading a photo, in a process of its own\n")
+    print("| photo | file | memory |\n" + "|---" * 3 + "|")
+    side, large = math.isqrt(64_000_000), math.isqrt(108_000_000)
+    scene = Image.fromarray(scenes.render_scene(7, 320, 160).photo)
+    full_color = {"format": "JPEG", "progressive": True, "subsampling": 0}
+    for name, size, options in (
+        ("JPEG of 64 megapixels", side, {"format": "JPEG"}),
+        ("progressive JPEG of 64 megapixels", side, full_color),
+        ("AVIF of 64 megapixels", side, {"format": "AVIF", "speed": 10}),
+        ("JPEG of 108 megapixels", large, {"format": "JPEG"}),
+        ("progressive JPEG of 108 megapixels", large, {"format": "JPEG", "progressive": True}),
+    ):
+        out = io.BytesIO()
+        scene.resize((size, size)).save(out, **options)
+        with IsolatedReader(processes=1) as reader:
+            reader.read_photo(jpeg(8, (64, 64)))
+            before = _peak(psutil.Process().children()[0].pid)
+            reader.read_photo(out.getvalue())
+            added = _peak(psutil.Process().children()[0].pid) - before
+        print(f"| {name} | {len(out.getvalue()) / 1e6:.1f} MB | {added / 1e6:.0f} MB |", flush=True)
+
+
+def _peak(pid: int) -> int:
+    """The largest memory that a process had, in bytes; Linux only."""
+    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
 SECTIONS: dict[str, tuple[Callable, ...]] = {
     "decoder": (lambda _: decoder_on_scenes(), lambda _: REAL.exists() and decoder_on_pairs()),
     "weights": (weights_on_scenes, lambda _: REAL.exists() and weights_on(REAL, "real pairs of val")),
@@ -413,6 +446,7 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "batches": (photos_in_batches,),
     "visitors": (visitors_at_once,),
     "methods": (methods_in_memory,),
+    "photos": (photos_in_memory,),
     "soak": (lambda _: soak.report(30),),
 }
 

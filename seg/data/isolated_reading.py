@@ -5,11 +5,11 @@ uploads here, so that such a file ends a small process instead of the service.
 """
 
 import os
-import queue
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,16 @@ from seg import paths
 from seg.data.image_io import READING_SECONDS, TOO_MUCH_MEMORY, PhotoError
 from seg.data.label_import import ImportedLabel, LabelCoding, LabelImportError
 from seg.data.reader_process import receive, send
+from seg.system.request_queue import RequestQueue
 
 MEMORY = 1_500_000_000
 """Bytes that a process may take for reading a picture."""
 
 MEMORY_SHARE = 0.3
 """Share of the machine's memory that all processes together may take."""
+
+BYTES_PER_SECOND = 5_000_000
+"""By which the time for a file is estimated; for usual files it is too little."""
 
 STOPPED = (
     f"Reading this picture was stopped after {READING_SECONDS} seconds: its file is built in an unusual way."
@@ -44,18 +48,23 @@ class IsolatedReader:
         processes: their number; by default one per core, as far as the memory of the machine allows.
         seconds: processor time for a picture.
         memory: bytes for a picture.
+        visitor: returns for whom the present thread reads. Visitors take turns, see `RequestQueue`, and each
+            has one picture read at a time. By default pictures are read in order of arrival.
     """
 
     def __init__(
-        self, processes: int | None = None, seconds: int = READING_SECONDS, memory: int = MEMORY
+        self,
+        processes: int | None = None,
+        seconds: int = READING_SECONDS,
+        memory: int = MEMORY,
+        visitor: Callable[[], Hashable] = object,
     ) -> None:
         fitting = int(psutil.virtual_memory().total * MEMORY_SHARE / memory)
         count = processes or max(1, min(os.cpu_count() or 1, fitting))
         self._seconds = seconds
-        self._idle: queue.SimpleQueue[_ReaderProcess] = queue.SimpleQueue()
         self._processes = [_ReaderProcess(memory) for _ in range(count)]
-        for process in self._processes:
-            self._idle.put(process)
+        self._idle = list(self._processes)
+        self._turns = RequestQueue(holders=count, visitor=visitor)
 
     def __enter__(self) -> "IsolatedReader":
         return self
@@ -70,12 +79,29 @@ class IsolatedReader:
         Raises:
             PhotoError: if the file cannot be used, or takes too long or too much memory to read.
         """
-        message, pixels = self._request({"what": "photo"}, data)
-        if "error" in message:
-            raise PhotoError(message["error"])
-        photo = Image.frombuffer("RGB", tuple(message["size"]), pixels, "raw", "RGB", 0, 1)
-        photo.info |= {key: tuple(v) if isinstance(v, list) else v for key, v in message["info"].items()}
-        return photo
+        with self.photo(data) as photo:
+            return photo
+
+    @contextmanager
+    def photo(
+        self, data: bytes, on_position: Callable[[int], object] = lambda ahead: None
+    ) -> Iterator[Image.Image]:
+        """Read a photo as `read_photo`. The next one is read after the end of the block: a photo that is used
+        only there keeps others out of the memory.
+
+        Args:
+            data: the content of its file.
+            on_position: receives the number of pictures ahead, see `RequestQueue.acquire`.
+
+        Raises:
+            PhotoError: if the file cannot be used, or takes too long or too much memory to read.
+        """
+        with self._answer({"what": "photo"}, data, on_position) as (message, pixels):
+            if "error" in message:
+                raise PhotoError(message["error"])
+            photo = Image.frombuffer("RGB", tuple(message["size"]), pixels, "raw", "RGB", 0, 1)
+            photo.info |= {key: tuple(v) if isinstance(v, list) else v for key, v in message["info"].items()}
+            yield photo
 
     def check_header(self, data: bytes) -> None:
         """Check a photo as `image_io.check_header`.
@@ -83,31 +109,39 @@ class IsolatedReader:
         Raises:
             PhotoError: if the file cannot be used, or takes too long or too much memory to check.
         """
-        message, _ = self._request({"what": "header"}, data)
-        if "error" in message:
-            raise PhotoError(message["error"])
+        with self._answer({"what": "header"}, data) as (message, _):
+            if "error" in message:
+                raise PhotoError(message["error"])
 
-    def read_label(
+    @contextmanager
+    def label(
         self, data: bytes, size: tuple[int, int], coding: LabelCoding | None = None
-    ) -> ImportedLabel:
-        """Read a label as `label_import.read_label`.
+    ) -> Iterator[ImportedLabel]:
+        """Read a label as `label_import.read_label`. The next picture is read after the end of the block.
 
         Raises:
             LabelImportError: if the file cannot be used, or takes too long or too much memory to read.
         """
-        message, ids = self._request({"what": "label", "size": size, "coding": coding}, data)
-        if "error" in message:
-            raise LabelImportError(message["error"])
-        width, height = message["size"]
-        label = np.frombuffer(ids, np.uint8).reshape(height, width)
-        return ImportedLabel(label, message["coding"], message["other_coding"])
+        with self._answer({"what": "label", "size": size, "coding": coding}, data) as (message, ids):
+            if "error" in message:
+                raise LabelImportError(message["error"])
+            width, height = message["size"]
+            label = np.frombuffer(ids, np.uint8).reshape(height, width)
+            yield ImportedLabel(label, message["coding"], message["other_coding"])
 
-    def _request(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-        process = self._idle.get()
-        try:
-            return process.request(request | {"seconds": self._seconds}, data)
-        finally:
-            self._idle.put(process)
+    @contextmanager
+    def _answer(
+        self,
+        request: dict[str, Any],
+        data: bytes,
+        on_position: Callable[[int], object] = lambda ahead: None,
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+        with self._turns.acquire(on_position, len(data) / BYTES_PER_SECOND):
+            process = self._idle.pop()
+            try:
+                yield process.request(request | {"seconds": self._seconds}, data)
+            finally:
+                self._idle.append(process)
 
 
 class _ReaderProcess:

@@ -95,7 +95,8 @@ def progress(folder: Path) -> dict[str, Any]:
     failed.
     """
     status = read_status(folder, NOTE)
-    if not all(isinstance(status.get(key, 0), int | float) for key in ("done", "total", "since")):
+    counts = [status.get(key, 0) for key in ("done", "total", "since")]
+    if not all(isinstance(count, int | float) and abs(count) < 1e12 for count in counts):
         return {}
     if status.get("status") == "running" and not is_active(folder, NOTE):
         return status | {

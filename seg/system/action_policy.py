@@ -12,8 +12,11 @@ VARIABLE = "SEG_TRAINING"
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
-PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
-"""Headers that a proxy adds to requests."""
+PROXY_HEADERS = ("forwarded", "via", "x-forwarded", "x-original", "x-real", "x-client", "x-cluster-client")
+"""Beginnings of the names of headers that a proxy adds to requests, besides the addresses in `_CLIENT_IP`."""
+
+_CLIENT_IP = ("client-ip", "connecting-ip")
+"""Ends of such names, as True-Client-IP and CF-Connecting-IP."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,12 @@ def may_start(setting: str, settings: ServerSettings, headers: Mapping[str, str]
     return (
         is_local(headers.get("Host"))
         and is_local(headers.get("Origin"))  # written by the browser, for the page that is open
-        and not any(name in headers for name in PROXY_HEADERS)
+        and not any(_is_of_a_proxy(name.lower()) for name in headers)
     )
+
+
+def _is_of_a_proxy(header: str) -> bool:
+    return header.startswith(PROXY_HEADERS) or header.endswith(_CLIENT_IP)
 
 
 def refusal(setting: str, settings: ServerSettings) -> str:

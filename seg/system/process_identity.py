@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import psutil
 
@@ -73,7 +73,7 @@ def state_of(record: Mapping[str, Any]) -> State:
             return "gone" if _is_from_earlier_boot(record) else "elsewhere"
         return "running" if _is_same_start(record.get("started"), _start_of(pid)) else "gone"
     started, time = _start_of(pid), record.get("time")
-    if started is None or not isinstance(time, int | float):
+    if started is None or not _is_time(time):
         return "gone"
     return "unverified" if psutil.boot_time() + started <= time + START_TOLERANCE else "gone"
 
@@ -110,19 +110,20 @@ def _start_of(pid: int) -> float | None:
 
 
 def _is_same_start(recorded: Any, started: float | None) -> bool:
-    if started is None or not isinstance(recorded, int | float):
+    if started is None or not _is_time(recorded):
         return False
     return abs(recorded - started) <= START_TOLERANCE
+
+
+def _is_time(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a number of seconds; JSON also has integers that no float can hold."""
+    return isinstance(value, int | float) and abs(value) < 1e12
 
 
 def _is_from_earlier_boot(record: Mapping[str, Any]) -> bool:
     """Return whether this computer wrote a record before it was restarted."""
     time = record.get("time")
-    return (
-        record.get("host") == socket.gethostname()
-        and isinstance(time, int | float)
-        and time < psutil.boot_time()
-    )
+    return record.get("host") == socket.gethostname() and _is_time(time) and time < psutil.boot_time()
 
 
 @cache

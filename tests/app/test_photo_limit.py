@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from contextlib import contextmanager
 
 from streamlit.runtime.scriptrunner import StopException
 
@@ -32,17 +33,18 @@ def test_photos_beyond_the_limit_are_named_and_none_is_lost(monkeypatch, registr
 
 def test_a_stopped_run_keeps_nothing_of_its_files(monkeypatch, registry):
     at = page(monkeypatch, registry)
-    read_photo, pictures = photos.reader.read_photo, []
+    read, pictures = photos.reader.photo, []
 
-    def stopped(data: bytes):
+    @contextmanager
+    def stopped(data: bytes, *rest):
         if len(pictures) % 2:  # the second file, while which the visitor stops the page
             pictures.append(None)
             raise StopException
-        picture = read_photo(data)
-        pictures.append(weakref.ref(picture))
-        return picture
+        with read(data, *rest) as picture:
+            pictures.append(weakref.ref(picture))
+            yield picture
 
-    monkeypatch.setattr(photos.reader, "read_photo", stopped)
+    monkeypatch.setattr(photos.reader, "photo", stopped)
     for run in range(3):
         files = [(f"{number}.png", picture_file(seed=2 * run + number), "image/png") for number in range(2)]
         at.file_uploader(key="uploads-compare").set_value(files).run()
@@ -53,13 +55,13 @@ def test_a_stopped_run_keeps_nothing_of_its_files(monkeypatch, registry):
 
 def test_large_pictures_are_read_again_instead_of_kept(monkeypatch, registry):
     at = page(monkeypatch, registry)
-    read_photo, reads = photos.reader.read_photo, []
+    read, reads = photos.reader.photo, []
 
-    def counted(data: bytes):
+    def counted(data: bytes, *rest):
         reads.append(data)
-        return read_photo(data)
+        return read(data, *rest)
 
-    monkeypatch.setattr(photos.reader, "read_photo", counted)
+    monkeypatch.setattr(photos.reader, "photo", counted)
     for limit, count in ((120 * 80, 1), (120 * 80 - 1, 2)):
         monkeypatch.setattr(photos, "KEPT_PIXELS", limit)
         reads.clear()

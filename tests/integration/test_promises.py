@@ -81,7 +81,10 @@ def test_the_documented_tests_exist():
         ({"Host": "localhost:8501", "Origin": "http://localhost.example.org"}, False),
         ({"Host": "localhost:8501"}, False),
         ({"Origin": "http://localhost:8501"}, False),
-        ({"Host": "localhost", "Origin": "http://localhost", "X-Forwarded-For": "203.0.113.7"}, False),
+        *(
+            ({"Host": "localhost", "Origin": "http://localhost", header: "203.0.113.7"}, False)
+            for header in ("X-Forwarded-For", "x-forwarded-port", "VIA", "CF-Connecting-IP", "True-Client-Ip")
+        ),
     ],
 )
 def test_a_proxy_or_public_host_disables_actions(

@@ -1,7 +1,11 @@
 """Many concurrent visitors of a server, each with a separate websocket, receive their own results."""
 
+import struct
+
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from seg.inference.predictor import Predictor
 from seg.models.registry import DEFAULT_WEIGHTS
@@ -45,3 +49,22 @@ def test_a_bad_file_is_reported_to_its_visitor_only(url):
         assert not bob.of("alert")
         ann.upload({"street.jpg": jpeg(6, (320, 160))})
         assert ann.masks("street.jpg")
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (struct.pack(">BBQL", 0x82, 0x80 | 127, 12_000_000, 0), CloseCode.MESSAGE_TOO_BIG),  # only its head
+        (struct.pack(">BBL", 2, 0x80, 0) + struct.pack(">BBL", 0, 0x80, 0) * 20_000, None),  # empty parts
+    ],
+)
+def test_large_messages_are_refused_before_they_arrive(url, message, code):
+    with Visitor(url) as bob:
+        bob.open()  # the first page of a server sets the limits
+        with Visitor(url) as ann:
+            ann.open()
+            ann.socket.socket.sendall(message)
+            with pytest.raises(ConnectionClosed) as closed:
+                list(ann.messages())
+        assert code == (closed.value.rcvd and closed.value.rcvd.code)
+        bob.open("batch")

@@ -1,8 +1,10 @@
 """Small files that keep a decoder busy: a JPEG with many scans, and a TIFF with many tiles."""
 
+import functools
 import io
 import struct
 
+import numpy as np
 from PIL import Image
 
 TILE = 16
@@ -15,8 +17,27 @@ def jpeg_with_scans(scans: int, width: int, height: int) -> bytes:
     data = out.getvalue()
     frame = data.index(b"\xff\xc2") + 5
     data = data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 :]
-    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
-    return data[:last] + data[last:end] * scans + data[end:]
+    return _with_scans(data, scans)
+
+
+@functools.cache
+def slow_jpeg(scans: int, side: int) -> bytes:
+    """A square progressive JPEG whose scans change every block: decoding 62 megapixels takes seconds."""
+    wave = 128 + 60 * np.cos((2 * (np.arange(side) % 8) + 1) * np.pi / 16)
+    out = io.BytesIO()
+    picture = Image.fromarray(np.broadcast_to(wave.astype(np.uint8), (side, side)).copy())
+    picture.save(out, "JPEG", progressive=True, quality=75)
+    return _with_scans(out.getvalue(), scans)
+
+
+def with_comment(jpeg: bytes, comment: bytes) -> bytes:
+    """The same picture in another file."""
+    return jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + jpeg[2:]
+
+
+def _with_scans(jpeg: bytes, scans: int) -> bytes:
+    last, end = jpeg.rindex(b"\xff\xda"), jpeg.rindex(b"\xff\xd9")
+    return jpeg[:last] + jpeg[last:end] * scans + jpeg[end:]
 
 
 def tiff_with_tiles(across: int, order: str = "<", big: bool = False) -> bytes:

@@ -16,8 +16,8 @@ from seg.models.registry import read_card
 from seg.system.durations import format_duration
 from ui.batch import results
 from ui.shared.text import plain, plural
-from ui.state.model_pool import MODEL_ERRORS, OnQueuePosition, borrow_model, queue_notice, room_for_photo
-from ui.state.photos import forget_opened, reader
+from ui.state.model_pool import MODEL_ERRORS, OnQueuePosition, borrow_model, place_in_queue, queue_notice
+from ui.state.photos import forget_opened
 from ui.state.session import session
 
 
@@ -39,8 +39,8 @@ def process(batch: Batch) -> None:
     on_queue_position = queue_notice()
     try:
         while batch.waiting:
-            with room_for_photo(on_queue_position):
-                batch.process_next(segmenter(batch.settings, on_queue_position), reader.read_photo)
+            with place_in_queue(on_queue_position) as place:
+                batch.process_next(segmenter(batch.settings, on_queue_position), place.read)
             bar.progress(*progress(batch, count))
     except MODEL_ERRORS as error:
         state["batch_error"] = str(error)

@@ -91,9 +91,9 @@ def make(kind: str, name: str, data: bytes, mask: bytes, confidence: bytes) -> b
     if kind == "label_ids":
         return mask_io.label_ids_png(ids)
     out = io.BytesIO()
-    Image.fromarray(mask_io.overlay(np.asarray(reader.read_photo(data)), ids, OPACITY)).save(
-        out, "PNG", compress_level=1
-    )
+    with reader.photo(data) as photo:
+        overlay = mask_io.overlay(np.asarray(photo), ids, OPACITY)
+    Image.fromarray(overlay).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 

@@ -147,19 +147,18 @@ def _read_truth(
             raise label_import.LabelImportError(
                 f"Your files may have {rate_limit.MAX_UPLOAD_MB} MB in total. Remove some of them."
             )
-        imported = reader.read_label(data, size, coding)
+        with reader.label(data, size, coding) as imported:
+            session()["truths"][digest] = UploadedTruth(
+                name,
+                data,
+                mask_io.png(imported.label),
+                imported.coding,
+                imported.other_coding,
+                imported.classes,
+                imported.ignored_fraction,
+            )
     except label_import.LabelImportError as error:
         session()["truth_error"] = (digest, name, str(error))
-        return
-    session()["truths"][digest] = UploadedTruth(
-        name,
-        data,
-        mask_io.png(imported.label),
-        imported.coding,
-        imported.other_coding,
-        imported.classes,
-        imported.ignored_fraction,
-    )
 
 
 def remove_ground_truth(digest: str) -> None:

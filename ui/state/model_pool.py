@@ -1,16 +1,18 @@
 """Loaded networks, shared by all visitors; one prediction runs at a time."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import streamlit as st
+from PIL import Image
 
 from seg.inference.device import DeviceError
 from seg.inference.predictor import Predictor
 from seg.models.model_card import ModelCard, WeightsError, to_json
 from seg.system.request_queue import QueueFullError, RequestQueue
 from ui.shared import rate_limit
-from ui.state.photos import content_digest
+from ui.state.photos import content_digest, reader
 
 MAX_COMPARED = 4
 """Maximum number of weights in a comparison, and of networks in memory."""
@@ -24,7 +26,8 @@ OnQueuePosition = Callable[[int], object]
 MAX_DECODED = 4
 """Maximum number of photos whose pixels are in memory for a network."""
 
-_DECODED = RequestQueue(rate_limit.MAX_QUEUE, MAX_DECODED)
+_PLACES = threading.BoundedSemaphore(rate_limit.MAX_QUEUE + 1)
+_DECODED = RequestQueue(holders=MAX_DECODED)
 _QUEUE = RequestQueue(rate_limit.MAX_QUEUE)  # two predictions at once take as long, and twice the memory
 
 
@@ -50,9 +53,48 @@ def card_digest(card: ModelCard) -> str:
     return content_digest(to_json(card))
 
 
+class PlaceInQueue:
+    """The place of a photo in the queue of the network, see `place_in_queue`."""
+
+    def __init__(self, room: ExitStack, on_queue_position: OnQueuePosition) -> None:
+        self._room, self._on_queue_position = room, on_queue_position
+
+    def read(self, data: bytes) -> Image.Image:
+        """Read the photo, and wait until there is room for it.
+
+        A session waits for its turn at the processes that read before it takes any room, so that slow files
+        of others do not take all of it.
+
+        Raises:
+            PhotoError: The file is not a readable photo.
+        """
+        with reader.photo(data, self._on_queue_position) as photo:
+            self._room.enter_context(_DECODED.acquire(self._on_wait))
+            return photo
+
+    def has_room(self) -> bool:
+        """Take room for a photo that is decoded already; return False if there is none now."""
+
+        def refuse(ahead: int) -> None:
+            if ahead >= MAX_DECODED:
+                raise BlockingIOError
+
+        try:
+            self._room.enter_context(_DECODED.acquire(refuse))
+        except BlockingIOError:
+            return False
+        return True
+
+    def _on_wait(self, ahead: int) -> None:
+        if ahead >= MAX_DECODED:  # until then the position at the network is the one to show
+            self._on_queue_position(ahead)
+
+
 @contextmanager
-def room_for_photo(on_queue_position: OnQueuePosition = ignore_queue_position) -> Iterator[None]:
-    """Wait until a photo may be decoded: decode it in the block, and segment it before its end.
+def place_in_queue(
+    on_queue_position: OnQueuePosition = ignore_queue_position,
+) -> Iterator[PlaceInQueue]:
+    """Yield a place in the queue, with which a photo is read: segment it before the end of the block.
 
     Photos are decoded before their turn at the network, which a slow file must not hold up, but not long
     before: the pixels of all waiting photos would fill the memory.
@@ -63,8 +105,13 @@ def room_for_photo(on_queue_position: OnQueuePosition = ignore_queue_position) -
     Raises:
         QueueFullError: Too many photos are waiting.
     """
-    with _DECODED.acquire(lambda ahead: on_queue_position(ahead) if ahead >= MAX_DECODED else None):
-        yield  # until then the position at the network is the one to show
+    if not _PLACES.acquire(blocking=False):
+        raise QueueFullError(rate_limit.MAX_QUEUE)
+    try:
+        with ExitStack() as room:
+            yield PlaceInQueue(room, on_queue_position)
+    finally:
+        _PLACES.release()
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from seg.inference import mask_io
 from ui.shared import rate_limit
 from ui.shared.pictures import DISPLAY_SIDE, display_picture, encode_jpeg, encode_png, fit_size, thumbnail
 from ui.state.lru_cache import session_cache
-from ui.state.session import session
+from ui.state.session import session, session_id
 
 DecodedPhotos = dict[str, tuple[Image.Image, float]]
 """Decoded pictures and the seconds that decoding took, by the photo's digest."""
 
-reader = IsolatedReader()
+reader = IsolatedReader(visitor=session_id)
 """Reads what visitors upload."""
 
 KEPT_PIXELS = 16_000_000
@@ -169,12 +169,17 @@ def _read_upload(digest: str, data: bytes) -> dict | str:
     """Return all fields of a `Photo` but its name, or the error message; both are cached."""
     start = time.perf_counter()
     try:
-        picture = reader.read_photo(data)
+        with reader.photo(data) as picture:
+            return _picture_facts(picture, digest, data, time.perf_counter() - start)
     except PhotoError as error:
         return str(error)
+
+
+def _picture_facts(picture: Image.Image, digest: str, data: bytes, seconds: float) -> dict:
+    """Return all fields of a `Photo` but its name; one picture of this run is kept, see `take_decoded`."""
     if picture.width * picture.height <= KEPT_PIXELS:
         # the first of several photos is segmented at once: it need not be decoded again
-        _run.__dict__.setdefault("decoded", {digest: (picture, time.perf_counter() - start)})
+        _run.__dict__.setdefault("decoded", {digest: (picture, seconds)})
     pair = label_import.split_pair(picture)
     if pair is None:
         return _photo_facts(picture, data)

@@ -34,9 +34,9 @@ from ui.state.model_pool import (
     borrow_model,
     card_digest,
     ignore_queue_position,
-    room_for_photo,
+    place_in_queue,
 )
-from ui.state.photos import DecodedPhotos, Photo, reader, take_decoded
+from ui.state.photos import DecodedPhotos, Photo, take_decoded
 from ui.state.session import session
 
 _SINGLE_FLIGHT = SingleFlight()
@@ -322,19 +322,16 @@ def _turn(
         photo: Photo to decode.
         card: Card of the weights.
         on_queue_position: Receives the number of photos ahead.
-        decoded: The photo, if it is decoded already; it is dropped if the thread must wait.
+        decoded: The photo, if it is decoded already; it is dropped if there is no room for it.
     """
-    known = decoded or {}
-
-    def on_wait(ahead: int) -> None:
-        known.clear()
-        on_queue_position(ahead)
-
     rate_limit.rate_limiter().count()
-    with room_for_photo(on_wait):
-        start = time.perf_counter()
-        picture, seconds = known.get(photo.digest) or (reader.read_photo(photo.data), None)
-        if seconds is None:
+    with place_in_queue(on_queue_position) as place:
+        if decoded and photo.digest in decoded and place.has_room():
+            picture, seconds = decoded[photo.digest]
+        else:
+            (decoded or {}).clear()
+            start = time.perf_counter()
+            picture = place.read(photo.data)
             seconds = time.perf_counter() - start
         with borrow_model(card, on_queue_position) as predictor:
             yield predictor, picture, seconds

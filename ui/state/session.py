@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 if TYPE_CHECKING:  # these modules use the session themselves
     from collections.abc import Mapping
@@ -66,3 +67,9 @@ class Session(TypedDict, total=False):
 def session() -> Session:
     """Return the visitor's session state with its types."""
     return cast(Session, st.session_state)
+
+
+def session_id() -> str | None:
+    """Return Streamlit's id of the session for which this thread works; None for threads of no session."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context else None

@@ -30,9 +30,7 @@ def reader() -> Iterator[IsolatedReader]:
 
 
 def process_of(reader: IsolatedReader) -> psutil.Process:
-    process = reader._idle.get()
-    reader._idle.put(process)
-    return psutil.Process(process._process.pid)
+    return psutil.Process(reader._idle[0]._process.pid)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -47,10 +45,10 @@ def test_a_label_is_read_as_without_isolation(reader):
     out = io.BytesIO()
     Image.fromarray(SCENE.label).save(out, "PNG")
     for coding in (None, "train ids"):
-        imported = reader.read_label(out.getvalue(), (256, 128), coding)
         expected = label_import.read_label(out.getvalue(), (256, 128), coding)
-        np.testing.assert_array_equal(imported.label, expected.label)
-        assert imported.coding == expected.coding and imported.classes == expected.classes
+        with reader.label(out.getvalue(), (256, 128), coding) as imported:
+            np.testing.assert_array_equal(imported.label, expected.label)
+            assert imported.coding == expected.coding and imported.classes == expected.classes
 
 
 def test_messages_for_unusable_files_are_kept(reader):
@@ -60,8 +58,9 @@ def test_messages_for_unusable_files_are_kept(reader):
         reader.check_header(photo[:20])
     with pytest.raises(PhotoError, match="The file is empty"):
         reader.read_photo(b"")
-    with pytest.raises(label_import.LabelImportError, match="they must have one shape"):
-        reader.read_label(hostile_files.save(Image.new("L", (10, 30)), "PNG"), (200, 100))
+    small = hostile_files.save(Image.new("L", (10, 30)), "PNG")
+    with pytest.raises(label_import.LabelImportError, match="one shape"), reader.label(small, (200, 100)):
+        raise AssertionError("it was read")
 
 
 @pytest.mark.slow
@@ -116,6 +115,23 @@ def test_threads_share_the_processes(reader):
     assert widths == {number: number + 1 for number in range(len(files))}
 
 
+def test_the_next_photo_is_read_after_the_use_of_the_last(reader):
+    small, here, read = hostile_files.save(Image.new("RGB", (3, 2)), "PNG"), threading.Event(), []
+
+    def read_another() -> None:
+        here.set()
+        read.append(reader.read_photo(small))
+
+    thread = threading.Thread(target=read_another)
+    with reader.photo(small):
+        thread.start()
+        assert here.wait(30)
+        thread.join(0.2)
+        assert not read
+    thread.join(30)
+    assert read
+
+
 def test_the_process_loads_no_pytorch(reader):
     """It starts quickly and stays small."""
     reader.read_photo(hostile_files.save(Image.new("RGB", (3, 2)), "PNG"))
@@ -162,7 +178,8 @@ def test_a_large_label_takes_little_memory_and_time():
         label_import.read_label(colored, (2048, 1024))
     assert time.monotonic() - start < 2
     with IsolatedReader(processes=1, memory=400_000_000) as small:
-        assert small.read_label(colored, (512, 512)).coding == "colors"
+        with small.label(colored, (512, 512)) as imported:
+            assert imported.coding == "colors"
 
 
 def test_large_blended_labels_are_refused():

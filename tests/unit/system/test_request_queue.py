@@ -181,3 +181,88 @@ def test_several_threads_hold_the_lock_and_the_next_waits():
     for thread in threads:
         thread.join(30)
     assert sorted(inside) == [0, 1, 2]
+
+
+class Shop:
+    """A queue whose clock stands still, and threads of visitors that hold it until they may leave."""
+
+    def __init__(self, monkeypatch, holders: int) -> None:
+        self.now, self.order, self.ended = 0.0, [], []
+        self.leave: dict[str, threading.Semaphore] = {}
+        monkeypatch.setattr(request_queue, "_clock", lambda: self.now)
+        self._visitor = threading.local()
+        self.queue = RequestQueue(holders=holders, visitor=lambda: self._visitor.name)
+
+    def come(self, name: str, seconds: float = 0, expected: float = 0) -> None:
+        """Lets a visitor ask for the lock; its turn takes so many seconds."""
+        here = threading.Event()
+        self.leave.setdefault(name, threading.Semaphore(0))
+        threading.Thread(target=self._visit, args=(name, seconds, expected, here)).start()
+        assert here.wait(30)
+
+    def _visit(self, name: str, seconds: float, expected: float, here: threading.Event) -> None:
+        self._visitor.name = name
+        with self.queue.acquire(lambda ahead: here.set(), expected):
+            self.order.append(name)
+            assert self.leave[name].acquire(timeout=30)
+            self.now += seconds
+        self.ended.append(name)
+
+    def serve(self, names: str) -> str:
+        """Lets the present holders leave in this order -> the visitors in the order of their turns."""
+        for name in names:
+            ended = len(self.ended)
+            self.leave[name].release()
+            until(lambda ended=ended: len(self.ended) > ended)
+        return "".join(self.order)
+
+
+def test_visitors_take_turns_by_the_time_they_used(monkeypatch):
+    shop = Shop(monkeypatch, holders=1)
+    for name, seconds in (("a", 4), ("a", 4), ("a", 4), ("b", 1), ("b", 1), ("c", 2)):
+        shop.come(name, seconds)
+    assert shop.serve("abcbaa") == "abcbaa"
+
+
+def test_a_visitor_holds_the_lock_once_at_a_time(monkeypatch):
+    shop = Shop(monkeypatch, holders=2)
+    for name in "aab":
+        shop.come(name)
+    until(lambda: shop.order == ["a", "b"])
+    assert shop.serve("baa") == "aba"
+
+
+@pytest.mark.parametrize(("pause", "order"), [(0, "acba"), (61, "acab")])
+def test_the_use_of_a_visitor_counts_for_a_minute(monkeypatch, pause, order):
+    shop = Shop(monkeypatch, holders=1)
+    shop.come("a", 10)
+    shop.serve("a")
+    shop.now += pause
+    for name in "cab":
+        shop.come(name)
+        shop.now += 2.5
+    assert shop.serve(order[1:]) == order
+
+
+def test_quick_requests_go_first_but_slow_ones_do_not_starve(monkeypatch):
+    shop = Shop(monkeypatch, holders=1)
+    shop.come("a")
+    shop.come("b", expected=5)
+    for name in "cde":
+        shop.now += 2
+        shop.come(name)
+    assert shop.serve("acdbe") == "acdbe"
+
+
+def test_slow_requests_leave_a_place_to_quick_ones(monkeypatch):
+    shop = Shop(monkeypatch, holders=2)
+    for name in "ab":
+        shop.come(name, seconds=5, expected=5)
+    shop.come("c")
+    until(lambda: shop.order == ["a", "c"])
+    assert shop.serve("cab") == "acb"
+    shop.come("a")  # its first request was slow
+    shop.come("b")
+    until(lambda: shop.order == list("acba"))
+    shop.come("c")
+    assert shop.serve("cab") == "acbacb"

@@ -1,11 +1,15 @@
 """Run folders that are damaged or come from elsewhere, and settings that no training can use."""
 
+import itertools
 import json
+import math
+import os
 from pathlib import Path
 
 import pytest
 
 from seg.cli.main import main
+from seg.system import status_file
 from seg.system.json_file import MAX_BYTES
 from seg.training import lineage, run_status
 from seg.training.config import TrainConfig, TrainError
@@ -61,6 +65,24 @@ def test_a_damaged_status_counts_as_none(tmp_path: Path, name: str, content: str
     assert run_status.get_status(run.folder).state == "crashed"
     assert run.read_heartbeat() == {}
     assert name != "publishing" or not run.read_publishing().get("what")
+
+
+WRONG_VALUES = ([], {}, None, True, -1, 10**400, -(10**400), math.nan, math.inf, "", "x" * 10_000, {"a": [1]})
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "publishing"])
+def test_any_value_of_a_status_may_be_wrong(tmp_path: Path, name: str):
+    run = Run(tmp_path / "run")
+    run.create({"epochs": 2})
+    values = {"name": "x", "what": "y", "step": 1, "steps": 9, "done": 1, "total": 2, "status": "running"}
+    status_file.write_status(run.folder, name, values | {"message": "z"}, os.getppid())
+    file = run.folder / f"{name}.json"
+    status = json.loads(file.read_text())
+    for key, wrong in itertools.product(status, WRONG_VALUES):
+        file.write_text(json.dumps(status | {key: wrong}))
+        assert len(run_status.list_statuses(tmp_path)[0]) == 1
+        assert status_file.is_active(run.folder, name) in (True, False)
+        assert isinstance(run.read_publishing(), dict)
 
 
 def test_only_valid_lines_of_metrics_count(tmp_path: Path):

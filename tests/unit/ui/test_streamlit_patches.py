@@ -1,10 +1,13 @@
 """What a browser can send to the server, and what of it reaches the log."""
 
 import logging
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackendOperationRequest, BackMsg
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from ui.state import streamlit_patches
 from ui.state.streamlit_patches import (
@@ -22,6 +25,7 @@ IGNORED_MESSAGES = {
     "debug_disconnect_websocket",
     "debug_shutdown_runtime",
 }
+SESSION: Any = SimpleNamespace(id="ann", _uploaded_file_mgr=MemoryUploadedFileManager("/upload"))
 IGNORED_OPERATIONS = {"install_skills", "dismiss_skills_nudge", "dataframe_chunk"}
 
 
@@ -55,7 +59,7 @@ def test_only_messages_that_the_app_needs_are_handled(handled, name):
         getattr(message, name).SetInParent()
     if name == "backend_operation_request":
         message.backend_operation_request.deferred_file.SetInParent()
-    AppSession.handle_backmsg(None, message)
+    AppSession.handle_backmsg(SESSION, message)
     assert handled == [message] * (name in HANDLED_MESSAGES)
 
 
@@ -63,7 +67,7 @@ def test_only_messages_that_the_app_needs_are_handled(handled, name):
 def test_only_operations_that_the_app_needs_are_handled(handled, name):
     message = BackMsg()
     getattr(message.backend_operation_request, name).SetInParent()
-    AppSession.handle_backmsg(None, message)
+    AppSession.handle_backmsg(SESSION, message)
     assert handled == [message] * (name in HANDLED_OPERATIONS)
 
 
@@ -76,31 +80,41 @@ def rerun(**values: str) -> BackMsg:
 
 
 def test_large_values_are_removed_before_the_session_keeps_them(handled):
-    large, fitting = "x" * 20 * 2**20, "x" * (MAX_VALUE_BYTES - 100)
+    large, fitting = "x" * 20 * 2**20, '{"a": "' + "x" * (MAX_VALUE_BYTES - 100) + '"}'
     for name in ("json_value", "json_trigger_value", "string_value", "bytes_value"):
-        message = rerun(small="[1]", large="", fitting=fitting)
+        message = rerun(small="{}", large="", fitting=fitting)
         value = large.encode() if name == "bytes_value" else large
         setattr(message.rerun_script.widget_states.widgets[1], name, value)
-        AppSession.handle_backmsg(None, message)
+        AppSession.handle_backmsg(SESSION, message)
         widgets = handled.pop().rerun_script.widget_states.widgets
         assert [widget.id for widget in widgets] == ["small", "fitting"]
     message = rerun(**{f"value {number}": fitting for number in range(100)})
-    AppSession.handle_backmsg(None, message)
+    AppSession.handle_backmsg(SESSION, message)
     message = rerun()
     message.rerun_script.query_string = large
-    AppSession.handle_backmsg(None, message)
+    AppSession.handle_backmsg(SESSION, message)
     assert not handled
 
 
+@pytest.mark.parametrize(
+    "value", ["no JSON", "", "7", "[1]", "null", "[" * 60_000, '{"a": 1' + "0" * 5000 + "}"]
+)
+def test_values_that_pages_cannot_read_are_removed(handled, value):
+    message = rerun(wrong=value, right='{"a": [1]}')
+    message.rerun_script.widget_states.widgets.add(id="trigger", json_trigger_value=value)
+    AppSession.handle_backmsg(SESSION, message)
+    assert [widget.id for widget in handled.pop().rerun_script.widget_states.widgets] == ["right"]
+
+
 def test_an_uploader_may_list_many_files(handled):
-    message = rerun(small="[1]")
+    message = rerun(small="{}")
     for number in range(5000):
         info = message.rerun_script.widget_states.widgets[
             0
         ].file_uploader_state_value.uploaded_file_info.add()
         info.file_id, info.name = f"{number:036}", f"DCIM/folder/IMG_{number}.JPG"
         info.file_urls.upload_url = info.file_urls.delete_url = "/_stcore/upload_file/" + "0" * 80
-    AppSession.handle_backmsg(None, message)
+    AppSession.handle_backmsg(SESSION, message)
     assert len(handled.pop().rerun_script.widget_states.widgets) == 1
 
 
@@ -109,13 +123,13 @@ def test_messages_of_many_small_parts_are_refused(handled):
         message = BackMsg()
         for _ in range(parts):
             message.rerun_script.widget_states.widgets.add()
-        AppSession.handle_backmsg(None, message)
+        AppSession.handle_backmsg(SESSION, message)
         assert handled == [message] * is_handled
         handled.clear()
     for files, is_handled in ((MAX_FILE_ADDRESSES, True), (MAX_FILE_ADDRESSES + 1, False)):
         message = BackMsg()
         message.file_urls_request.file_names.extend([""] * files)
-        AppSession.handle_backmsg(None, message)
+        AppSession.handle_backmsg(SESSION, message)
         assert handled == [message] * is_handled
         handled.clear()
 
