@@ -288,6 +288,14 @@ def test_invalid_settings_are_refused_before_anything_is_created(pairs, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_a_start_checks_the_pairs_once(pairs, tmp_path, monkeypatch):
+    check, calls = lifecycle.check_pairs, []
+    monkeypatch.setattr(lifecycle, "check_pairs", lambda config: (calls.append(config), check(config))[1])
+    monkeypatch.setattr(lifecycle.Session, "work", lambda session: None)
+    lifecycle.train(small(pairs, tmp_path / "run"))
+    assert len(calls) == 1
+
+
 class StepClock:
     """A clock that advances by half a second whenever it is read, however busy the machine is."""
 
