@@ -20,7 +20,7 @@ from seg.training import run_status
 from seg.training.config import TrainConfig, TrainError
 from seg.training.run import Run, RunError
 
-TRAINER_VERSION = 3
+TRAINER_VERSION = 4
 """Incremented when the same settings on the same pairs no longer train the same network."""
 
 CITYSCAPES = "Cityscapes terms: research and non-commercial use"
@@ -142,7 +142,7 @@ def find_equivalent(
 ) -> tuple[ExistingTraining, ...]:
     """Trainings that an equal recipe has already produced.
 
-    The run's folder, the device and the checkpoint interval are not part of a recipe.
+    The run's folder, the device and the intervals of evaluations and checkpoints are not part of a recipe.
 
     Args:
         config: the settings.
@@ -195,6 +195,8 @@ NON_RECIPE_FIELDS = (
     "out",
     "device",
     "compile",
+    "evaluate_every",
+    "checkpoint_minutes",
     "checkpoint_every",
     "data",
     "extra_data",

@@ -89,7 +89,7 @@ def scores(runs: Mapping[str, Records], key: str, title: str) -> go.Figure:
 
 
 def by_class(records: Records) -> go.Figure:
-    """Plot the validation IoU of every class and variant after the last epoch, the best class first."""
+    """Plot the validation IoU of every class and variant at the last evaluation, the best class first."""
     last = next((record for record in reversed(records) if "loss" not in record), {})
     ious = {variant: last[variant].get("iou", {}) for variant in last if _is_report(last, variant)}
     figure = go.Figure()
@@ -104,7 +104,7 @@ def by_class(records: Records) -> go.Figure:
         )
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_traces(hovertemplate="%{x}: %{y:.3f}")
-    return _apply_layout(figure, "IoU by class after the last epoch", "", True)
+    return _apply_layout(figure, "IoU by class at the last evaluation", "", True)
 
 
 def _series(records: Records, key: str) -> tuple[list[float], list[float]]:

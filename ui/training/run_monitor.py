@@ -125,8 +125,7 @@ def show_status(folder: Path, before: tuple[run_status.State, bool]) -> None:
     if status.metrics and "holdout" in config:
         st.caption(
             f"On the unambiguous pixels of the {config['holdout']} validation (hold-out) pairs of this "
-            f"run, after"
-            " the last epoch."
+            "run, at the last evaluation."
         )
     show_publishing(folder)
 
