@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from benchmarks import soak
+from benchmarks import soak, training_step
 from seg.data import cityscapes, label_decoder, preprocess, scenes
 from seg.data.decode_cache import load_split
 from seg.data.pairs import PAIR_ASPECT, SIDE
@@ -411,6 +411,7 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "folder": (folder_beside_its_parts, many_names),
     "ray": (ray_with_one_killed,),
     "batches": (photos_in_batches,),
+    "training": (training_step.measure,),
     "visitors": (visitors_at_once,),
     "methods": (methods_in_memory,),
     "soak": (lambda _: soak.report(30),),

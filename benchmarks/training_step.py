@@ -42,7 +42,7 @@ def synchronizing_operations(config: TrainConfig) -> None:
             trainer.train_step()
         named = ", ".join(f"{count} {name}" for name, count in counter.counts.items())
         rows.append(f"| {loss} | {named or 'none'} |")
-    print("## Operations in a training step that wait for a GPU\n")
+    print("\n## Operations in a training step that wait for a GPU\n")
     print("| loss | operations |\n|---|---|", *rows, sep="\n")
 
 

@@ -3,13 +3,16 @@
 import streamlit as st
 
 from seg import paths
+from seg.data.pairs import list_datasets
 from seg.errors import printable
+from seg.models.registry import list_weights
 from seg.system.folders import broken_links
 from seg.training import run_status
 from ui.shared.layout import begin_page
-from ui.shared.permissions import NEW, RUNS, allowed, why_not
+from ui.shared.permissions import NEW, PUBLISHED, RUNS, allowed, why_not
 from ui.shared.text import plain
 from ui.training.new_run import new_training
+from ui.training.published_training import show_published
 from ui.training.run_monitor import run_table, show
 
 
@@ -21,9 +24,15 @@ def main() -> None:
     )
     runs = run_status.find_runs(paths.runs())
     if "view" not in st.session_state:
-        st.session_state["view"] = RUNS if runs else NEW
+        can_train = list_datasets(paths.data()) or not list_weights()
+        st.session_state["view"] = RUNS if runs else NEW if can_train else PUBLISHED
     view = st.segmented_control(
-        "View", [RUNS, NEW], required=True, key="view", bind="query-params", label_visibility="collapsed"
+        "View",
+        [RUNS, PUBLISHED, NEW],
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
     )
     if not allowed():
         st.info(
@@ -34,6 +43,8 @@ def main() -> None:
         st.warning(plain(sentence), icon=":material/link_off:")
     if view == NEW:
         new_training()
+    elif view == PUBLISHED:
+        show_published()
     elif runs:
         folders = {printable(folder.name): folder for folder in runs}
         names = list(folders)

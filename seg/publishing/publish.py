@@ -37,7 +37,7 @@ from seg.models.registry import CARD_FILE, WEIGHTS_FILE, check_weights_name
 from seg.system.atomic_io import new_folder
 from seg.training.config import TrainConfig
 from seg.training.lineage import licence
-from seg.training.run import Run, load_tensors
+from seg.training.run import METRICS_FILE, Run, load_tensors, to_json_lines
 
 HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 """Candidates for the working height, as multiples of the crop height."""
@@ -119,7 +119,13 @@ def publish(
         **_file_fields(content, full),
         training=training,
     )
-    _write(registry, card, content, to_npz(counts))
+    files = {
+        WEIGHTS_FILE: content,
+        COUNTS_FILE: to_npz(counts),
+        METRICS_FILE: to_json_lines(run.metrics()),
+        CARD_FILE: to_json(card),
+    }
+    _write(registry / name, files)
     return card
 
 
@@ -356,15 +362,13 @@ def choose_height(confusions: Mapping[int, np.ndarray]) -> int:
     return best
 
 
-def _write(registry: Path, card: ModelCard, content: bytes, counts: bytes) -> None:
+def _write(final: Path, files: Mapping[str, bytes]) -> None:
     """Write all files or none. Raises `PublishError` if the name was taken meanwhile, and OSError."""
-    final = registry / card.name
-    registry.mkdir(parents=True, exist_ok=True)
+    final.parent.mkdir(parents=True, exist_ok=True)
     try:
         with new_folder(final, prefix=".publishing-") as temp_dir:
-            (temp_dir / WEIGHTS_FILE).write_bytes(content)
-            (temp_dir / COUNTS_FILE).write_bytes(counts)
-            (temp_dir / CARD_FILE).write_bytes(to_json(card))
+            for name, content in files.items():
+                (temp_dir / name).write_bytes(content)
     except OSError:
         if final.exists():
             raise PublishError(

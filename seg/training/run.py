@@ -28,6 +28,8 @@ from seg.training import run_records
 HEARTBEAT, PUBLISHING = "heartbeat", "publishing"
 """Names of the status files of a run: of its training, and of its publication."""
 
+METRICS_FILE = "metrics.jsonl"
+
 MAX_CHECKPOINTS = 2
 """Checkpoints that a run keeps: the newest, and one to fall back on."""
 
@@ -56,6 +58,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         return load(path.read_bytes())
     except SafetensorError as error:
         raise RunError(f"{path} is damaged ({error}).") from None
+
+
+def to_json_lines(records: list[dict[str, Any]]) -> bytes:
+    """Return records as a file of JSON lines."""
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
 class Run:
@@ -179,20 +186,18 @@ class Run:
     def truncate_metrics(self, step: int) -> None:
         """Delete the metrics after `step`: the resumed run records them again."""
         lines = [line for line in self.metrics() if line["step"] <= step]
-        write_atomic(
-            self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
-        )
+        write_atomic(self.folder / METRICS_FILE, to_json_lines(lines))
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with open(self.folder / "metrics.jsonl", "a") as file:
+        with open(self.folder / METRICS_FILE, "a") as file:
             file.write(json.dumps(line) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """All complete and valid lines of metrics.jsonl."""
         lines = []
         with suppress(OSError):
-            for text in (self.folder / "metrics.jsonl").read_bytes().splitlines():
+            for text in (self.folder / METRICS_FILE).read_bytes().splitlines():
                 with suppress(ValueError):  # the last line may be cut off
                     lines.append(parse_json(text))
         return [line for line in lines if run_records.is_metrics_line(line)]

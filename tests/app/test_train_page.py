@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from seg import jobs, paths
 from seg.cli.main import parse
+from seg.models.registry import DEFAULT_WEIGHTS, METHODS, read_card
 from seg.publishing import publish
 from seg.system.status_file import write_status
 from seg.training import lifecycle, run_status
@@ -68,8 +69,45 @@ def finished(out: Path, pairs: Path, **more) -> TrainConfig:
     return config
 
 
-def test_without_data_and_runs_the_page_gives_instructions(place):
+def test_without_data_and_runs_published_trainings_are_shown(place, monkeypatch):
     (place / "data" / "streets").unlink()
+    monkeypatch.setenv("SEG_WEIGHTS", "")  # the shipped ones
+    at = page()
+    assert not at.exception and at.session_state["view"] == "Published"
+    for name in METHODS:
+        at.session_state["trained"] = name
+        at.run()
+        card = read_card(name)
+        assert not at.exception
+        assert f"{card.training['steps']:,} steps" in text(at) and f"{card.samples_seen:,}" in text(at)
+        assert [metric.value for metric in at.metric] == [
+            f"{card.metrics['variants'][variant]['mean_iou']:.3f}" for variant in card.variants
+        ]
+        figures = {
+            figure["layout"]["title"]["text"]: figure["data"]
+            for figure in (json.loads(chart.spec) for chart in at.get("plotly_chart"))
+        }
+        shown = max(figures["Training loss, all variants"][0]["x"])
+        assert 0.99 * card.samples_seen < shown <= card.samples_seen
+        assert figures["Learning rate"] and len(figures["IoU by class, val, 500 pairs"]) == len(card.variants)
+
+
+def test_a_published_training_is_duplicated(place, monkeypatch):
+    assert "without the records of their training" in text(page(view="Published"))
+    monkeypatch.setenv("SEG_WEIGHTS", "")
+    card = read_card(DEFAULT_WEIGHTS)
+    at = page(view="Published", trained=DEFAULT_WEIGHTS)
+    button(at, "Duplicate").click().run()
+    assert not at.exception and at.session_state["view"] == "New training"
+    assert at.session_state["new_name"] == DEFAULT_WEIGHTS
+    for name in ("height", "epochs", "batch_size", "lr"):
+        assert field(at, name).value == card.config[name]
+
+
+def test_without_data_and_weights_the_page_gives_instructions(place, monkeypatch):
+    (place / "data" / "streets").unlink()
+    (place / "none").mkdir()
+    monkeypatch.setenv("SEG_WEIGHTS", str(place / "none"))
     at = page()
     assert not at.exception and at.session_state["view"] == "New training"
     assert "No dataset in" in text(at)

@@ -128,31 +128,28 @@ def test_input_during_a_page_run_is_kept(arrive):
         server = socket.connect_to_server()
         socket.on_message(lambda message: sent.append(lambda: server.send(message)))
 
-    def deliver() -> None:
+    def deliver_until(shown: Callable[[], bool]) -> None:
         end = time.monotonic() + 60
-        while not sent:
+        while not shown():
             assert time.monotonic() < end
-            page.wait_for_timeout(20)
-        sent.pop(0)()
+            if sent:
+                sent.pop(0)()
+            page.wait_for_timeout(1000)  # for the answer
+
+    def command_has(option: str) -> bool:
+        return option in (page.get_by_test_id("stCode").text_content() or "")
 
     page = arrive("train?view=New+training")
     page.route_web_socket(re.compile("_stcore/stream"), slow)
     page.reload()
-    deliver()
-    see(page, "Get more data")
-    while sent:  # until nothing was sent for a second
-        deliver()
-        page.wait_for_timeout(1000)
+    deliver_until(page.get_by_text("Get more data").is_visible)
+    deliver_until(lambda: not sent)
     type_into(page, "Epochs", "6")
     type_into(page, "Batch size", "3")
-    deliver()
-    command = page.get_by_test_id("stCode")
-    expect(command).to_contain_text("--epochs 6")  # the first answer arrives after the second entry
+    deliver_until(lambda: command_has("--epochs 6"))  # the first answer arrives after the second entry
     type_into(page, "Crop height", "64")
-    deliver()
-    deliver()
-    expect(command).to_contain_text("--height 64")
-    expect(command).to_contain_text("--batch-size 3")
+    deliver_until(lambda: command_has("--height 64"))
+    assert command_has("--batch-size 3")
 
 
 def test_terminal_runs_are_found_and_killed_runs_marked_crashed(arrive, place):

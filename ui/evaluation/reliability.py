@@ -11,11 +11,11 @@ import streamlit as st
 from seg.evaluation import leaderboard, store
 from seg.evaluation.evaluate import BINS, format_score
 from seg.models.factory import DISPLAY_NAMES
-from seg.models.model_card import ModelCard, WeightsError, evaluated_on, to_json
+from seg.models.model_card import ModelCard, WeightsError, to_json
 from seg.models.registry import verify_weights
 from ui.dataset.pair_cache import ChosenSplit
 from ui.evaluation import evaluation_runs, label_sets
-from ui.shared import rate_limit
+from ui.shared import card_facts, rate_limit
 from ui.shared.text import plain
 from ui.training.curves import COLORS
 
@@ -69,7 +69,7 @@ def draw_card(card: ModelCard, pairs: ChosenSplit | None, evaluation: store.Stor
         pairs: The evaluation split.
         evaluation: Evaluation on these pairs, if there is one.
     """
-    rows = _card_rows(card)
+    rows = card_facts.card_rows(card)
     st.dataframe(
         {"": list(rows), "value": list(rows.values())},
         hide_index=True,
@@ -109,23 +109,6 @@ def draw_card(card: ModelCard, pairs: ChosenSplit | None, evaluation: store.Stor
     show_reproduced(card, evaluation)
     st.space("small")
     evaluation_runs.evaluate_section(card, pairs, "")
-
-
-def _card_rows(card: ModelCard) -> dict[str, str]:
-    datasets = [f"{Path(folder).name} ({digest[:12]}…)" for folder, digest in card.data.items()]
-    samples = f"{card.samples_seen:,}" + (f", after {_earlier_samples(card)}" if card.init_from else "")
-    return {
-        "Network": f"{card.architecture}, {', '.join(DISPLAY_NAMES[v] for v in card.variants)}",
-        "Trained on": ", ".join(datasets) or "no data",
-        "Samples seen": samples,
-        "Training": _training(card),
-        "Working height": f"{card.working_height} pixels, resize mode “{card.resize_mode}”",
-        "Encoder": _encoder(card),
-        "Evaluated on": evaluated_on(card.metrics),
-        "Parameters": f"{card.parameters:,}, file size {card.bytes:,} bytes",
-        "SHA-256": card.sha256,
-        "License": card.licence,
-    }
 
 
 def _verify(card: ModelCard) -> None:
@@ -197,36 +180,6 @@ def show_reproduced(card: ModelCard, evaluation: store.StoredEvaluation) -> None
         f"Computed on {computed_at}, on {report['images']:,} images of {plain(Path(report['data']).name)} "
         f"{report['split']}, at {report['working_height']} pixels height."
     )
-
-
-def _earlier_samples(card: ModelCard) -> str:
-    samples, ancestor = 0, card.init_from
-    while ancestor:
-        samples, ancestor = samples + ancestor["photos"], ancestor["parent"]
-    return f"{samples:,} of the weights from which it was initialized"
-
-
-def _encoder(card: ModelCard) -> str:
-    """Describe the pretrained weights of the encoder."""
-    if card.encoder["name"] == "none":
-        return "random initialization"
-    version = f"; ResNet {card.encoder['strides']}" if "resnet" in card.architecture else ""
-    return f"{card.encoder['source']}{version}; license {card.encoder['licence']}"
-
-
-def _training(card: ModelCard) -> str:
-    """Describe the duration of the training and why it ended."""
-    training = card.training
-    if training is None:
-        return f"{card.hours:.2f} hours"
-    duration = f"{training['steps']:,} steps in {training['seconds'] / 60:.1f} minutes"
-    if training["ended"] == "time":
-        return f"{duration}, ended by its time limit"
-    if training["ended"] == "stopped":
-        rate = f"{training['last_rate']:.0%} of its maximum"
-        planned = f"{training['planned_steps']:,} planned steps"
-        return f"{duration}; stopped early, of {planned}, with the learning rate at {rate}"
-    return duration
 
 
 def _reliability_figure(reports: Mapping[str, Mapping[str, Any]]) -> go.Figure:

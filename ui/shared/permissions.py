@@ -31,7 +31,7 @@ ACTION_ERRORS = (
 )
 """Errors whose message is shown to the visitor."""
 
-RUNS, NEW = "Runs", "New training"
+RUNS, PUBLISHED, NEW = "Runs", "Published", "New training"
 """The two views of the Train page."""
 
 _announced = threading.Event()

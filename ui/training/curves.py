@@ -88,10 +88,19 @@ def scores(runs: Mapping[str, Records], key: str, title: str) -> go.Figure:
     return _apply_layout(figure, title, "epoch", True)
 
 
-def by_class(records: Records) -> go.Figure:
-    """Plot the validation IoU of every class and variant at the last evaluation, the best class first."""
-    last = next((record for record in reversed(records) if "loss" not in record), {})
-    ious = {variant: last[variant].get("iou", {}) for variant in last if _is_report(last, variant)}
+def last_validation(records: Records) -> Mapping[str, Any]:
+    """Return the metrics by variant after the last epoch that was evaluated; empty if there is none."""
+    return next((record for record in reversed(records) if "loss" not in record), {})
+
+
+def by_class(reports: Mapping[str, Any], title: str) -> go.Figure:
+    """Plot the IoU of every class and variant, the best class first.
+
+    Args:
+        reports: Metrics by variant; other keys are ignored.
+        title: Title of the plot.
+    """
+    ious = {variant: reports[variant].get("iou", {}) for variant in reports if _is_report(reports, variant)}
     figure = go.Figure()
     finest = list(ious)[-1] if ious else None
     names = sorted(cityscapes.NAMES, key=lambda name: -(ious[finest].get(name) or 0)) if finest else []
@@ -104,7 +113,7 @@ def by_class(records: Records) -> go.Figure:
         )
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_traces(hovertemplate="%{x}: %{y:.3f}")
-    return _apply_layout(figure, "IoU by class at the last evaluation", "", True)
+    return _apply_layout(figure, title, "", True)
 
 
 def _series(records: Records, key: str) -> tuple[list[float], list[float]]:

@@ -16,7 +16,7 @@ from seg.system.durations import format_duration
 from seg.training import lifecycle, lineage, run_status
 from seg.training.config import TrainConfig, TrainError
 from ui.dataset.import_data import import_section, no_data
-from ui.shared.permissions import ACTION_ERRORS, RUNS, allowed, show_error
+from ui.shared.permissions import ACTION_ERRORS, NEW, RUNS, allowed, show_error
 from ui.shared.text import plain, unique_name
 from ui.state.session import session
 from ui.state.shared_processes import SharedProcess, run_shared
@@ -125,6 +125,19 @@ def start_training() -> None:
         return
     st.session_state.update({"view": RUNS, "run": configs[0].out.name})
     del st.session_state["new_name"]
+
+
+def show_copy(config: TrainConfig, name: str) -> None:
+    """Show the form for a new training with the settings of another one.
+
+    Args:
+        config: Settings of the other training.
+        name: Its name.
+    """
+    form.fill(vars(config))
+    taken = [printable(run.name) for run in run_status.find_runs(paths.runs())]
+    new_name = unique_name(printable(name), taken)
+    st.session_state.update({"view": NEW, "new_name": new_name, "staged": False, "preset": None})
 
 
 def apply_preset() -> None:

@@ -20,10 +20,11 @@ from seg.system.status_file import is_active
 from seg.training import run_status, snapshots
 from seg.training.config import TrainConfig
 from seg.training.run import PUBLISHING, Run, RunError
-from ui.shared.permissions import ACTION_ERRORS, NEW, allowed, run_action, show_error
+from ui.shared.permissions import ACTION_ERRORS, allowed, run_action, show_error
 from ui.shared.text import plain, unique_name
 from ui.state.session import session
 from ui.training import curves, form
+from ui.training.new_run import show_copy
 
 STATES: dict[str, tuple[str, str]] = {
     "queued": ("queued", "blue"),
@@ -282,10 +283,7 @@ def duplicate(folder: Path) -> None:
     except ACTION_ERRORS as error:
         session()["action_error"] = user_message(error)
         return
-    form.fill(vars(config))
-    taken = [printable(run.name) for run in run_status.find_runs(paths.runs())]
-    name = unique_name(printable(folder.name), taken)
-    st.session_state.update({"view": NEW, "new_name": name, "staged": False, "preset": None})
+    show_copy(config, folder.name)
 
 
 def show_curves(folder: Path, compared: list[Path]) -> None:
@@ -313,7 +311,8 @@ def show_curves(folder: Path, compared: list[Path]) -> None:
         left.plotly_chart(curves.rate(records, batch_sizes), key="rate")
         accuracy = curves.scores(records, "pixel_accuracy", "Validation pixel accuracy")
         right.plotly_chart(accuracy, key="pixel_accuracy")
-        st.plotly_chart(curves.by_class(records[name]), key="by_class")
+        last = curves.last_validation(records[name])
+        st.plotly_chart(curves.by_class(last, "IoU by class at the last evaluation"), key="by_class")
 
 
 def show_snapshots(folder: Path) -> None:
