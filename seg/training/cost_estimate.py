@@ -90,6 +90,7 @@ def measure(config: TrainConfig) -> CostEstimate:
             + _checkpoints_per_epoch(config, steps_per_epoch, train_seconds) * checkpoint_seconds
         )
         epochs = 60 * config.minutes / epoch_seconds if config.minutes else config.epochs
+        seconds = 60 * config.minutes or epochs * epoch_seconds + checkpoint_seconds
     return CostEstimate(
         steps=round(steps_per_epoch * epochs),
         seconds_per_step=step_seconds,
@@ -97,7 +98,7 @@ def measure(config: TrainConfig) -> CostEstimate:
         overhead=step_seconds / compute_seconds - 1,
         photos_per_second=config.batch_size / step_seconds,
         memory_bytes=memory,
-        seconds=epochs * epoch_seconds,
+        seconds=seconds,
         device=measured.device.type,
         precision="bf16" if bf16 else "fp32",
     )
