@@ -26,9 +26,8 @@ class LearnedUpsample(nn.Module):
     The scores are padded by replication, because zero padding would weaken them at the border. It always
     computes in fp32, because grouped transposed convolutions in bf16 are several times slower on CPUs.
 
-    PyTorch's own transposed convolution computes it only where it is fast: for predictions on CPUs, and in
-    exported files, which have an operation for it. On GPUs there is only a slow kernel for groups, and its
-    backward pass is slow on CPUs as well; there matrix products compute the same sums.
+    On CPUs and in exported files PyTorch's transposed convolution computes it. GPUs have only a slow kernel
+    for groups, so there a matrix product for each class computes the same sums.
 
     Args:
         classes: number of classes.
@@ -52,7 +51,7 @@ class LearnedUpsample(nn.Module):
                 )
             height, width = (self.factor * side for side in scores.shape[-2:])
             half = self.factor // 2
-            return self._multiply(padded)[..., half : half + height, half : half + width]
+            return upsample_cells(padded, self.weight)[..., half : half + height, half : half + width]
 
     def forward_rows(self, scores: Tensor, top: int, bottom: int) -> Tensor:
         """Compute only rows `top` to `bottom` (exclusive) of the output of `forward`."""
@@ -68,18 +67,12 @@ class LearnedUpsample(nn.Module):
                 upsampled = F.conv_transpose2d(padded, self.weight, stride=factor, groups=len(self.weight))
                 upsampled = upsampled[..., factor:-factor, factor:-factor]
             else:
-                upsampled = self._multiply(padded)
+                upsampled = upsample_cells(padded, self.weight)
             return upsampled[..., rows_above : rows_above + bottom - top, half : upsampled.shape[-1] - half]
 
     def _convolves(self, scores: Tensor) -> bool:
         """Whether to use PyTorch's transposed convolution."""
-        if torch.compiler.is_exporting():
-            return True
-        learns = torch.is_grad_enabled() and (scores.requires_grad or self.weight.requires_grad)
-        return scores.device.type == "cpu" and not learns
-
-    def _multiply(self, scores: Tensor) -> Tensor:
-        return (upsample_rows if scores.device.type == "cpu" else upsample_cells)(scores, self.weight)
+        return scores.device.type == "cpu" or torch.compiler.is_exporting()
 
 
 def upsample_cells(scores: Tensor, weight: Tensor) -> Tensor:
@@ -97,31 +90,12 @@ def upsample_cells(scores: Tensor, weight: Tensor) -> Tensor:
     samples, classes, height, width = scores.shape
     factor = weight.shape[-1] // 2
     quarters = weight.view(classes, 2, factor, 2, factor).transpose(2, 3).reshape(classes, 4, factor**2)
-    cells = torch.bmm(_four_neighbors(scores).transpose(0, 1).reshape(classes, -1, 4), quarters)
+    # the second half of a kernel reaches the cell after its score, so the last scores come first
+    after, before = scores[..., 1:, :], scores[..., :-1, :]
+    four = torch.stack((after[..., 1:], after[..., :-1], before[..., 1:], before[..., :-1]), -1)
+    cells = torch.bmm(four.transpose(0, 1).reshape(classes, -1, 4), quarters)
     cells = cells.view(classes, samples, height - 1, width - 1, factor, factor).permute(1, 0, 2, 4, 3, 5)
     return cells.reshape(samples, classes, (height - 1) * factor, (width - 1) * factor)
-
-
-def upsample_rows(scores: Tensor, weight: Tensor) -> Tensor:
-    """Compute the same as `upsample_cells` by one small matrix product per row of pixels.
-
-    The rows come out in their order in memory. On CPUs this is faster than larger products and a copy.
-    """
-    samples, classes, height, width = scores.shape
-    factor = weight.shape[-1] // 2
-    quarters = weight.view(classes, 2, factor, 2, factor).transpose(1, 2)
-    quarters = quarters.reshape(1, classes, 1, factor, 4, factor)
-    rows = _four_neighbors(scores).unsqueeze(3) @ quarters
-    return rows.reshape(samples, classes, (height - 1) * factor, (width - 1) * factor)
-
-
-def _four_neighbors(scores: Tensor) -> Tensor:
-    """Return the four scores around each cell, N x K x (h - 1) x (w - 1) x 4.
-
-    A score is before the cell that its kernel reaches with its second half: the last comes first.
-    """
-    after, before = scores[..., 1:, :], scores[..., :-1, :]
-    return torch.stack((after[..., 1:], after[..., :-1], before[..., 1:], before[..., :-1]), -1)
 
 
 def bilinear_kernel(factor: int) -> Tensor:

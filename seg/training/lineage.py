@@ -20,7 +20,7 @@ from seg.training import run_status
 from seg.training.config import TrainConfig, TrainError
 from seg.training.run import Run, RunError
 
-TRAINER_VERSION = 4
+TRAINER_VERSION = 3
 """Incremented when the same settings on the same pairs no longer train the same network."""
 
 CITYSCAPES = "Cityscapes terms: research and non-commercial use"

@@ -44,9 +44,8 @@ def segmentation_loss(
     """
     if kind == "ohem":
         return _hard_pixel_loss(*_pixel_by_pixel(logits, label), class_weight)
-    # GPUs sum N x K logits in a single block; CPUs first copy channels_last ones if they are N x K x H x W
-    in_pixel_order = logits.device.type == "cpu" and logits.is_contiguous(memory_format=torch.channels_last)
-    ordered = _pixel_by_pixel(logits, label) if in_pixel_order else (logits, label)
+    # GPUs sum N x K logits in a single block; CPUs would copy N x K x H x W ones from channels_last
+    ordered = _pixel_by_pixel(logits, label) if logits.device.type == "cpu" else (logits, label)
     summed = F.cross_entropy(*ordered, class_weight, ignore_index=cityscapes.IGNORE, reduction="sum")
     loss = summed / total.clamp(min=1e-6)
     if kind == "dice":

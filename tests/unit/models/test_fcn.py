@@ -62,13 +62,11 @@ def test_selected_rows_equal_those_of_the_whole(factor):
                 )
 
 
-@pytest.mark.parametrize("multiply", [fcn.upsample_cells, fcn.upsample_rows])
 @pytest.mark.parametrize("factor", [2, 8, 16, 32])
-def test_matrix_products_equal_the_transposed_convolution(factor, multiply, monkeypatch):
+def test_matrix_products_equal_the_transposed_convolution(factor, monkeypatch):
     upsample, results = LearnedUpsample(3, factor), {}
     torch.nn.init.normal_(upsample.weight, std=0.3)
     scores = torch.randn(2, 3, 4, 5, requires_grad=True)
-    monkeypatch.setattr(LearnedUpsample, "_multiply", lambda self, padded: multiply(padded, self.weight))
     for convolves in (False, True):
         monkeypatch.setattr(LearnedUpsample, "_convolves", lambda self, _, answer=convolves: answer)
         whole = upsample(scores)
@@ -80,18 +78,13 @@ def test_matrix_products_equal_the_transposed_convolution(factor, multiply, monk
         torch.testing.assert_close(multiplied, convolved, atol=1e-6, rtol=0)
 
 
-def test_only_training_multiplies_on_a_cpu(monkeypatch):
-    def refuse(*_):
-        raise AssertionError("multiplied")
-
-    monkeypatch.setattr(LearnedUpsample, "_multiply", refuse)
+def test_cpus_and_exported_files_keep_the_transposed_convolution(monkeypatch):
+    monkeypatch.setattr(fcn, "upsample_cells", None)
     upsample, scores = LearnedUpsample(3, 8), torch.rand(1, 3, 2, 2)
-    with torch.inference_mode():
-        upsample(scores), upsample.forward_rows(scores, 0, 5)
-    program = torch.export.export(upsample, (scores,))
-    assert "conv_transpose2d" in str(program.graph)
-    with pytest.raises(AssertionError, match="multiplied"):
-        upsample(scores)
+    upsample(scores), upsample.forward_rows(scores, 0, 5)
+    assert not upsample._convolves(scores.to("meta"))  # as on a GPU
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    assert upsample._convolves(scores.to("meta"))
 
 
 def test_upsampling_is_fp32_under_autocast():
