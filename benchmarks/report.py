@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from benchmarks import soak
+from benchmarks import soak, training_step
 from seg.data import cityscapes, label_decoder, preprocess, scenes
 from seg.data.decode_cache import load_split
 from seg.data.isolated_reading import IsolatedReader
@@ -444,6 +444,7 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
     "folder": (folder_beside_its_parts, many_names),
     "ray": (ray_with_one_killed,),
     "batches": (photos_in_batches,),
+    "training": (training_step.measure,),
     "visitors": (visitors_at_once,),
     "methods": (methods_in_memory,),
     "photos": (photos_in_memory,),

@@ -25,7 +25,7 @@ from seg.cli.console import (
 from seg.cli.metric_tables import print_comparisons, print_ignored, print_metrics, print_paired_differences
 from seg.data import cityscapes
 from seg.data.label_check import check_labels
-from seg.data.pairs import content_hash, find_pairs
+from seg.data.pairs import cached_content_hash, find_pairs
 from seg.errors import printable
 from seg.evaluation import evaluate, grid_reference, resolution_study, store
 from seg.evaluation import leaderboard as comparison
@@ -89,7 +89,7 @@ class Evaluate:
         check_labels(files[: self.limit])
         check_variants(predictor.model.variants, self.variants)
         sha256 = read_card(self.name).sha256
-        folder = store.store_dir(sha256, content_hash(files))
+        folder = store.store_dir(sha256, cached_content_hash(files))
         if not self.keep:
             self._evaluate(predictor, len(files), sha256, folder)
             return

@@ -12,7 +12,7 @@ from seg.data import label_decoder
 from seg.data.cityscapes import IGNORE
 from seg.data.label_check import check_labels
 from seg.data.label_decoder import IgnoreReason
-from seg.data.pairs import SIDE, DatasetError, OnProgress, content_hash, find_pairs, read_pair
+from seg.data.pairs import SIDE, DatasetError, OnProgress, cached_content_hash, find_pairs, read_pair
 from seg.system.atomic_io import new_folder
 from seg.system.status_file import at_work, is_running, read_status, write_status
 from seg.system.worker_pool import worker_pool
@@ -67,7 +67,7 @@ class PairDataset:
         """Return the last `count` pairs as a split of its own."""
         files = self.files[-count:]
         arrays = (getattr(self, name)[-count:] for name in _ARRAYS)
-        return PairDataset(HELD_OUT, files, content_hash(files), *arrays)
+        return PairDataset(HELD_OUT, files, cached_content_hash(files), *arrays)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.photos[index], self.labels[index]
@@ -87,7 +87,7 @@ def load_split(data: Path, split: str, on_progress: OnProgress | None = None) ->
     """
     files = find_pairs(data, split)
     check_labels(files)
-    digest = content_hash(files)
+    digest = cached_content_hash(files)
     folder = _folder_of(digest)
     if not _is_complete(folder):
         _decode_all(files, folder, on_progress)

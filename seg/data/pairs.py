@@ -188,6 +188,11 @@ def mtime_fingerprint(files: tuple[Path, ...]) -> str:
     return hashlib.sha256(repr(stats).encode()).hexdigest()
 
 
+def last_change(files: tuple[Path, ...]) -> float:
+    """Return when one of some files was last modified, in seconds since the epoch."""
+    return max((file.stat().st_mtime for file in files), default=0.0)
+
+
 def content_hash(files: tuple[Path, ...]) -> str:
     """Return a sha256 of the names and contents of the files of a split."""
     total = hashlib.sha256()
@@ -200,6 +205,7 @@ def content_hash(files: tuple[Path, ...]) -> str:
 def cached_content_hash(files: tuple[Path, ...]) -> str:
     """Return `content_hash`, computed once as long as `mtime_fingerprint` is the same.
 
-    For pages, which ask on every rerun.
+    A record in the cache folder keeps it for later processes.
     """
-    return cached_hash(("pairs", mtime_fingerprint(files)), lambda: content_hash(files))
+    files = tuple(file.absolute() for file in files)  # the record serves all working directories
+    return cached_hash(f"pairs {mtime_fingerprint(files)}", last_change(files), lambda: content_hash(files))

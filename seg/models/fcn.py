@@ -26,6 +26,9 @@ class LearnedUpsample(nn.Module):
     The scores are padded by replication, because zero padding would weaken them at the border. It always
     computes in fp32, because grouped transposed convolutions in bf16 are several times slower on CPUs.
 
+    On CPUs and in exported files PyTorch's transposed convolution computes it. GPUs have only a slow kernel
+    for groups, so there a matrix product for each class computes the same sums.
+
     Args:
         classes: number of classes.
         factor: upsampling factor; even.
@@ -40,11 +43,15 @@ class LearnedUpsample(nn.Module):
         """Upsample N x K x h x w scores to N x K x (factor * h) x (factor * w) in fp32."""
         with torch.autocast(scores.device.type, enabled=False):
             padded = F.pad(scores.float(), (1, 1, 1, 1), mode="replicate")
-            # half a stride aligns input and output; one stride more removes the replicated cell
-            cut = self.factor // 2 + self.factor
-            return F.conv_transpose2d(
-                padded, self.weight, stride=self.factor, padding=cut, groups=len(self.weight)
-            )
+            if self._convolves(padded):
+                # half a stride aligns input and output; one stride more removes the replicated cell
+                cut = self.factor // 2 + self.factor
+                return F.conv_transpose2d(
+                    padded, self.weight, stride=self.factor, padding=cut, groups=len(self.weight)
+                )
+            height, width = (self.factor * side for side in scores.shape[-2:])
+            half = self.factor // 2
+            return upsample_cells(padded, self.weight)[..., half : half + height, half : half + width]
 
     def forward_rows(self, scores: Tensor, top: int, bottom: int) -> Tensor:
         """Compute only rows `top` to `bottom` (exclusive) of the output of `forward`."""
@@ -55,10 +62,40 @@ class LearnedUpsample(nn.Module):
         score_rows = score_rows.clamp(0, scores.shape[-2] - 1)
         with torch.autocast(scores.device.type, enabled=False):
             padded = F.pad(scores.float().index_select(-2, score_rows), (1, 1, 0, 0), mode="replicate")
-            rows_above = top - (first_score_row * factor - factor // 2)
-            upsampled = F.conv_transpose2d(padded, self.weight, stride=factor, groups=len(self.weight))
-            side = factor // 2 + factor
-            return upsampled[..., rows_above : rows_above + bottom - top, side : upsampled.shape[-1] - side]
+            rows_above, half = top - (first_score_row * factor + factor // 2), factor // 2
+            if self._convolves(padded):
+                upsampled = F.conv_transpose2d(padded, self.weight, stride=factor, groups=len(self.weight))
+                upsampled = upsampled[..., factor:-factor, factor:-factor]
+            else:
+                upsampled = upsample_cells(padded, self.weight)
+            return upsampled[..., rows_above : rows_above + bottom - top, half : upsampled.shape[-1] - half]
+
+    def _convolves(self, scores: Tensor) -> bool:
+        """Whether to use PyTorch's transposed convolution."""
+        return scores.device.type == "cpu" or torch.compiler.is_exporting()
+
+
+def upsample_cells(scores: Tensor, weight: Tensor) -> Tensor:
+    """Compute a transposed convolution of kernel 2f and stride f as one matrix product per class.
+
+    Between four neighboring scores lies a cell of f x f pixels. It is the sum of the four, each times the
+    quarter of the kernel that reaches into the cell.
+
+    Args:
+        scores: N x K x h x w. weight: K x 1 x 2f x 2f.
+
+    Returns:
+        The K classes between the scores, N x K x (h - 1)f x (w - 1)f.
+    """
+    samples, classes, height, width = scores.shape
+    factor = weight.shape[-1] // 2
+    quarters = weight.view(classes, 2, factor, 2, factor).transpose(2, 3).reshape(classes, 4, factor**2)
+    # the second half of a kernel reaches the cell after its score, so the last scores come first
+    after, before = scores[..., 1:, :], scores[..., :-1, :]
+    four = torch.stack((after[..., 1:], after[..., :-1], before[..., 1:], before[..., :-1]), -1)
+    cells = torch.bmm(four.transpose(0, 1).reshape(classes, -1, 4), quarters)
+    cells = cells.view(classes, samples, height - 1, width - 1, factor, factor).permute(1, 0, 2, 4, 3, 5)
+    return cells.reshape(samples, classes, (height - 1) * factor, (width - 1) * factor)
 
 
 def bilinear_kernel(factor: int) -> Tensor:

@@ -107,8 +107,13 @@ class TrainConfig:
     """auto: bf16 autocast if the device computes in bf16."""
     compile: bool = False
     """Compile the encoder with torch.compile: minutes at the start for faster steps, mostly on a GPU."""
-    checkpoint_every: Annotated[int, Ge(1), Le(10**9)] = 100
-    """Steps between checkpoints."""
+    evaluate_every: Annotated[int, Ge(0), Le(10**9)] = 0
+    """Epochs between evaluations on the held-out pairs; the last epoch is always evaluated. 0: as often as it
+    takes at most a tenth of the training time."""
+    checkpoint_minutes: Annotated[float, Gt(0), Le(10**7)] = 2.0
+    """Minutes between checkpoints; the last step always writes one."""
+    checkpoint_every: Annotated[int, Ge(0), Le(10**9)] = 0
+    """Steps between checkpoints, instead of --checkpoint-minutes. 0: by time."""
 
     @model_validator(mode="wrap")
     @classmethod

@@ -21,6 +21,7 @@ from seg.system.durations import format_duration
 from seg.training import lifecycle, trainer
 from seg.training.config import TrainConfig, TrainError
 from seg.training.distributed import DistributedContext
+from seg.training.pacing import evaluation_interval
 from seg.training.run import Run
 from seg.training.snapshots import PHOTOS
 
@@ -79,22 +80,25 @@ def measure(config: TrainConfig) -> CostEstimate:
         step_seconds, compute_seconds, eval_seconds, checkpoint_seconds = _time_steps(measured)
         memory = _peak_memory(measured.device)
         bf16 = measured.accelerator.mixed_precision == "bf16"
-        num_evaluated = config.holdout + PHOTOS
-        num_checkpoints = _checkpoints_per_epoch(measured.steps_per_epoch, config.checkpoint_every)
+        steps_per_epoch = measured.steps_per_epoch
+        train_seconds = steps_per_epoch * step_seconds
+        evaluation_seconds = (config.holdout + PHOTOS) * eval_seconds
+        evaluate_every = config.evaluate_every or evaluation_interval(evaluation_seconds, train_seconds)
         epoch_seconds = (
-            measured.steps_per_epoch * step_seconds
-            + num_evaluated * eval_seconds
-            + num_checkpoints * checkpoint_seconds
+            train_seconds
+            + evaluation_seconds / (evaluate_every if config.minutes else min(evaluate_every, config.epochs))
+            + _checkpoints_per_epoch(config, steps_per_epoch, train_seconds) * checkpoint_seconds
         )
         epochs = 60 * config.minutes / epoch_seconds if config.minutes else config.epochs
+        seconds = 60 * config.minutes or epochs * epoch_seconds + checkpoint_seconds
     return CostEstimate(
-        steps=round(measured.steps_per_epoch * epochs),
+        steps=round(steps_per_epoch * epochs),
         seconds_per_step=step_seconds,
         compute_seconds=compute_seconds,
         overhead=step_seconds / compute_seconds - 1,
         photos_per_second=config.batch_size / step_seconds,
         memory_bytes=memory,
-        seconds=epochs * epoch_seconds,
+        seconds=seconds,
         device=measured.device.type,
         precision="bf16" if bf16 else "fp32",
     )
@@ -111,9 +115,11 @@ def format_lines(cost: CostEstimate) -> list[str]:
     ]
 
 
-def _checkpoints_per_epoch(steps_per_epoch: int, checkpoint_every: int) -> int:
-    """Return the checkpoints of an epoch: the one at its end, and those every some steps before."""
-    return 1 + (steps_per_epoch - 1) // checkpoint_every
+def _checkpoints_per_epoch(config: TrainConfig, steps_per_epoch: int, train_seconds: float) -> float:
+    """Return the checkpoints of an epoch of `train_seconds`."""
+    if config.checkpoint_every:
+        return steps_per_epoch / config.checkpoint_every
+    return train_seconds / (60 * config.checkpoint_minutes)
 
 
 def _time_steps(measured: trainer.Trainer) -> tuple[float, float, float, float]:

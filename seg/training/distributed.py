@@ -128,6 +128,14 @@ class DistributedContext:
         dist.all_reduce(total, group=self._group)
         return total.numpy()
 
+    def mean(self, value: float) -> float:
+        """The mean over the processes, so that all of them decide the same. A collective."""
+        return float(self.all_reduce_sum(np.array([value]))[0]) / self.size
+
+    def from_main(self, value: float) -> float:
+        """The value of the main process. A collective."""
+        return float(self.all_reduce_sum(np.array([value if self.is_main_process else 0.0]))[0])
+
     def all_reduce_mean(self, value: Tensor) -> Tensor:
         """The mean over the processes, on the value's device and without waiting for it. A collective."""
         if self.size == 1:

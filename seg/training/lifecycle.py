@@ -10,7 +10,7 @@ import dataclasses
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from seg.data import label_decoder
@@ -32,7 +32,7 @@ _IN_TRAINING = (
 )
 
 
-def create(config: TrainConfig, command: str) -> Run:
+def create(config: TrainConfig, command: str, on_note: Callable[[str], object] = lambda _: None) -> Run:
     """Create the folder of a run, ``config.out``, for `resume` to start.
 
     The run that ``config.init_from`` names may still be in training: `resume` waits for its end.
@@ -40,6 +40,7 @@ def create(config: TrainConfig, command: str) -> Run:
     Args:
         config: the settings.
         command: the literal command that creates and trains the run.
+        on_note: called with the note of `check_pairs`, if there is one.
 
     Returns:
         The run.
@@ -56,7 +57,8 @@ def create(config: TrainConfig, command: str) -> Run:
     else:
         encoder, lineage = resolve_init(config)
     pick_training_device(config.device)
-    note = check_pairs(config)
+    if note := check_pairs(config):
+        on_note(note)
     metadata = {
         "command": command,
         "decoder_version": label_decoder.DECODER_VERSION,
@@ -131,9 +133,8 @@ def train(config: TrainConfig) -> None:
 
     def begin() -> None:
         _check_processes(config, distributed)
-        if note := check_pairs(config):
-            print(printable(note), flush=True)
-        create(config, f"{program} -m seg {shlex.join(sys.argv[1:])}")
+        command = f"{program} -m seg {shlex.join(sys.argv[1:])}"
+        create(config, command, lambda note: print(printable(note), flush=True))
         until_the_end.enter_context(_training(config.out))
 
     with contextlib.ExitStack() as until_the_end:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from seg import paths
 from seg.data import label_decoder
-from seg.data.pairs import cached_content_hash, find_pairs, is_rendered, mtime_fingerprint
+from seg.data.pairs import cached_content_hash, find_pairs, is_rendered, last_change, mtime_fingerprint
 from seg.models.factory import ARCHITECTURES, Architecture
 from seg.models.model_card import WeightsError
 from seg.models.pretrained import PretrainedEncoder, describe_pretrained, with_credits
@@ -114,7 +114,8 @@ def _sha256(file: Path) -> str:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    return cached_hash(("file", mtime_fingerprint((file,))), compute)
+    files = (file.absolute(),)
+    return cached_hash(f"file {mtime_fingerprint(files)}", last_change(files), compute)
 
 
 def check_architecture(config: TrainConfig, architecture: Architecture) -> None:
@@ -141,7 +142,7 @@ def find_equivalent(
 ) -> tuple[ExistingTraining, ...]:
     """Trainings that an equal recipe has already produced.
 
-    The run's folder, the device and the checkpoint interval are not part of a recipe.
+    The run's folder, the device and the intervals of evaluations and checkpoints are not part of a recipe.
 
     Args:
         config: the settings.
@@ -194,6 +195,8 @@ NON_RECIPE_FIELDS = (
     "out",
     "device",
     "compile",
+    "evaluate_every",
+    "checkpoint_minutes",
     "checkpoint_every",
     "data",
     "extra_data",

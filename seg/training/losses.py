@@ -42,20 +42,22 @@ def segmentation_loss(
     Returns:
         A scalar tensor.
     """
-    # pixel by pixel, as channels_last has them in memory: N x K x H x W would be copied to another order
-    # first
-    flat_logits, flat_label = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]), label.flatten()
     if kind == "ohem":
-        return _hard_pixel_loss(flat_logits, flat_label, class_weight)
-    summed = F.cross_entropy(
-        flat_logits, flat_label, class_weight, ignore_index=cityscapes.IGNORE, reduction="sum"
-    )
+        return _hard_pixel_loss(*_pixel_by_pixel(logits, label), class_weight)
+    # GPUs sum N x K logits in a single block; CPUs would copy N x K x H x W ones from channels_last
+    ordered = _pixel_by_pixel(logits, label) if logits.device.type == "cpu" else (logits, label)
+    summed = F.cross_entropy(*ordered, class_weight, ignore_index=cityscapes.IGNORE, reduction="sum")
     loss = summed / total.clamp(min=1e-6)
     if kind == "dice":
         from segmentation_models_pytorch.losses import DiceLoss
 
         loss = loss + DiceLoss("multiclass", ignore_index=cityscapes.IGNORE)(logits, label)
     return loss
+
+
+def _pixel_by_pixel(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the pixels of all samples as M x K logits and M train ids."""
+    return logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]), label.flatten()
 
 
 def _hard_pixel_loss(flat_logits: Tensor, flat_label: Tensor, class_weight: Tensor | None) -> Tensor:

@@ -43,6 +43,8 @@ class _State(TypedDict, total=False):
     step: _Count
     seconds: _Seconds
     digests: dict[str, str]
+    evaluate_every: _Positive
+    closing_seconds: _Seconds
 
 
 @with_config(_LENIENT)

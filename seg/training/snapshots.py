@@ -1,4 +1,4 @@
-"""Snapshots: the masks of a few fixed photos after every epoch, in a run's folder.
+"""Snapshots: the masks of a few fixed photos at every evaluation, in a run's folder.
 
 ``strip/photo-0.jpg  truth-0.png  epoch-0001/0.8s.png …``; masks and labels are indexed PNGs of train ids, 256
 x 256.

@@ -5,7 +5,6 @@ else.
 """
 
 import dataclasses
-import math
 import time
 import warnings
 from pathlib import Path
@@ -21,6 +20,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -35,25 +35,30 @@ from seg.data.sampler import EpochSampler
 from seg.data.statistics import class_shares
 from seg.data.transforms import augment
 from seg.errors import printable
-from seg.evaluation import evaluate
 from seg.inference.device import bf16_is_fast, pick_training_device
 from seg.inference.predictor import Predictor
-from seg.models.factory import ARCHITECTURES, DISPLAY_NAMES, SegmentationModel, create_model
+from seg.models.factory import ARCHITECTURES, SegmentationModel, create_model
 from seg.models.pretrained import load_pretrained
 from seg.system.signals import StopRequest
-from seg.training import snapshots
 from seg.training.config import TrainConfig, TrainError
 from seg.training.distributed import DistributedContext
-from seg.training.ema import make_ema
+from seg.training.ema import ExponentialAverage
+from seg.training.holdout import HoldoutEvaluator
 from seg.training.initialization import load_matching_weights
 from seg.training.lineage import resolve_init
+from seg.training.loss_log import LossLog
 from seg.training.losses import segmentation_loss, valid_pixel_weight
 from seg.training.lr_schedule import TrainingSchedule
 from seg.training.optim import param_groups
+from seg.training.pacing import RECORD_SECONDS, RECORD_STEPS, Pacing, evaluation_interval
 from seg.training.run import Run, save_tensors, write_json
 
 EMA_PREFIX = "average."
 """Prefix of the EMA's tensors in a checkpoint."""
+
+_CLOSING_ESTIMATES = (0.5, 0.9)
+"""Shares of a timed training after which the time of the last evaluation is estimated again: the masks of a
+trained network take longer than those of a new one."""
 
 
 class Trainer:
@@ -78,6 +83,7 @@ class Trainer:
         datasets = (
             distributed.run_on_main(self._load_datasets) or self._load_datasets()
         )  # decoded once, then opened by each
+        self._opened = time.monotonic()  # decoding, which happens once, is not part of --minutes
         self.dataset = datasets[0]
         self.num_train = len(self.dataset) - config.holdout
         self.digests = {
@@ -102,12 +108,19 @@ class Trainer:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(param_groups(model, config), fused=True)
-        self.ema = make_ema(model, config.ema_decay) if config.ema_decay else None
+        self.ema = ExponentialAverage(model, config.ema_decay) if config.ema_decay else None
         self.step, self.seconds = 0, 0.0
+        self.losses = LossLog(run, distributed)
+        self.evaluation = HoldoutEvaluator(run, config, distributed, self.dataset)
+        self._checkpoint_seconds, self._closing_estimates = 0.0, list(_CLOSING_ESTIMATES)
+        self._last_heartbeat = time.monotonic()
+        evaluate_every = None
         if checkpoint is not None:
+            evaluate_every = checkpoint[2].get("evaluate_every")
             self._restore(*checkpoint)
+        self.pacing = Pacing(config, self.seconds, evaluate_every)
         if config.compile:
-            # in place: names stay; grouped transposed convolutions do not compile
+            # in place: names stay; the rest of the network is small
             self.model.backbone.compile()
         self.sampler.first_step = self.step
         self.batches = create_loader(datasets, self.device, map(distributed.shard, self.sampler))
@@ -129,31 +142,29 @@ class Trainer:
         """
         run, config = self.run, self.config
         self._log_start()
+        start = (self._opened if config.minutes else time.monotonic()) - self.seconds
         if config.minutes:
-            self.schedule.reserve(self._estimate_closing_seconds())
-        start = time.monotonic() - self.seconds
+            # at least as much as before an interruption: a training whose steps had ended has no more
+            self.schedule.reserve(max(self._estimate_closing_seconds(), self.schedule.closing_seconds))
         with Progress(*_columns(), speed_estimate_period=300, console=self.console) as bar:
             task = bar.add_task("", total=self.steps, completed=self.step, epoch=self._epoch + 1, loss="–")
+            if self.step and self._evaluates() and not self.evaluation.is_recorded(self.step):
+                self._evaluate(bar)  # the earlier session ended before it or in it
             while not self.ended:
                 epoch = self._epoch
                 losses, lr = self.train_step()
-                elapsed = time.monotonic() - start
-                self.seconds = self._mean_over_processes(elapsed) if config.minutes else elapsed
-                if self.step % 10 == 0 or self.ended:
-                    bar.update(task, loss=f"{self._record_losses(epoch, losses, lr):.3f}")
-                run.write_heartbeat(self.step, "running", steps=self.steps)
-                stopping = self.distributed.any_rank(stop.asked)
-                epoch_done = self.step % self.steps_per_epoch == 0
-                if self.ended or (epoch_done and self.schedule.has_time(self.seconds)):
-                    self._close_epoch(epoch, bar)
-                elif stopping or self.step % config.checkpoint_every == 0:
+                stopping, self.seconds = self._agree(stop.asked, time.monotonic() - start)
+                self._update_closing()
+                if self.step % RECORD_STEPS == 0 or self.ended:
+                    line = {"step": self.step, "epoch": epoch, "lr": lr, "seconds": self.seconds}
+                    self.losses.add(line, losses)
+                evaluating = self._evaluates()
+                delay = self.evaluation.seconds if evaluating else 0.0
+                saving = stopping or self.ended or self.pacing.checkpoint_due(self.step, self.seconds, delay)
+                if self.pacing.record_due(self.seconds) or evaluating or saving:
+                    self._record(bar, task)
+                if saving:
                     self.save_checkpoint()
-                bar.update(
-                    task,
-                    completed=self.step,
-                    total=self.steps,
-                    epoch=(self.step - 1) // self.steps_per_epoch + 1,
-                )
                 if stopping and not self.ended:
                     run.log(f"stopped at step {self.step}")
                     self._print(
@@ -161,9 +172,14 @@ class Trainer:
                         f" {run.folder}"
                     )
                     return "stopped"
+                if evaluating:
+                    self._evaluate(bar)
         if self.distributed.is_main_process:
             save_tensors(run.folder / "model.safetensors", self.eval_model().state_dict())
-        run.log("finished")
+        minutes = (time.monotonic() - start) / 60
+        run.log(
+            f"finished after {minutes:.2f} of {config.minutes:g} minutes" if config.minutes else "finished"
+        )
         return "finished"
 
     def train_step(self) -> tuple[dict[str, Tensor], float]:
@@ -292,6 +308,7 @@ class Trainer:
                     moments[name] = torch.empty_like(parameters[index]).copy_(value)
         self.optimizer.load_state_dict(optimizer)
         self.step, self.seconds = state["step"], state["seconds"]
+        self.schedule.closing_seconds = state.get("closing_seconds", 0.0)
 
     def _log_start(self) -> None:
         size = self.distributed.size
@@ -308,73 +325,58 @@ class Trainer:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def _record_losses(self, epoch: int, losses: dict[str, Tensor], lr: float) -> float:
-        """Append the losses, averaged over the processes, to metrics.jsonl. Returns their mean over the
-        variants."""
-        means = self.distributed.all_reduce_mean(torch.stack(list(losses.values()))).tolist()
-        total = sum(means)
-        if not math.isfinite(total):
-            raise TrainError(
-                f"The loss is no longer a number at step {self.step}. Start again with a lower --lr and"
-                f" --encoder-lr; the last good checkpoint is in {self.run.checkpoints}."
-            )
-        by_variant = dict(zip(losses, means, strict=True))
-        line = {
-            "step": self.step,
-            "epoch": epoch,
-            "loss": total,
-            **by_variant,
-            "lr": lr,
-            "seconds": self.seconds,
-        }
-        self.run.append_metrics(line)
-        return total / len(means)
+    def _agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        """Whether any process is asked to stop, and the mean of the seconds, so that all follow one clock."""
+        stops, total = self.distributed.all_reduce_sum(np.array([stop, seconds], np.float64))
+        return bool(stops), float(total) / self.distributed.size
 
-    def _close_epoch(self, epoch: int, bar: Progress) -> None:
-        """Evaluate, save a snapshot of the masks, and save a checkpoint, after an epoch and after the last
-        step."""
-        start = time.monotonic()
-        predictor = self.predictor()
-        self._evaluate(predictor, epoch, bar)
-        shown = range(self.num_train, len(self.dataset)) if self.config.holdout else range(len(self.dataset))
-        if self.distributed.is_main_process:
-            snapshots.save_snapshot(self.run.folder, epoch + 1, predictor, self.dataset, shown)
-        self.save_checkpoint()  # last, so that a run killed meanwhile repeats all of it
-        if self.config.minutes:
-            seconds = self._mean_over_processes(time.monotonic() - start)
-            self.schedule.closing_seconds = max(self.schedule.closing_seconds, seconds)
+    def _record(self, bar: Progress, task: TaskID) -> None:
+        """Write losses, heartbeat and progress."""
+        loss = self.losses.flush()
+        self._write_heartbeat()
+        if loss is not None:
+            bar.update(task, loss=f"{loss:.3f}")
+        epoch = (self.step - 1) // self.steps_per_epoch + 1
+        bar.update(task, completed=self.step, total=self.steps, epoch=epoch)
 
-    def _evaluate(self, predictor: Predictor, epoch: int, bar: Progress) -> None:
-        config, distributed = self.config, self.distributed
-        if not config.holdout:
-            return
-        task = bar.add_task("", total=config.holdout, epoch=f"{epoch + 1} held out", loss="–")
-        own_indices = range(self.num_train, len(self.dataset))[distributed.rank :: distributed.size]
+    def _write_heartbeat(self) -> None:
+        self.run.write_heartbeat(self.step, "running", steps=self.steps)
+        self._last_heartbeat = time.monotonic()
 
-        def on_progress(done: int, _: int) -> None:
-            bar.update(task, completed=done * distributed.size)
-            self.run.write_heartbeat(self.step, "running", steps=self.steps)
+    def _evaluates(self) -> bool:
+        """Whether an evaluation follows the completed steps."""
+        if self.ended:
+            return True
+        epochs, within_epoch = divmod(self.step, self.steps_per_epoch)
+        if within_epoch or not epochs:
+            return False
+        if self.pacing.evaluate_every is None:
+            self._choose_evaluation_interval()
+        return self.pacing.evaluation_due(epochs) and self.schedule.has_time(self.seconds)
 
-        confusions = evaluate.confusion_matrices(
-            predictor, self.dataset, config.variants, own_indices, on_progress=on_progress
+    def _choose_evaluation_interval(self) -> None:
+        """Choose how often to evaluate; checkpoints keep the choice for later sessions."""
+        self.evaluation.estimate(self.predictor())
+        epoch_seconds = self.seconds / self.step * self.steps_per_epoch
+        self.pacing.evaluate_every = evaluation_interval(self.evaluation.seconds, epoch_seconds)
+        self.run.log(
+            f"--evaluate-every {self.pacing.evaluate_every} is used: an epoch takes {epoch_seconds:.1f} s,"
+            f" an evaluation about {self.evaluation.seconds:.1f} s"
         )
-        bar.remove_task(task)
-        line: dict[str, Any] = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
-        for variant, confusion in confusions.items():
-            metrics = evaluate.metrics_from_confusion(distributed.all_reduce_sum(confusion))
-            metrics.pop("confusion")
-            line[variant] = metrics
-        self.run.append_metrics(line)
-        summary = "; ".join(
-            f"{DISPLAY_NAMES[v]} mean IoU {evaluate.format_score(line[v]['mean_iou'], 3)} pixel accuracy"
-            f" {evaluate.format_score(line[v]['pixel_accuracy'], 3)}"
-            for v in confusions
-        )
-        self.run.log(f"epoch {epoch + 1}: {summary}")
-        bar.console.print(f"epoch {epoch + 1} on {config.holdout} held-out pairs: {summary}")
+
+    def _evaluate(self, bar: Progress) -> None:
+        epoch = (self.step - 1) // self.steps_per_epoch
+        record = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
+
+        def on_photo() -> None:
+            if time.monotonic() - self._last_heartbeat >= RECORD_SECONDS:
+                self._write_heartbeat()
+
+        self.evaluation.evaluate(self.predictor(), record, bar, on_photo)
 
     def save_checkpoint(self) -> None:
         """Save the state of the training in the run's folder."""
+        start = time.monotonic()
         model = self.accelerator.unwrap_model(self.model).state_dict()
         if self.ema is not None:
             model |= {EMA_PREFIX + key: value for key, value in self.ema.state_dict().items()}
@@ -384,24 +386,38 @@ class Trainer:
                 f"Parameters are no longer finite at step {self.step}: start again with a lower --lr and"
                 " --encoder-lr."
             )
-        state = {"seconds": self.seconds, "digests": self.digests}
+        state: dict[str, Any] = {"seconds": self.seconds, "digests": self.digests}
+        if self.pacing.evaluate_every:
+            state["evaluate_every"] = self.pacing.evaluate_every
+        if self.config.minutes:
+            state["closing_seconds"] = self.schedule.closing_seconds
         self.run.save(self.step, model, self.optimizer.state_dict(), state)
+        self.pacing.checkpoint_saved(self.seconds)
+        self._checkpoint_seconds = time.monotonic() - start
+
+    def _update_closing(self) -> None:
+        """Reserve the time after the last step again at `_CLOSING_ESTIMATES`."""
+        if not self.config.minutes or not self._closing_estimates:
+            return
+        if self._closing_estimates[0] <= self.schedule.progress(self.step, self.seconds) < 1:
+            self._closing_estimates.pop(0)
+            self.schedule.closing_seconds = self._estimate_closing_seconds()
 
     def _estimate_closing_seconds(self) -> float:
-        """The seconds that the evaluation after the last step will take, from those of one photo."""
-        predictor = self.predictor()
-        for _ in range(2):  # the first also chooses kernels
-            start = time.monotonic()
-            evaluate.confusion_matrices(
-                predictor, self.dataset, self.config.variants, [len(self.dataset) - 1]
-            )
-            seconds = time.monotonic() - start
-        photos = self.config.holdout / self.distributed.size + snapshots.PHOTOS
-        return self._mean_over_processes(seconds) * photos
+        """The seconds of the last evaluation and of writing the last files."""
+        self.evaluation.estimate(self.predictor())
+        if not self._checkpoint_seconds:
+            self.distributed.run_on_main(self._estimate_checkpoint_seconds)
+        # after the last checkpoint the parameters alone are written: a third of it
+        return self.evaluation.seconds + 4 / 3 * self.distributed.from_main(self._checkpoint_seconds)
 
-    def _mean_over_processes(self, seconds: float) -> float:
-        """The same value in all processes, so that they follow the same clock."""
-        return float(self.distributed.all_reduce_sum(np.array([seconds]))[0]) / self.distributed.size
+    def _estimate_checkpoint_seconds(self) -> None:
+        """Measure how long the parameters take to write; the optimizer has two tensors for each."""
+        start = time.monotonic()
+        file = self.run.folder / ".measured.safetensors"
+        save_tensors(file, self.eval_model().state_dict())
+        file.unlink()
+        self._checkpoint_seconds = 3 * (time.monotonic() - start)
 
     def _log_and_print(self, text: str) -> None:
         self.run.log(text)

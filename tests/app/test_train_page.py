@@ -64,7 +64,7 @@ def field(at: AppTest, name: str):
 
 def finished(out: Path, pairs: Path, **more) -> TrainConfig:
     chosen = {"encoder_weights": "none", "epochs": 2, "batch_size": 4, "height": 32, "holdout": 4} | more
-    config = TrainConfig(data=pairs, out=out, **chosen)
+    config = TrainConfig(data=pairs, out=out, evaluate_every=1, **chosen)
     lifecycle.train(config)
     return config
 

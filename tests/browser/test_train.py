@@ -83,7 +83,11 @@ def test_a_training_from_the_form_to_published_weights(arrive, place):
     ):
         type_into(page, label, value)
     page.get_by_text("All other settings").click()
-    for label, value in (("Validation (hold-out) pairs", "4"), ("Steps between checkpoints", "25")):
+    for label, value in (
+        ("Validation (hold-out) pairs", "4"),
+        ("Epochs between evaluations", "1"),
+        ("Steps between checkpoints", "25"),
+    ):
         type_into(page, label, value)
     see(page, "60 steps")
     press(page, "Start training")
@@ -154,6 +158,7 @@ def test_input_during_a_page_run_is_kept(arrive):
 
 def test_terminal_runs_are_found_and_killed_runs_marked_crashed(arrive, place):
     options = "--encoder-weights none --epochs 100 --batch-size 1 --height 32 --holdout 4 --device cpu"
+    options += " --evaluate-every 1"
     arguments = f"train --data {place / 'data' / 'streets'} --out {place / 'runs' / 'terminal'} {options}"
     process = PreloadedProcess("seg", *arguments.split())
     run = Run(place / "runs" / "terminal")

@@ -30,7 +30,7 @@ def options(pairs: Path, out: Path, *more: str) -> list[str]:
     first step."""
     arguments = f"""train --data {pairs} --extra-data {pairs}:1.3 --out {out}
     --init-from fcn-resnet50-cityscapes --epochs 2 --batch-size 4 --height 32 --holdout 5 --freeze-batchnorm
-    --precision fp32 --device cpu --class-weights 0.2 --lr 1e-5 --encoder-lr 1e-6"""
+    --precision fp32 --device cpu --class-weights 0.2 --lr 1e-5 --encoder-lr 1e-6 --evaluate-every 1"""
     return [*arguments.split(), *more]
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from seg.data.pairs import DatasetError
 from seg.models.factory import ARCHITECTURES, create_model
 from seg.models.model_card import WeightsError
-from seg.training import lifecycle, trainer
+from seg.training import lifecycle, snapshots, trainer
 from seg.training.config import TrainConfig, TrainError
 from seg.training.run import Run, RunError
 from tests.support.preloaded import PreloadedProcess
@@ -31,6 +31,7 @@ def command(pairs: Path, out: Path, *more: str) -> list[str]:
     mixed-in data."""
     options = f"""--data {pairs} --out {out} --encoder-weights none --epochs 2 --batch-size 2 --height 32
     --holdout 4 --extra-data {pairs}:0.2 --warmup 3 --grad-clip-norm 1 --checkpoint-every 4 --precision bf16
+    --evaluate-every 1
     --device cpu --class-weights 0.2 --lr 1e-3
     --ema-decay 0.9"""
     return ["train", *options.split(), *more]
@@ -288,6 +289,14 @@ def test_invalid_settings_are_refused_before_anything_is_created(pairs, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_a_start_checks_the_pairs_once(pairs, tmp_path, monkeypatch):
+    check, calls = lifecycle.check_pairs, []
+    monkeypatch.setattr(lifecycle, "check_pairs", lambda config: (calls.append(config), check(config))[1])
+    monkeypatch.setattr(lifecycle.Session, "work", lambda session: None)
+    lifecycle.train(small(pairs, tmp_path / "run"))
+    assert len(calls) == 1
+
+
 class StepClock:
     """A clock that advances by half a second whenever it is read, however busy the machine is."""
 
@@ -301,7 +310,7 @@ class StepClock:
 
 def test_a_timed_training_ends_in_time_and_is_evaluated(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "time", StepClock())
-    config = small(pairs, tmp_path / "run", minutes=0.25, epochs=1, batch_size=4, holdout=2)
+    config = small(pairs, tmp_path / "run", minutes=0.5, epochs=1, batch_size=4, holdout=2, warmup=1)
     lifecycle.train(config)
     run = Run(config.out)
     lines, heartbeat = run.metrics(), run.read_heartbeat()
@@ -311,6 +320,59 @@ def test_a_timed_training_ends_in_time_and_is_evaluated(pairs, tmp_path, monkeyp
     assert trained[-1]["epoch"] > 0  # --epochs has no effect
     rates = [line["lr"] for line in trained]
     assert rates == sorted(rates, reverse=True) and rates[-1] < 0.25 * rates[0]
+    assert "of 0.5 minutes" in (config.out / "log.txt").read_text()
+
+
+def test_a_resumed_timed_training_uses_the_time_that_is_left(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "time", StepClock())
+    config = small(pairs, tmp_path / "run", minutes=0.5, batch_size=4, warmup=1, checkpoint_every=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer.Trainer, "_update_closing", stop_after(7))
+        with pytest.raises(KeyboardInterrupt):
+            lifecycle.train(config)
+    run = Run(config.out)
+    before = run.state()
+    assert before["step"] == 6 and 0 < before["seconds"] < 30
+    lifecycle.resume(config.out)
+    after = run.state()
+    assert before["seconds"] < after["seconds"] <= 30 - after["closing_seconds"] + 3
+
+
+def stop_after(step: int) -> Callable[[trainer.Trainer], None]:
+    def stop(training: trainer.Trainer) -> None:
+        if training.step >= step:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def test_an_evaluation_that_was_killed_is_repeated(pairs, tmp_path, monkeypatch):
+    """The checkpoint before the last evaluation has all steps; none is trained again."""
+    config = small(pairs, tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "save_snapshot", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            lifecycle.train(config)
+    run = Run(config.out)
+    assert run.state()["step"] == 6 and not [line for line in run.metrics() if "8s" in line]
+    monkeypatch.setattr(trainer.Trainer, "train_step", None)
+    lifecycle.resume(config.out)
+    assert [line["epoch"] for line in run.metrics() if "8s" in line] == [0]
+    assert beat(config.out)["status"] == "finished"
+
+
+def test_an_interrupt_waits_for_no_evaluation(pairs, tmp_path, monkeypatch):
+    config = small(pairs, tmp_path / "run", epochs=2, evaluate_every=1)
+    real = trainer.Trainer._agree
+    monkeypatch.setattr(
+        trainer.Trainer, "_agree", lambda self, _, seconds: real(self, self.step == 6, seconds)
+    )
+    lifecycle.train(config)
+    assert beat(config.out)["status"] == "stopped" and Run(config.out).state()["step"] == 6
+    assert not [line for line in Run(config.out).metrics() if "8s" in line]
+    monkeypatch.undo()
+    lifecycle.resume(config.out)
+    assert [line["epoch"] for line in Run(config.out).metrics() if "8s" in line] == [0, 1]
 
 
 def test_config_survives_json(pairs):
@@ -433,7 +495,7 @@ def test_frozen_batchnorm_keeps_statistics_and_averaged_weights_lag(pairs, tmp_p
 @pytest.mark.parametrize("arch", ["fcn-vgg16", "unet-resnet50", "dilated-resnet50"])
 def test_rivals_train_through_the_same_command(pairs, tmp_path, arch):
     run = tmp_path / arch
-    lifecycle.train(small(pairs, run, arch=arch, epochs=2))
+    lifecycle.train(small(pairs, run, arch=arch, epochs=2, evaluate_every=1))
     variants = ARCHITECTURES[arch].variants
     held_out = [line for line in Run(run).metrics() if variants[-1] in line]
     assert len(held_out) == 2 and set(variants) <= set(held_out[0])

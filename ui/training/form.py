@@ -54,6 +54,8 @@ LABELS = {
     "ema_decay": "EMA decay",
     "grad_clip_norm": "Gradient clipping",
     "color_jitter": "Color jitter",
+    "evaluate_every": "Epochs between evaluations",
+    "checkpoint_minutes": "Minutes between checkpoints",
     "checkpoint_every": "Steps between checkpoints",
 }
 """Labels of settings whose own name is not clear enough."""
@@ -71,8 +73,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
     "Full training": {
-        **{"epochs": 16, "batch_size": 4, "scale": (0.75, 2.0), "color_jitter": 1.0, "class_weights": 0.2},
-        **{"ema_decay": 0.999, "checkpoint_every": 200},
+        "epochs": 16,
+        "batch_size": 4,
+        "scale": (0.75, 2.0),
+        "color_jitter": 1.0,
+        "class_weights": 0.2,
+        "ema_decay": 0.999,
     },
     "Paper: staged 32s → 16s → 8s": {
         "epochs": 5,
@@ -94,7 +100,7 @@ _MINIMUM = {
     for limit in field.metadata
     if isinstance(limit, annotated_types.Ge)
 }
-_STEPS = {"height": 32, "minutes": 1.0}
+_STEPS = {"height": 32, "minutes": 1.0, "checkpoint_minutes": 1.0}
 
 
 def label(name: str) -> str:

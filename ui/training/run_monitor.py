@@ -126,8 +126,7 @@ def show_status(folder: Path, before: tuple[run_status.State, bool]) -> None:
     if status.metrics and "holdout" in config:
         st.caption(
             f"On the unambiguous pixels of the {config['holdout']} validation (hold-out) pairs of this "
-            f"run, after"
-            " the last epoch."
+            "run, at the last evaluation."
         )
     show_publishing(folder)
 
@@ -313,7 +312,7 @@ def show_curves(folder: Path, compared: list[Path]) -> None:
         accuracy = curves.scores(records, "pixel_accuracy", "Validation pixel accuracy")
         right.plotly_chart(accuracy, key="pixel_accuracy")
         last = curves.last_validation(records[name])
-        st.plotly_chart(curves.by_class(last, "IoU by class after the last epoch"), key="by_class")
+        st.plotly_chart(curves.by_class(last, "IoU by class at the last evaluation"), key="by_class")
 
 
 def show_snapshots(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from seg.models import fcn
 from seg.models.fcn import FCN, VARIANTS, LearnedUpsample, bilinear_kernel
 
 K = 5
@@ -59,6 +60,31 @@ def test_selected_rows_equal_those_of_the_whole(factor):
                 torch.testing.assert_close(
                     upsample.forward_rows(scores, top, bottom), whole[:, :, top:bottom]
                 )
+
+
+@pytest.mark.parametrize("factor", [2, 8, 16, 32])
+def test_matrix_products_equal_the_transposed_convolution(factor, monkeypatch):
+    upsample, results = LearnedUpsample(3, factor), {}
+    torch.nn.init.normal_(upsample.weight, std=0.3)
+    scores = torch.randn(2, 3, 4, 5, requires_grad=True)
+    for convolves in (False, True):
+        monkeypatch.setattr(LearnedUpsample, "_convolves", lambda self, _, answer=convolves: answer)
+        whole = upsample(scores)
+        rows = upsample.forward_rows(scores, factor - 1, 3 * factor)
+        torch.testing.assert_close(rows, whole[:, :, factor - 1 : 3 * factor], atol=1e-6, rtol=0)
+        gradients = torch.autograd.grad(whole.square().mean(), (scores, upsample.weight))
+        results[convolves] = whole, *gradients
+    for multiplied, convolved in zip(results[False], results[True], strict=True):
+        torch.testing.assert_close(multiplied, convolved, atol=1e-6, rtol=0)
+
+
+def test_cpus_and_exported_files_keep_the_transposed_convolution(monkeypatch):
+    monkeypatch.setattr(fcn, "upsample_cells", None)
+    upsample, scores = LearnedUpsample(3, 8), torch.rand(1, 3, 2, 2)
+    upsample(scores), upsample.forward_rows(scores, 0, 5)
+    assert not upsample._convolves(scores.to("meta"))  # as on a GPU
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    assert upsample._convolves(scores.to("meta"))
 
 
 def test_upsampling_is_fp32_under_autocast():

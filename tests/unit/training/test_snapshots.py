@@ -1,4 +1,4 @@
-"""The snapshots of a run: masks of the same photos after every epoch."""
+"""The snapshots of a run: masks of the same photos at every evaluation."""
 
 import numpy as np
 import pytest
@@ -12,11 +12,18 @@ from seg.training.config import TrainConfig
 
 @pytest.mark.slow
 @pytest.mark.parametrize("holdout", [3, 0])
-def test_every_epoch_saves_masks_of_the_same_photos(pairs, tmp_path, holdout):
+def test_every_evaluation_saves_masks_of_the_same_photos(pairs, tmp_path, holdout):
     run = tmp_path / "run"
     lifecycle.train(
         TrainConfig(
-            data=pairs, out=run, encoder_weights="none", epochs=2, batch_size=6, height=32, holdout=holdout
+            data=pairs,
+            out=run,
+            encoder_weights="none",
+            epochs=2,
+            batch_size=6,
+            height=32,
+            holdout=holdout,
+            evaluate_every=1,
         )
     )
     assert list(snapshots.load_epochs(run)) == [1, 2]
