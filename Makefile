@@ -1,8 +1,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 30
-# one thread for each of the two processes, and the order of the folders: the short tests of tests/unit come last
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# three processes for two cores, because browser tests wait for half of their time; and the order of the folders:
+# the short tests of tests/unit come last
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # as `seg` sets it; the tests import PyTorch first
 export GOMP_SPINCOUNT ?= 1000
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
