@@ -3,7 +3,6 @@
 import streamlit as st
 
 from seg import paths
-from seg.data.pairs import list_datasets
 from seg.errors import printable
 from seg.models.registry import list_weights
 from seg.system.folders import broken_links
@@ -24,8 +23,8 @@ def main() -> None:
     )
     runs = run_status.find_runs(paths.runs())
     if "view" not in st.session_state:
-        can_train = list_datasets(paths.data()) or not list_weights()
-        st.session_state["view"] = RUNS if runs else NEW if can_train else PUBLISHED
+        has_data = any(paths.data().glob("*"))
+        st.session_state["view"] = RUNS if runs else NEW if has_data or not list_weights() else PUBLISHED
     view = st.segmented_control(
         "View",
         [RUNS, PUBLISHED, NEW],

@@ -138,12 +138,13 @@ def _limit_values(state: ClientState) -> bool:
 
 
 def _is_readable(widget: WidgetState) -> bool:
-    """Return whether the JSON of a component, if the value is one, is an object."""
+    """Return whether the JSON of a component, if the value is one, is an object; of triggers, also a list."""
     kind = widget.WhichOneof("value")
     if kind not in ("json_value", "json_trigger_value"):
         return True
+    kinds = (dict, list) if kind == "json_trigger_value" else (dict,)
     try:
-        return isinstance(json.loads(getattr(widget, kind)), dict)
+        return isinstance(json.loads(getattr(widget, kind)), kinds)
     except (ValueError, RecursionError):
         return False
 

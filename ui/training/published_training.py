@@ -43,7 +43,8 @@ def show_published() -> None:
     _action_buttons(card)
     _show_curves(card)
     with st.expander("Settings", icon=":material/description:"):
-        st.table({label: plain(text) for label, text in card_facts.card_rows(card).items()})
+        facts = card_facts.card_rows(card).items()
+        st.markdown("\n".join(f"- **{label}**: {plain(text)}" for label, text in facts))
         st.code(card.command, language="bash", wrap_lines=True)
 
 

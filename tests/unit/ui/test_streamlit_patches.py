@@ -102,8 +102,11 @@ def test_large_values_are_removed_before_the_session_keeps_them(handled):
 def test_values_that_pages_cannot_read_are_removed(handled, value):
     message = rerun(wrong=value, right='{"a": [1]}')
     message.rerun_script.widget_states.widgets.add(id="trigger", json_trigger_value=value)
+    right = '[{"event": "former", "value": {}}]'
+    message.rerun_script.widget_states.widgets.add(id="right trigger", json_trigger_value=right)
     AppSession.handle_backmsg(SESSION, message)
-    assert [widget.id for widget in handled.pop().rerun_script.widget_states.widgets] == ["right"]
+    read = [widget.id for widget in handled.pop().rerun_script.widget_states.widgets]
+    assert read == ["right", *(["trigger"] if value == "[1]" else []), "right trigger"]
 
 
 def test_an_uploader_may_list_many_files(handled):
