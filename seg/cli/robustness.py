@@ -105,8 +105,8 @@ def _print(results: Results, variants: Sequence[str]) -> None:
     for variant in variants:
         of_variant = results.variants[variant]
         table = Table(
-            "mean IoU",
-            *(f"strength {strength}" for strength in STRENGTHS),
+            "mean IoU by strength",
+            *map(str, STRENGTHS),
             "mean",
             "relative loss",
             title=f"{DISPLAY_NAMES[variant]} ({results.weights}) on {results.images} pairs of "

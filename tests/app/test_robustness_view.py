@@ -33,11 +33,11 @@ def test_the_view_names_the_command_without_results(place, tmp_path):
     at = view()
     assert f"robustness {DEFAULT_WEIGHTS} --data {tmp_path / 'data' / 'streets'}" in text(at)
     assert not at.dataframe
-    [strip] = at.get("imgs")
-    assert [picture.caption for picture in strip.proto.imgs] == list(CORRUPTIONS)
-    one = [picture.url for picture in strip.proto.imgs]
+    before = at.image[0]
+    assert before.captions == list(CORRUPTIONS)
     at.segmented_control(key="corruption_strength").set_value(3).run()
-    assert not at.exception and one != [picture.url for picture in at.get("imgs")[0].proto.imgs]
+    assert not at.exception and not set(before.value) & set(at.image[0].value)
+    assert view(corruption_strength="3").segmented_control(key="corruption_strength").value == 3
 
 
 def test_stored_results_are_plotted_and_listed(place, pairs):

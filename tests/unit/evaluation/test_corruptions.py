@@ -26,7 +26,11 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_corruption_is_reproducible_and_grows_with_strength(name, street):
     before = street.copy()
-    for photo, aspect in ((street, None), (reduced(street, 256, 256), PAIR_ASPECT), (street[:61, :83], None)):
+    for photo, aspect in (
+        (street, None),
+        (reduced(street, 256, 256), PAIR_ASPECT),
+        (street[:131, :183], None),
+    ):
         results = [corrupt(photo, name, strength, 7, aspect) for strength in STRENGTHS]
         for strength, result in zip(STRENGTHS, results, strict=True):
             assert result.shape == photo.shape and result.dtype == np.uint8
@@ -42,9 +46,9 @@ def test_pairs_are_corrupted_as_their_scenes_are(name, strength, street):
     squeezed = reduced(street, 256, 256)
     expected = reduced(corrupt(street, name, strength, 7), 256, 256)
     error = distance(corrupt(squeezed, name, strength, 7, PAIR_ASPECT), expected)
-    assert error < 0.3 * distance(expected, squeezed)
-    if name in ("defocus", "motion blur"):
-        assert error < 0.5 * distance(corrupt(squeezed, name, strength, 7), expected)
+    assert error < (0.6 if name == "JPEG compression" else 0.4) * distance(expected, squeezed)
+    if name not in ("fog", "darkness", "overexposure"):  # these change each pixel by itself
+        assert error < 0.75 * distance(corrupt(squeezed, name, strength, 7), expected)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -52,7 +56,7 @@ def test_a_strength_means_the_same_at_every_size(name, street):
     large = np.asarray(Image.fromarray(street).resize((1024, 512), Image.Resampling.BICUBIC))
     expected = corrupt(street, name, 2, 7)
     error = distance(reduced(corrupt(large, name, 2, 7), 512, 256), expected)
-    assert error < 0.3 * distance(expected, street)
+    assert error < (0.5 if name == "JPEG compression" else 0.15) * distance(expected, street)
 
 
 def test_defocus_spreads_a_light_to_a_circle():
