@@ -11,8 +11,8 @@ from seg.evaluation.robustness import Robustness, VariantRobustness
 from seg.models.factory import DISPLAY_NAMES
 from seg.system.atomic_io import write_atomic
 
-COLORS = ("#0d9488", "#1e293b", "#d97706", "#7c3aed", "#2563eb", "#db2777", "#65a30d", "#94a3b8")
-"""A color per corruption."""
+COLORS = ("#0d9488", "#94a3b8", "#d97706", "#7c3aed", "#2563eb", "#db2777", "#65a30d", "#06b6d4")
+"""A color per corruption, visible on white and on black."""
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title}</title>
@@ -37,7 +37,7 @@ def strength_figure(results: VariantRobustness, title: str = "") -> go.Figure:
             line={"color": color},
             hovertemplate="%{y:.4f}",
         )
-    figure.update_xaxes(title="strength", tickvals=[0, *STRENGTHS], fixedrange=True)
+    figure.update_xaxes(title="strength (0: clean photos)", tickvals=[0, *STRENGTHS], fixedrange=True)
     figure.update_yaxes(title="mean IoU", rangemode="tozero", fixedrange=True)
     legend = {"orientation": "h", "y": -0.25, "yanchor": "top"}
     margin = {"l": 48, "r": 8, "t": 40 if title else 8}
