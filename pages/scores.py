@@ -4,16 +4,15 @@ import streamlit as st
 
 from seg.data.image_io import PhotoError
 from seg.errors import user_message
-from ui.evaluation import error_analysis, evaluation_runs, leaderboard_view, reliability
+from ui.evaluation import error_analysis, evaluation_runs, leaderboard_view, reliability, robustness_view
 from ui.shared.layout import begin_page
 from ui.shared.permissions import ACTION_ERRORS
 from ui.shared.text import plain
 from ui.shared.weights_picker import choose_weights
 from ui.state.model_pool import MODEL_ERRORS
 
-ALL, CLASSES, CONFUSION, WORST, CALIBRATION, CARD = (
-    *("All weights", "Per class and size", "Confusion matrix", "Worst images", "Calibration", "Model card"),
-)
+ALL, CLASSES, CONFUSION, WORST = "All weights", "Per class and size", "Confusion matrix", "Worst images"
+CALIBRATION, ROBUSTNESS, CARD = "Calibration", "Robustness", "Model card"
 """The views of the page; only the chosen one is computed."""
 
 
@@ -27,7 +26,7 @@ def main() -> None:
     pairs = evaluation_runs.choose_pairs(card)
     view = st.segmented_control(
         "View",
-        [ALL, CLASSES, CONFUSION, WORST, CALIBRATION, CARD],
+        [ALL, CLASSES, CONFUSION, WORST, CALIBRATION, ROBUSTNESS, CARD],
         default=ALL,
         required=True,
         key="scores_view",
@@ -44,6 +43,8 @@ def main() -> None:
             error_analysis.draw_worst(card, pairs, evaluation)
         elif view == CALIBRATION:
             reliability.draw_calibration(card, pairs, evaluation)
+        elif view == ROBUSTNESS:
+            robustness_view.draw(card, pairs)
         elif not card.metrics.get("variants"):
             st.info(f"{plain(card.name)} was published without metrics.", icon=":material/leaderboard:")
             reason = "The model card has no per-class metrics. Evaluate the weights here to compute them."

@@ -51,6 +51,11 @@ COMMANDS = {
         "Leaderboard",
         "Compare all published networks and baselines; draw them as an HTML page.",
     ),
+    "robustness": Entry(
+        "robustness",
+        "Robustness",
+        "Evaluate published weights on photos with fog, noise, blur and other corruptions.",
+    ),
     "resolution": Entry(
         "evaluation", "Resolution", "Measure mean IoU by working height, aspect ratio and resize mode."
     ),

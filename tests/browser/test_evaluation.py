@@ -117,7 +117,7 @@ def test_weights_without_scores_say_what_to_do(arrive):
 
 
 def test_the_page_fits_a_phone(arrive):
-    for view in ("All weights", "Confusion matrix", "Model card"):
+    for view in ("All weights", "Confusion matrix", "Robustness", "Model card"):
         page = arrive(view, 390, 844)
         page.wait_for_timeout(3000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
