@@ -19,7 +19,7 @@ from seg.models.pretrained import PretrainedEncoder
 from seg.system.file_names import is_system_file
 
 METHODS = ("unet-resnet50-cityscapes", "fcn-vgg16-cityscapes", "fcn-resnet50-cityscapes")
-"""The weights that ship, one for each of the three methods."""
+"""The weights in the repository, one for each of the three methods."""
 
 DEFAULT_WEIGHTS = METHODS[-1]
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "card.json"
@@ -46,6 +46,11 @@ def no_weights_message() -> str:
     advice = "unset SEG_WEIGHTS to use the shipped ones" if is_moved else "restore the shipped ones with git"
     publish = "Publish a run (python -m seg publish RUN --name NAME)"
     return f"There are no weights in {folder}. {publish}, or {advice}."
+
+
+def how_to_get(name: str) -> str:
+    """Return how to get weights of `METHODS` that an installed package lacks: it has the FCN family only."""
+    return f"Copy the folder weights/{name} of the project's repository to {paths.weights().absolute()}."
 
 
 def check_weights_name(name: str) -> None:
@@ -77,6 +82,8 @@ def read_card(name: str, folder: Path | None = None) -> ModelCard:
         with path.open() as file:
             values = json.loads(file.read(MAX_CARD_BYTES))
     except FileNotFoundError:
+        if folder is None and name in METHODS:
+            raise WeightsError(f"The weights {name} are not here. {how_to_get(name)}") from None
         known = ", ".join(list_weights(folder)) or (folder and "none yet")
         advice = f"Published here: {known}." if known else no_weights_message()
         raise WeightsError(f'There are no weights named "{name}". {advice}') from None

@@ -260,7 +260,10 @@ def test_published_scores_appear_only_beside_masks_of_equal_detail():
 
 def test_the_methods_preset_requires_all_three_methods(monkeypatch, registry):
     at = page(monkeypatch, registry)
-    assert [button.key for button in at.button if button.key.startswith("preset-")] == ["preset-variants"]
+    methods = at.button(key="preset-methods")
+    assert methods.disabled and not at.button(key="preset-variants").disabled
+    for name in METHODS[:2]:
+        assert f"{name} is not here. Copy the folder weights/{name}" in methods.help
 
 
 def test_the_detail_changes_the_working_resolution(monkeypatch, registry):

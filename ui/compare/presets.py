@@ -3,7 +3,7 @@
 import streamlit as st
 
 from seg.models.model_card import ModelCard
-from seg.models.registry import DEFAULT_WEIGHTS, METHODS, list_weights
+from seg.models.registry import DEFAULT_WEIGHTS, METHODS, how_to_get, list_weights
 
 VARIANTS, THREE_METHODS = "variants", "methods"
 
@@ -26,25 +26,28 @@ PRESETS = {
 
 
 def choose(cards: list[ModelCard]) -> None:
-    """Draw a button for each preset whose weights exist; the one that matches the chosen weights is
-    highlighted.
+    """Draw a button for each preset; the one that matches the chosen weights is highlighted, and one whose
+    weights are missing is disabled. Without `DEFAULT_WEIGHTS` there is no preset.
 
     Args:
         cards: Cards of the chosen weights.
     """
     available, chosen = set(list_weights()), {card.name for card in cards}
+    if DEFAULT_WEIGHTS not in available:
+        return
     with st.container(horizontal=True, gap="small", key="presets"):
         for key, (others, label, help) in PRESETS.items():
             names = {DEFAULT_WEIGHTS, *others}
-            if available >= names:
-                st.button(
-                    label,
-                    key=f"preset-{key}",
-                    type="primary" if chosen == names else "secondary",
-                    help=help,
-                    on_click=st.session_state.update,
-                    args=({"weights": DEFAULT_WEIGHTS, "beside": list(others)},),
-                )
+            missing = sorted(names - available)
+            st.button(
+                label,
+                key=f"preset-{key}",
+                type="primary" if chosen == names else "secondary",
+                help=" ".join([help, *(f"{name} is not here. {how_to_get(name)}" for name in missing)]),
+                disabled=bool(missing),
+                on_click=st.session_state.update,
+                args=({"weights": DEFAULT_WEIGHTS, "beside": list(others)},),
+            )
 
 
 def link(preset: str) -> dict[str, list[str]]:

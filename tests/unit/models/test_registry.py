@@ -231,3 +231,14 @@ def test_a_card_of_format_2_is_converted(copied):
     path.write_text(json.dumps(former))
     card = read_card(DEFAULT_WEIGHTS, copied)
     assert (card.format, card.resize_mode, card.samples_seen, card.init_from) == (3, "fit_height", 12, None)
+
+
+def test_missing_weights_of_the_repository_are_named_with_their_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEG_WEIGHTS", str(tmp_path))
+    for name in METHODS:
+        with pytest.raises(
+            WeightsError, match=rf"{name} are not here. Copy the folder weights/{name} .* to {tmp_path}\."
+        ):
+            read_card(name)
+    with pytest.raises(WeightsError, match='no weights named "other"'):
+        read_card("other")
