@@ -73,6 +73,9 @@ class Predict:
     local one. local is a former name of torch."""
     precision: Precision = "auto"
     """fp32, bf16, or int8 after `quantize`. auto: the faster one of fp32 and bf16."""
+    batch_size: Literal["auto"] | int = "auto"
+    """Photos of equal working size in one pass of the network. auto: 16 on a GPU, 1 on a CPU or Apple GPU.
+    Not with ray."""
     networks: int | None = None
     """With ray, the number of networks; by default one per GPU, or one per core without GPUs."""
 
@@ -85,6 +88,10 @@ class Predict:
             raise CommandError(f"{self.out} is a file; --out names a folder.")
         if min(self.workers or 1, self.networks or 1) < 1 or self.workers == 0 or self.networks == 0:
             raise CommandError("--workers and --networks must be at least 1.")
+        if self.batch_size != "auto" and self.batch_size < 1:
+            raise CommandError("--batch-size is auto, or at least 1.")
+        if self.batch_size != "auto" and self.engine == "ray":
+            raise CommandError("--batch-size goes with the other engines than ray.")
         if self.networks and self.engine != "ray":
             raise CommandError("--networks goes with --engine ray.")
         if self.precision != "auto" and self.engine == "ray":
@@ -155,7 +162,8 @@ class Predict:
         yield from refused
         printed_note = ""
         with directory.Pipeline(self.workers or min(8, os.cpu_count() or 1)) as pipeline:
-            for result in pipeline.run(jobs, predictor, settings):
+            batch_size = None if self.batch_size == "auto" else self.batch_size
+            for result in pipeline.run(jobs, predictor, settings, batch_size):
                 if predictor.note != printed_note:
                     console.print(printed_note := predictor.note)
                 yield result

@@ -1,17 +1,21 @@
 """Commands that measure time and memory: benchmark, profile-size."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.table import Table
 from tyro.conf import Positional
 
-from seg.cli.console import CommandError, check_page, progress_bar, save_json, wide
+from seg.cli.console import CommandError, check_page, console, progress_bar, save_json, wide
 from seg.data import image_io
-from seg.inference.device import Device, pick_device
+from seg.inference.device import CPU, Device, pick_device
+from seg.inference.engines import REQUIREMENTS
 from seg.models.registry import DEFAULT_WEIGHTS
-from seg.profiling import image_size, latency
+from seg.profiling import engine_networks, image_size, latency
 from seg.training.run import write_atomic
+
+MAX_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Benchmark:
     """Image sizes as HEIGHTxWIDTH."""
     repeats: int = 5
     """Repetitions, after one to warm up; the median counts."""
+    batch_sizes: tuple[int, ...] = (1,)
+    """Images at once, for all three masks in PyTorch."""
     device: Device = "auto"
     """auto: a GPU if there is one."""
     json: Path | None = None
@@ -38,40 +44,42 @@ class Benchmark:
             sizes = []
         if not sizes or any(not 32 <= min(size) <= max(size) <= 8192 for size in sizes):
             raise CommandError("--sizes are HEIGHTxWIDTH, as 512x1024, with sides from 32 to 8192.")
+        if not self.batch_sizes or not all(1 <= batch <= MAX_BATCH_SIZE for batch in self.batch_sizes):
+            raise CommandError(f"--batch-sizes are from 1 to {MAX_BATCH_SIZE}.")
         check_page(self.plot, "--plot")
+        device, with_engines = pick_device(self.device), engine_networks.are_installed()
+        if not with_engines and device == CPU:
+            console.print(f"Engines are not measured. To add them: pip install -r {REQUIREMENTS}")
         with progress_bar("measuring") as on_progress:
-            cases = latency.latency_cases(sizes, pick_device(self.device))
+            cases = latency.latency_cases(sizes, device, self.batch_sizes, with_engines)
             rows = latency.measure(cases, self.repeats, self.device, on_progress)
-        heads = (
-            "network",
-            "precision",
-            "size",
-            "ms",
-            "× encoder",
-            "× torchvision fp32",
-            "peak MB",
-            "GFLOP",
-            "MFU",
-        )
-        table = Table(*heads, title=latency.machine(pick_device(self.device)))
-        for row, after in zip(rows, [*rows[1:], None], strict=True):
-            table.add_row(
-                row.name,
-                row.precision,
-                "x".join(map(str, row.size)),
-                f"{1000 * row.seconds:.0f}",
-                f"{row.relative_to_encoder:.2f}",
-                f"{row.relative_to_torchvision:.3f}",
-                "–" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}",
-                f"{row.flops / 1e9:.0f}",
-                f"{row.mfu:.0%}",
-                end_section=after is not None and after.size != row.size,
-            )
-        wide.print(table)
+        wide.print(_latency_table(rows, latency.machine(device)))
         save_json(self.json, [asdict(row) for row in rows])
         if self.plot:
             self.plot.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self.plot, latency.draw(rows).to_html().encode())
+
+
+def _latency_table(rows: Sequence[latency.LatencyResult], title: str) -> Table:
+    columns = ("network", "precision", "size", "batch", "ms per image", "images/s", "× encoder")
+    table = Table(*columns, "× torchvision fp32", "peak MB", "GFLOP", "MFU", title=title)
+    for number, row in enumerate(rows):
+        table.add_row(
+            *(row.name, row.precision, "x".join(map(str, row.size)), str(row.batch)),
+            f"{1000 * row.seconds:.0f}",
+            f"{1 / row.seconds:.1f}",
+            _formatted(row.relative_to_encoder, ".2f"),
+            _formatted(row.relative_to_torchvision, ".3f"),
+            "–" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}",
+            f"{row.flops / 1e9:.0f}",
+            _formatted(row.mfu, ".0%"),
+            end_section=[row.size] != [after.size for after in rows[number + 1 : number + 2]],
+        )
+    return table
+
+
+def _formatted(value: float | None, spec: str) -> str:
+    return "–" if value is None else f"{value:{spec}}"
 
 
 @dataclass(frozen=True)

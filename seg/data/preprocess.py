@@ -1,6 +1,9 @@
 """Preprocessing for training and prediction: working size, resizing and normalization of photos."""
 
 import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Literal
 
@@ -65,18 +68,40 @@ def to_pixels(photo: Image.Image, size: tuple[int, int]) -> np.ndarray:
     return np.array(resized, dtype=np.uint8)
 
 
-def to_image(photo: Image.Image, size: tuple[int, int]) -> Tensor:
+def to_image(photo: Image.Image, size: tuple[int, int], device: torch.device | None = None) -> Tensor:
     """Resize and normalize an RGB photo.
 
     Args:
         photo: an RGB photo.
         size: height and width in pixels.
+        device: the device of the result; by default the CPU.
 
     Returns:
-        1 x 3 x H x W float32.
+        1 x 3 x H x W float32, in channels_last.
     """
-    pixels = torch.from_numpy(to_pixels(photo, size))
-    return normalize(pixels.permute(2, 0, 1)[None].float() / 255)
+    return _from_pixels(to_pixels(photo, size)[None], device)
+
+
+def to_images(
+    photos: Sequence[Image.Image], size: tuple[int, int], device: torch.device | None = None
+) -> Tensor:
+    """Resize and normalize RGB photos as `to_image`, in several threads.
+
+    Returns:
+        N x 3 x H x W float32, in channels_last.
+    """
+    with ThreadPoolExecutor(min(len(photos), os.cpu_count() or 1)) as threads:
+        pixels = np.stack(list(threads.map(lambda photo: to_pixels(photo, size), photos)))
+    return _from_pixels(pixels, device)
+
+
+def _from_pixels(pixels: np.ndarray, device: torch.device | None) -> Tensor:
+    """Normalize N x H x W x 3 uint8 on the device: pixels are a quarter of the bytes to copy."""
+    rgb = torch.from_numpy(pixels)
+    if device is not None and device.type == "cuda":
+        rgb = rgb.pin_memory()  # copied several times as fast
+    rgb = rgb.to(device or "cpu").permute(0, 3, 1, 2)
+    return normalize(rgb.float() / 255).contiguous(memory_format=torch.channels_last)
 
 
 def normalize(rgb: Tensor) -> Tensor:

@@ -33,6 +33,9 @@ from seg.system.worker_pool import WORKER_KILLED_MESSAGE, defer_sigterm, shutdow
 MAX_BUFFERED_BYTES = 2**30
 """Limit in bytes for prefetched photos, and also for masks that are not yet written."""
 
+GPU_BATCH_SIZE = 16
+"""Photos in one pass of the network on a GPU."""
+
 FAILURES_CSV = "failed.csv"
 """Name of the file that lists the photos that failed in the last run."""
 
@@ -59,6 +62,11 @@ class PredictSettings:
             "confidence": self.confidence,
         }
         return [kind for kind, is_wanted in kinds.items() if is_wanted]
+
+
+def default_batch_size(predictor: Predictor) -> int:
+    """Return the number of photos in one pass of the network: a CPU gains nothing from several."""
+    return GPU_BATCH_SIZE if predictor.device.type == "cuda" else 1
 
 
 def pending_jobs(
@@ -171,7 +179,7 @@ class Pipeline:
     """
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
+        self._workers, self._max_ahead = workers, 2 * workers
         self._pool = start_pool(workers)
 
     def __enter__(self) -> "Pipeline":
@@ -181,7 +189,11 @@ class Pipeline:
         shutdown_pool(self._pool)  # running writes finish first
 
     def run(
-        self, jobs: Iterable[Job], predictor: Predictor, settings: PredictSettings
+        self,
+        jobs: Iterable[Job],
+        predictor: Predictor,
+        settings: PredictSettings,
+        batch_size: int | None = None,
     ) -> Iterator[JobResult]:
         """Run jobs in order. A photo that fails does not stop the others.
 
@@ -189,6 +201,9 @@ class Pipeline:
             jobs: the photos to predict.
             predictor: the network.
             settings: must be those of the predictor.
+            batch_size: the most photos in one pass of the network, which have one working size and are
+                neighbors in the order; by default `default_batch_size`. With test-time augmentation each
+                photo has its own passes.
 
         Yields:
             One result for each job.
@@ -196,33 +211,73 @@ class Pipeline:
         Raises:
             OSError: if masks cannot be written, for example because the disk is full.
         """
-        reading: deque[_Reading] = deque()
+        limit = 1 if settings.tta else batch_size or default_batch_size(predictor)
         writing: deque[_Writing] = deque()
-        remaining, max_ahead = iter(jobs), 2 * self._workers
+        batch: list[_Photo] = []
+        working_size: tuple[int, int] | None = None  # of the photos of the batch
+        for item in self._photos(jobs, writing):
+            if isinstance(item, JobResult):
+                yield item
+                continue
+            size = predictor.working_size(item.photo, settings.working_height)
+            if batch and size != working_size:
+                yield from self._predict(batch, predictor, settings, writing)
+                batch = []
+            working_size = size
+            batch.append(item)
+            if len(batch) == limit:
+                yield from self._predict(batch, predictor, settings, writing)
+                batch = []
+        if batch:
+            yield from self._predict(batch, predictor, settings, writing)
+        while writing:
+            yield self._finish_write(writing.popleft())
+
+    def _photos(self, jobs: Iterable[Job], writing: "deque[_Writing]") -> "Iterator[_Photo | JobResult]":
+        """Read photos ahead. Yields each in order, or the result of one that cannot be read."""
+        reading: deque[_Reading] = deque()
+        remaining = iter(jobs)
         while True:
             while (
-                len(reading) < max_ahead
+                len(reading) < self._max_ahead
                 and sum(map(_buffered_bytes, reading)) < MAX_BUFFERED_BYTES
                 and (job := next(remaining, None))
             ):
                 reading.append(_Reading(job, self._submit(prediction_files.read, job.source, job.member)))
             if not reading:
-                break
+                return
             job = reading[0].job
+            item: _Photo | JobResult
             try:
-                photo, fingerprint, decode_seconds = self._photo(reading.popleft(), [*reading, *writing])
-                start = time.perf_counter()
-                prediction = predictor.predict(
-                    photo,
-                    settings.variants,
-                    settings.working_height,
-                    with_confidence=settings.confidence,
-                    tta=settings.tta,
-                )
-                seconds = {"decode": decode_seconds, "model": time.perf_counter() - start}
+                item = _Photo(job, *self._read_one(reading.popleft(), [*reading, *writing]))
             except (PhotoError, MemoryError) as error:
-                yield JobResult(job, str(error))
-                continue
+                item = JobResult(job, str(error))
+            yield item
+
+    def _predict(
+        self,
+        batch: "list[_Photo]",
+        predictor: Predictor,
+        settings: PredictSettings,
+        writing: "deque[_Writing]",
+    ) -> Iterator[JobResult]:
+        """Predict photos and start to write their masks. Yields the results that are finished by then."""
+        photos, start = [item.photo for item in batch], time.perf_counter()
+        options = (settings.variants, settings.working_height, settings.confidence)
+        try:
+            if settings.tta:
+                predictions = [predictor.predict(photo, *options, tta=True) for photo in photos]
+            else:
+                predictions = predictor.predict_batch(photos, *options)
+        except MemoryError as error:
+            if len(batch) == 1:
+                yield JobResult(batch[0].job, str(error))
+            else:  # only the photos that are too large fail
+                for item in batch:
+                    yield from self._predict([item], predictor, settings, writing)
+            return
+        model_seconds = (time.perf_counter() - start) / len(batch)
+        for (job, photo, fingerprint, decode_seconds), prediction in zip(batch, predictions, strict=True):
             facts = metadata(prediction, settings.digest, os.path.basename(job.name), settings.tta)
             facts |= {"file": fingerprint, "exif_orientation": exif_orientation(photo)}
             facts |= {"int8": True} if settings.int8 else {}
@@ -231,15 +286,14 @@ class Pipeline:
             outputs = (prediction.masks, facts, stale_variants, settings.label_ids, prediction.confidences)
             write_args = (job.target, *outputs)
             future = self._submit(defer_sigterm, prediction_files.write, *write_args)
+            seconds = {"decode": decode_seconds, "model": model_seconds}
             writing.append(_Writing(job, future, write_args, seconds, reduction_note(photo)))
             while writing and (
                 writing[0].future.done()
-                or len(writing) > max_ahead
+                or len(writing) > self._max_ahead
                 or sum(map(_buffered_bytes, writing)) > MAX_BUFFERED_BYTES
             ):
                 yield self._finish_write(writing.popleft())
-        while writing:
-            yield self._finish_write(writing.popleft())
 
     def _submit(self, function: Callable, *args: Any) -> Future:
         for _ in range(3):
@@ -249,7 +303,7 @@ class Pipeline:
             self._pool = start_pool(self._workers)
         raise ChildProcessError(WORKER_KILLED_MESSAGE)
 
-    def _photo(
+    def _read_one(
         self, task: "_Reading", concurrent_tasks: "list[_Reading | _Writing]"
     ) -> tuple[Image.Image, dict[str, int], float]:
         """Return what `prediction_files.read` returned, and repeat it alone if a worker died."""
@@ -288,6 +342,13 @@ _WriteArguments = tuple[str, dict[str, np.ndarray], dict[str, Any], list[str], b
 class _Reading(NamedTuple):
     job: Job
     future: Future
+
+
+class _Photo(NamedTuple):
+    job: Job
+    photo: Image.Image
+    fingerprint: dict[str, int]
+    decode_seconds: float
 
 
 class _Writing(NamedTuple):

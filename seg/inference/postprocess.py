@@ -2,17 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seg.inference.stage_timer import UPSAMPLING, StageTimer
+from seg.models.base import LogitUpsampler
+
 MAX_MASK_WIDTH = 65_536
 """Wider masks are computed at this width, and their columns are repeated."""
 
 _STRIP_LOGITS = 2_000_000
 """Logits per strip, 8 MB: smaller strips add overhead, larger ones do not fit the processor's cache."""
+
+_GPU_STRIP_LOGITS = 16_000_000
+"""Logits per strip on a GPU, 64 MB: the fewer strips, the fewer operations to launch."""
 
 _BOUNDARY_FLAG = 128
 """A bit of a uint8 pixel that no class uses."""
@@ -28,20 +35,82 @@ class LazyLogits:
     Attributes:
         shape: K, H, W.
         rows: returns rows `top` to `bottom` (exclusive), K x (bottom - top) x W.
+        device: the device that computes them.
     """
 
     shape: tuple[int, int, int]
     rows: Callable[[int, int], Tensor]
+    device: torch.device
 
     @classmethod
     def from_tensor(cls, tensor: Tensor) -> "LazyLogits":
         """Wrap a K x H x W tensor that is in memory."""
         classes, height, width = tensor.shape
-        return cls((classes, height, width), lambda top, bottom: tensor[:, top:bottom].float())
+        return cls((classes, height, width), lambda top, bottom: tensor[:, top:bottom].float(), tensor.device)
+
+    @classmethod
+    def from_scores(
+        cls, scores: Tensor, upsampler: LogitUpsampler, size: tuple[int, int], timer: StageTimer
+    ) -> "LazyLogits":
+        """Upsample scores on demand.
+
+        Args:
+            scores: 1 x K x h x w class scores.
+            upsampler: upsamples them.
+            size: height and width of the working image.
+            timer: measures the upsampling.
+        """
+
+        @torch.inference_mode()
+        def rows(top: int, bottom: int) -> Tensor:
+            timer.restart()
+            logits = upsampler.forward_rows(scores, top, bottom)[0, :, :, : size[1]]
+            timer.mark(UPSAMPLING)
+            return logits
+
+        return cls((scores.shape[1], *size), rows, scores.device)
 
     def materialize(self) -> Tensor:
         """Return all logits as one K x H x W tensor."""
         return self.rows(0, self.shape[1])
+
+
+class PhotoMasks(NamedTuple):
+    """What is computed from the logits of a photo; see `seg.inference.predictor.Prediction`."""
+
+    masks: dict[str, np.ndarray]
+    confidences: dict[str, np.ndarray]
+    runner_ups: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def compute_masks(
+    logits: dict[str, LazyLogits],
+    height: int,
+    width: int,
+    with_confidence: bool = False,
+    with_runner_up: bool = False,
+    output_size: tuple[int, int] | None = None,
+) -> PhotoMasks:
+    """Compute masks, confidences and runner-up classes by variant.
+
+    Args:
+        logits: logits at working resolution by variant.
+        height: height of the photo in pixels.
+        width: width of the photo in pixels.
+        with_confidence: whether to compute the confidences.
+        with_runner_up: whether to compute the runner-up classes.
+        output_size: height and width of smaller masks; see `to_mask`.
+    """
+    result = PhotoMasks({}, {}, {})
+    for variant, variant_logits in logits.items():
+        if with_runner_up:  # the logits are used twice, so they are kept, for one variant at a time
+            variant_logits = LazyLogits.from_tensor(variant_logits.materialize())
+            result.runner_ups[variant] = confidence_and_runner_up(variant_logits)
+        mask, confidence = to_mask(variant_logits, height, width, with_confidence, output_size)
+        result.masks[variant] = mask
+        if confidence is not None:
+            result.confidences[variant] = confidence
+    return result
 
 
 def to_mask(
@@ -54,8 +123,9 @@ def to_mask(
     """Resize logits bilinearly to a photo's size and take the class with the highest logit.
 
     Between four pixels with the same class no other class can win, because bilinear weights are not negative.
-    Logits are therefore only interpolated at class boundaries. The confidence needs them everywhere and costs
-    several times as much.
+    On a CPU, logits are therefore only interpolated at class boundaries. The confidence needs them everywhere
+    and costs several times as much. A GPU interpolates them everywhere, since selecting pixels makes it wait,
+    and only mask and confidence are copied from it.
 
     Args:
         logits: logits at working resolution.
@@ -71,33 +141,37 @@ def to_mask(
         return _repeat_columns(logits, height, width, with_confidence, output_size)
     classes, low_height, low_width = logits.shape
     out_height, out_width = output_size or (height, width)
+    device, everywhere = logits.device, _interpolates_everywhere(logits.device)
     columns = nearest_indices(out_width, width)
     above, down = (values[nearest_indices(out_height, height)] for values in _neighbors(height, low_height))
-    left, across = (values[columns] for values in _neighbors(width, low_width))
-    mask = np.empty((out_height, out_width), np.uint8)
-    confidence = np.empty((out_height, out_width), np.float32) if with_confidence else None
-    row_values = max(
-        classes * low_width * low_height / out_height, classes * width if with_confidence else out_width
-    )
-    strip_rows = max(1, int(_STRIP_LOGITS / row_values))
+    left, across = (values[columns].to(device) for values in _neighbors(width, low_width))
+    mask = torch.empty((out_height, out_width), dtype=torch.uint8, device=device)
+    confidence = torch.empty((out_height, out_width), device=device) if with_confidence else None
+    interpolated = classes * width if with_confidence else classes * out_width if everywhere else out_width
+    row_values = max(classes * low_width * low_height / out_height, interpolated)
+    strip_rows = max(1, int((_GPU_STRIP_LOGITS if everywhere else _STRIP_LOGITS) / row_values))
     for start in range(0, out_height, strip_rows):
         part = slice(start, min(start + strip_rows, out_height))
         top, bottom = int(above[part.start]), min(int(above[part.stop - 1]) + 2, low_height)
         low = logits.rows(top, bottom)
-        device = low.device
         part_above, part_down = above[part].to(device) - top, down[part].to(device)
         if confidence is not None:
             strip = _interpolate_strip(low, part_above, part_down, width)
             strip = strip if out_width == width else strip[:, :, columns.to(device)]
             highest, winner = strip.max(0)
-            mask[part] = winner.to(torch.uint8).cpu().numpy()
-            confidence[part] = (1 / (strip - highest).exp_().sum(0)).cpu().numpy()
+            mask[part] = winner.byte()
+            confidence[part] = 1 / (strip - highest).exp_().sum(0)
         elif (height, width) == (out_height, out_width) == (low_height, low_width):
-            mask[part] = low[:, : part.stop - part.start].max(0).indices.byte().cpu().numpy()
+            mask[part] = low[:, : part.stop - part.start].max(0).indices.byte()
         else:
-            winner = _argmax_bilinear(low, part_above, part_down, left.to(device), across.to(device))
-            mask[part] = winner.cpu().numpy()
-    return mask, confidence
+            argmax = _argmax_everywhere if everywhere else _argmax_bilinear
+            mask[part] = argmax(low, part_above, part_down, left, across)
+    return mask.cpu().numpy(), None if confidence is None else confidence.cpu().numpy()
+
+
+def _interpolates_everywhere(device: torch.device) -> bool:
+    """Whether to interpolate the logits of all pixels, as GPUs do."""
+    return device.type != "cpu"
 
 
 def _repeat_columns(
@@ -130,6 +204,14 @@ def _interpolate_strip(low: Tensor, above: Tensor, down: Tensor, width: int) -> 
     """Interpolate K x h x w logits bilinearly at rows `above` + `down`, and to `width` columns."""
     strip = torch.lerp(low[:, above], low[:, (above + 1).clamp(max=low.shape[1] - 1)], down[None, :, None])
     return F.interpolate(strip[None], size=(strip.shape[1], width), mode="bilinear", align_corners=False)[0]
+
+
+def _argmax_everywhere(low: Tensor, above: Tensor, down: Tensor, left: Tensor, across: Tensor) -> Tensor:
+    """Return what `_argmax_bilinear` returns, without selecting pixels."""
+    _, low_height, low_width = low.shape
+    rows = torch.lerp(low[:, above], low[:, (above + 1).clamp(max=low_height - 1)], down[None, :, None])
+    logits = torch.lerp(rows[:, :, left], rows[:, :, (left + 1).clamp(max=low_width - 1)], across)
+    return logits.max(0).indices.byte()
 
 
 def _argmax_bilinear(low: Tensor, above: Tensor, down: Tensor, left: Tensor, across: Tensor) -> Tensor:
@@ -172,14 +254,17 @@ def confidence_and_runner_up(logits: LazyLogits) -> tuple[np.ndarray, np.ndarray
         The confidence scaled to 0-255, and the train ids of the runner-up; both H x W uint8.
     """
     classes, height, width = logits.shape
-    confidence, runner_up = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
-    strip_rows = max(1, _STRIP_LOGITS // (classes * width))
+    confidence, runner_up = (
+        torch.empty((height, width), dtype=torch.uint8, device=logits.device) for _ in range(2)
+    )
+    strip_logits = _GPU_STRIP_LOGITS if _interpolates_everywhere(logits.device) else _STRIP_LOGITS
+    strip_rows = max(1, strip_logits // (classes * width))
     for top in range(0, height, strip_rows):
         part = slice(top, min(top + strip_rows, height))
         strip = logits.rows(part.start, part.stop)
         highest, winner = strip.max(0)
-        confidence[part] = (255 / (strip - highest).exp_().sum(0)).round_().byte().cpu().numpy()
+        confidence[part] = (255 / (strip - highest).exp_().sum(0)).round_().byte()
         # twice as fast as topk(2)
         without_winner = strip.clone().scatter_(0, winner[None], float("-inf"))
-        runner_up[part] = without_winner.max(0).indices.byte().cpu().numpy()
-    return confidence, runner_up
+        runner_up[part] = without_winner.max(0).indices.byte()
+    return confidence.cpu().numpy(), runner_up.cpu().numpy()

@@ -1,7 +1,6 @@
 """Prediction of a photo: masks, confidences and the time of each stage, for the requested variants."""
 
 import copy
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,13 +21,13 @@ from seg.inference.device import (
     lacks_operation,
     out_of_memory,
     pick_device,
-    synchronize,
 )
 from seg.inference.engines import Engine, Precision, choose_engine, compile_model
 from seg.inference.mask_io import indexed_image
-from seg.inference.postprocess import LazyLogits, confidence_and_runner_up, to_mask
+from seg.inference.postprocess import LazyLogits, PhotoMasks, compute_masks, to_mask
+from seg.inference.stage_timer import StageTimer
 from seg.inference.tta import predict_with_tta
-from seg.models.base import LogitUpsampler, pad_to_multiple
+from seg.models.base import pad_to_multiple
 from seg.models.batchnorm import fold_batchnorm
 from seg.models.factory import SegmentationModel
 from seg.models.registry import load_weights
@@ -52,7 +51,7 @@ class Prediction:
         masks: H x W uint8 train ids by variant.
         confidences: H x W float32 from 0 to 1 by variant; empty unless requested.
         runner_ups: `confidence_and_runner_up` at working resolution by variant; empty unless requested.
-        seconds: time of each stage: decode, preprocess, encoder, heads, post.
+        seconds: time of each stage: decode, preprocess, encoder, heads, upsampling, post.
         working_size: height and width in pixels at which the photo went through the network.
         device: the device that computed the masks.
         note: a sentence for the user if the CPU replaced a GPU, with the reason, else empty.
@@ -263,11 +262,10 @@ class Predictor:
         self, photo: Image.Image, variants: Sequence[str], size: tuple[int, int], seconds: dict[str, float]
     ) -> dict[str, LazyLogits]:
         timer = StageTimer(seconds, self.device)
-        image = preprocess.to_image(photo, size).to(self.device, memory_format=torch.channels_last)
+        image = preprocess.to_image(photo, size, self.device)
         timer.mark("preprocess")
         return self.forward(image, variants, seconds)
 
-    @torch.inference_mode()
     def forward(
         self, image: Tensor, variants: Sequence[str], seconds: dict[str, float] | None = None
     ) -> dict[str, LazyLogits]:
@@ -281,17 +279,40 @@ class Predictor:
         Returns:
             The logits by variant.
         """
-        timer = StageTimer({} if seconds is None else seconds, self.device)
+        return self.forward_batch(image, variants, seconds)[0]
+
+    @torch.inference_mode()
+    def forward_batch(
+        self, images: Tensor, variants: Sequence[str], seconds: dict[str, float] | None = None
+    ) -> list[dict[str, LazyLogits]]:
+        """Compute the logits of normalized images.
+
+        Args:
+            images: N x 3 x H x W, in channels_last on the predictor's device.
+            variants: the variants to compute.
+            seconds: the time of each stage is added here.
+
+        Returns:
+            The logits by variant, for each image.
+        """
+        seconds = {} if seconds is None else seconds
+        timer = StageTimer(seconds, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            features = self.model.encoder(pad_to_multiple(image))
+            features = self.model.encoder(pad_to_multiple(images))
             timer.mark("encoder")
             fused = self.model.fuse_skips(features, variants)
         timer.mark("heads")
-        height, width = image.shape[-2:]
-        return {
-            variant: _lazy_logits(scores, upsampler, (height, width))
-            for variant, (scores, upsampler) in fused.items()
-        }
+        timer = StageTimer(seconds, self.device)  # of the upsampling, later
+        height, width = images.shape[-2:]
+        return [
+            {
+                variant: LazyLogits.from_scores(
+                    scores[number : number + 1], upsampler, (height, width), timer
+                )
+                for variant, (scores, upsampler) in fused.items()
+            }
+            for number in range(len(images))
+        ]
 
     def predict_masks(
         self,
@@ -377,25 +398,80 @@ class Predictor:
         timer.mark("decode")
         logits = self.logits(photo, variants, working_height, seconds, tta)
         timer = StageTimer(seconds, self.device)
-        masks, confidences, runner_ups = {}, {}, {}
-        for variant, variant_logits in logits.items():
-            if with_runner_up:  # the logits are used twice, so they are kept, for one variant at a time
-                variant_logits = LazyLogits.from_tensor(variant_logits.materialize())
-                runner_ups[variant] = confidence_and_runner_up(variant_logits)
-            masks[variant], confidence = to_mask(
-                variant_logits, photo.height, photo.width, with_confidence, output_size
-            )
-            if confidence is not None:
-                confidences[variant] = confidence
+        results = compute_masks(
+            logits, photo.height, photo.width, with_confidence, with_runner_up, output_size
+        )
         timer.mark("post")
-        size = self.working_size(photo, working_height)
+        return self._prediction(photo, results, seconds, working_height)
+
+    def predict_batch(
+        self,
+        photos: Sequence[Image.Image],
+        variants: Sequence[str] | None = None,
+        working_height: int | None = None,
+        with_confidence: bool = False,
+    ) -> list[Prediction]:
+        """Segment photos of the same working size in one pass of the network.
+
+        If a GPU has too little memory for all of them, they are segmented one after another.
+
+        Args:
+            photos: RGB photos.
+            variants: the variants to compute; by default all.
+            working_height: by default that of the predictor.
+            with_confidence: whether to compute the confidences.
+
+        Returns:
+            A prediction for each photo; the times are means over the photos.
+
+        Raises:
+            ValueError: if the working sizes differ.
+            MemoryError: with a message for users, if the machine runs out of memory.
+        """
+        options = (variants or self.model.variants, working_height, with_confidence)
+        if len(photos) > 1:
+            try:
+                return self._predict_batch(photos, *options)
+            except (MemoryError, RuntimeError, TypeError) as error:
+                if not _fallback_note(error):
+                    raise
+        return [self.predict(photo, *options) for photo in photos]
+
+    def _predict_batch(
+        self,
+        photos: Sequence[Image.Image],
+        variants: Sequence[str],
+        working_height: int | None,
+        with_confidence: bool,
+    ) -> list[Prediction]:
+        sizes = {self.working_size(photo, working_height) for photo in photos}
+        if len(sizes) > 1:
+            raise ValueError("photos of one batch need the same working size")
+        seconds: dict[str, float] = {}
+        timer = StageTimer(seconds, self.device)
+        images = preprocess.to_images(photos, sizes.pop(), self.device)
+        timer.mark("preprocess")
+        by_photo = self.forward_batch(images, variants, seconds)
+        timer.restart()
+        results = [
+            compute_masks(logits, photo.height, photo.width, with_confidence)
+            for logits, photo in zip(by_photo, photos, strict=True)
+        ]
+        timer.mark("post")
+        means = {stage: total / len(photos) for stage, total in seconds.items()}
+        return [
+            self._prediction(photo, result, dict(means), working_height)
+            for photo, result in zip(photos, results, strict=True)
+        ]
+
+    def _prediction(
+        self, photo: Image.Image, results: PhotoMasks, seconds: dict[str, float], working_height: int | None
+    ) -> Prediction:
         original = reduced_from(photo)
         return Prediction(
-            masks,
-            confidences,
-            runner_ups,
+            *results,
             seconds,
-            size,
+            self.working_size(photo, working_height),
             str(self.device),
             self.note if self.device == CPU else "",
             original and (original[1], original[0]),
@@ -407,36 +483,3 @@ def _fallback_note(error: BaseException) -> str:
     if out_of_memory(error):
         return CPU_FALLBACK_NOTE
     return MISSING_OPERATION_NOTE if lacks_operation(error) else ""
-
-
-def _lazy_logits(scores: Tensor, upsampler: LogitUpsampler, size: tuple[int, int]) -> LazyLogits:
-    """Return the logits of a working image of `size` (height, width) from its 1 x K x h x w scores."""
-
-    @torch.inference_mode()
-    def rows(top: int, bottom: int) -> Tensor:
-        return upsampler.forward_rows(scores, top, bottom)[0, :, :, : size[1]]
-
-    return LazyLogits((scores.shape[1], *size), rows)
-
-
-class StageTimer:
-    """Measures the stages of a prediction.
-
-    Args:
-        seconds: the time of each stage is added here.
-        device: a GPU finishes its work before a stage ends.
-    """
-
-    def __init__(self, seconds: dict[str, float], device: torch.device) -> None:
-        self.seconds, self.device, self.since = seconds, device, time.perf_counter()
-
-    def restart(self) -> None:
-        """Start the next stage now; the time since the previous mark is not counted."""
-        self.since = time.perf_counter()
-
-    def mark(self, name: str) -> None:
-        """Add the seconds since the previous mark to the stage `name`."""
-        synchronize(self.device)
-        now = time.perf_counter()
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self.since
-        self.since = now

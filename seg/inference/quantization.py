@@ -3,7 +3,7 @@
 Source: NNCF, "Neural Network Compression Framework" (Kozlov et al. 2020), post-training quantization.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +45,29 @@ def quantize(name: str, data: Path, photos: int, on_progress: OnProgress | None 
         ExportError: if a package for the export is missing.
         StreetFCNError: if the weights or the data cannot be used.
     """
-    try:
-        import nncf
-        import onnx
-    except ImportError as error:
-        raise EngineError(
-            f"Quantizing needs the package {error.name}: pip install -r {REQUIREMENTS}."
-        ) from None
+    _packages()  # a missing one is reported before the export
     model, card = load_weights(name)
     source, target = export_scores(model, card.sha256), engine_file(card.sha256, "int8")
     split = load_split(data, "train").held_out(photos)
     images = list(_images(split, card.working_height, on_progress))
+    with new_file(target, target.suffix) as temp_path:
+        quantize_file(source, temp_path, images, len(card.classes))
+    return target
+
+
+def quantize_file(source: Path, target: Path, images: Sequence[np.ndarray], classes: int) -> None:
+    """Quantize an ONNX file of `engines.write_scores` to int8.
+
+    Args:
+        source: the file in fp32.
+        target: the file to write.
+        images: 1 x 3 x H x W normalized images that calibrate the ranges.
+        classes: number of classes.
+
+    Raises:
+        EngineError: if a package is missing.
+    """
+    nncf, onnx = _packages()
     graph = onnx.load(source)
     quantized = nncf.quantize(
         graph,
@@ -63,11 +75,21 @@ def quantize(name: str, data: Path, photos: int, on_progress: OnProgress | None 
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(images),
         fast_bias_correction=False,
-        ignored_scope=nncf.IgnoredScope(names=_sensitive_layers(graph, len(card.classes))),
+        ignored_scope=nncf.IgnoredScope(names=_sensitive_layers(graph, classes)),
     )
-    with new_file(target, target.suffix) as temp_path:
-        onnx.save(quantized, str(temp_path))
-    return target
+    onnx.save(quantized, str(target))
+
+
+def _packages() -> tuple[Any, Any]:
+    """Return the modules nncf and onnx, or raise `EngineError`."""
+    try:
+        import nncf
+        import onnx
+    except ImportError as error:
+        raise EngineError(
+            f"Quantizing needs the package {error.name}: pip install -r {REQUIREMENTS}."
+        ) from None
+    return nncf, onnx
 
 
 def _sensitive_layers(graph: Any, classes: int) -> list[str]:

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from seg.data import scenes
 from seg.inference.device import Device
 from seg.inference.predictor import Predictor
-from seg.profiling import latency
+from seg.profiling.memory import peak
 from seg.system.worker_pool import SafeContext
 
 MEGAPIXELS = (1, 4, 12, 24, 48, 64)
@@ -73,11 +73,11 @@ def _row(name: str, megapixels: float, repeats: int, device: Device) -> ImageSiz
         prediction = predictor.predict(file.getvalue())
         predictions.append((prediction.seconds, prediction.working_size))
 
-    peak = latency.peak(predict_once, predictor.device)
+    memory_bytes = peak(predict_once, predictor.device)
     for _ in range(repeats - 1):
         predict_once()
     seconds = {part: median(times[part] for times, _ in predictions) for part in predictions[0][0]}
-    return ImageSizeResult(megapixels, (height, width), predictions[0][1], seconds, peak)
+    return ImageSizeResult(megapixels, (height, width), predictions[0][1], seconds, memory_bytes)
 
 
 def draw(rows: Sequence[ImageSizeResult]) -> go.Figure:

@@ -1,75 +1,87 @@
 """Latency, memory and arithmetic of prediction beside baselines, measured in one run on this machine, in
 turns.
 
-The models run as in `seg.inference.predictor`, from image to masks. Baselines are built by their libraries'
-documented calls: torchvision's ``fcn_resnet50``, segmentation-models-pytorch's ``Unet`` and ``DeepLabV3Plus``
-with ResNet-50; FCN on VGG-16 is this project's. Times hardly depend on parameters, so the networks are
-untrained.
+The networks are those of `seg.profiling.networks` and `seg.profiling.engine_networks`.
 """
 
 import gc
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import NamedTuple
 
-import numpy as np
 import plotly.graph_objects as go
 import torch
-from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from seg.data import cityscapes
-from seg.inference.device import Device, bf16_is_fast, pick_device, synchronize
-from seg.inference.postprocess import to_mask
-from seg.inference.predictor import Predictor
+from seg.inference.device import CPU, Device, bf16_is_fast, pick_device, synchronize
 from seg.models.base import pad_to_multiple
-from seg.models.factory import DISPLAY_NAMES
-from seg.models.fcn import FCN, VARIANTS
+from seg.profiling import engine_networks, networks
+from seg.profiling.memory import peak
+from seg.profiling.networks import ALL, BASELINES, ENCODER, MODELS, TORCHVISION, Precision, Runner
 from seg.system.worker_pool import SafeContext
 
 SIZES = ((256, 512), (512, 1024), (1024, 2048))
 """Height and width of the images."""
 
-Precision = Literal["fp32", "bf16"]
-CLASSES = len(cityscapes.CLASSES)
-ENCODER, ALL = "the bare encoder", "all three masks"
-TORCHVISION = "torchvision fcn_resnet50"
-UNET, DEEPLAB, VGG = "SMP Unet, ResNet-50", "SMP DeepLabV3+, ResNet-50", "FCN-8s, VGG-16"
-BASELINES = (TORCHVISION, UNET, DEEPLAB, VGG)
-MODELS = (*(DISPLAY_NAMES[v] for v in VARIANTS), ALL)
 
-LatencyCase = tuple[str, Precision, tuple[int, int]]
-"""A measurement: a name of `ENCODER`, `MODELS` or `BASELINES`, a precision, and a size (height, width)."""
+class LatencyCase(NamedTuple):
+    """A measurement."""
+
+    name: str  # of `ENCODER`, `MODELS`, `BASELINES` or `engine_networks.ENGINES`
+    precision: Precision
+    size: tuple[int, int]  # height, width
+    batch: int = 1  # images at once
 
 
 @dataclass(frozen=True)
 class LatencyResult:
-    """The measurements of one network at one size and precision."""
+    """The measurements of one case; times and operations are those of one image."""
 
     name: str
     precision: Precision
     size: tuple[int, int]  # height, width
+    batch: int  # images at once
     seconds: float  # median, from the image to the masks
-    memory_bytes: int | None  # peak over the loaded network; None if unknown
-    flops: int  # multiplications and additions of its convolutions
-    mfu: float  # model FLOPs utilization: the share of this machine's matrix throughput in this precision
-    relative_to_encoder: float  # time over that of the bare encoder in the same precision
-    relative_to_torchvision: float  # time over that of torchvision's fcn_resnet50 in fp32; below 1 is faster
+    memory_bytes: int | None  # peak of the batch over the loaded network; None if unknown
+    flops: int  # multiplications and additions of its convolutions and matrix products
+    mfu: float | None  # model FLOPs utilization: share of this machine's matrix throughput; None for int8
+    relative_to_encoder: float | None  # time over that of the bare encoder in the same precision, if measured
+    relative_to_torchvision: float | None  # time over torchvision's fcn_resnet50 in fp32; below 1 is faster
 
 
-def latency_cases(sizes: Sequence[tuple[int, int]], device: torch.device) -> list[LatencyCase]:
-    """All measurements: every network in fp32, and in bf16 if the device is fast in it."""
-    precisions: list[Precision] = ["fp32", "bf16"] if bf16_is_fast(device) else ["fp32"]
-    return [(name, p, size) for size in sizes for name in (ENCODER, *MODELS, *BASELINES) for p in precisions]
+def latency_cases(
+    sizes: Sequence[tuple[int, int]],
+    device: torch.device,
+    batch_sizes: Sequence[int] = (1,),
+    with_engines: bool = False,
+) -> list[LatencyCase]:
+    """All measurements: every network in fp32, and in bf16 if the device is fast in it.
+
+    Args:
+        sizes: height and width of the images.
+        device: the device.
+        batch_sizes: images at once, for all three masks; the other networks take one.
+        with_engines: whether to add the engines, which compute on the CPU only.
+    """
+    own: list[Precision] = ["fp32", "bf16"] if bf16_is_fast(device) else ["fp32"]
+    engines = engine_networks.ENGINES if with_engines and device == CPU else ()
+    cases = []
+    for size in sizes:
+        for name in (ENCODER, *MODELS, *engines, *BASELINES):
+            for precision in engine_networks.precisions(name) if name in engines else own:
+                batches = batch_sizes if name == ALL else (1,)
+                cases += [LatencyCase(name, precision, size, batch) for batch in batches]
+    return cases
 
 
 def measure(
-    wanted: Sequence[LatencyCase],
+    cases: Sequence[LatencyCase],
     repeats: int = 5,
     device: Device = "auto",
     on_progress: Callable[[int, int], object] | None = None,
@@ -77,46 +89,70 @@ def measure(
     """Measure networks in turns, so that other work on the machine slows all of them alike.
 
     Args:
-        wanted: the measurements.
+        cases: the measurements.
         repeats: repetitions after one to warm up; the median counts.
         device: ``auto`` is a GPU if there is one.
         on_progress: called with the number of steps done and of all.
     """
-    on, total = pick_device(device), (repeats + 2) * len(wanted)
-    networks = {
-        key: build(*key, on) for key in dict.fromkeys((name, precision) for name, precision, _ in wanted)
-    }
-    times: dict[LatencyCase, list[float]] = {kind: [] for kind in wanted}
-    for turn in range(repeats + 1):
-        for number, kind in enumerate(wanted):
-            seconds = _run(networks[kind[:2]], kind, on)
-            if turn:  # the first one warms up
-                times[kind].append(seconds)
+    on, total = pick_device(device), (repeats + 2) * len(cases)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if any(case.name in engine_networks.ENGINES for case in cases):
+            engine_networks.write_files(folder)
+        built = {case[:2]: _build(case, on, folder) for case in {case[:2]: case for case in cases}.values()}
+        times: dict[LatencyCase, list[float]] = {case: [] for case in cases}
+        for turn in range(repeats + 1):
+            for number, case in enumerate(cases):
+                seconds = _run(built[case[:2]], case, on) / case.batch
+                if turn:  # the first one warms up
+                    times[case].append(seconds)
+                if on_progress:
+                    on_progress(turn * len(cases) + number + 1, total)
+        flops = {case: _flops(_counted(case, built, on), case, on) for case in cases}
+        del built
+        gc.collect()
+        peaks = {}
+        for number, case in enumerate(cases):
+            peaks[case] = _peak(case, on, folder)
             if on_progress:
-                on_progress(turn * len(wanted) + number + 1, total)
-    flops = {kind: _flops(networks[kind[:2]], kind, on) for kind in wanted}
+                on_progress((repeats + 1) * len(cases) + number + 1, total)
+    return _results({case: median(seconds) for case, seconds in times.items()}, flops, peaks, on)
+
+
+def _counted(case: LatencyCase, built: dict[tuple[str, Precision], Runner], device: torch.device) -> Runner:
+    """Return the network in PyTorch that does the operations of a case: those of engines are not counted."""
+    if case.name not in engine_networks.ENGINES:
+        return built[case[:2]]
+    return built.get((ALL, "fp32")) or networks.build(ALL, "fp32", device)
+
+
+def _results(
+    medians: dict[LatencyCase, float],
+    flops: dict[LatencyCase, int],
+    peaks: dict[LatencyCase, int | None],
+    device: torch.device,
+) -> list[LatencyResult]:
     rates = {
-        precision: matmul_throughput(precision, on) for precision in dict.fromkeys(kind[1] for kind in wanted)
+        precision: matmul_throughput(precision, device)
+        for precision in dict.fromkeys(case.precision for case in medians)
+        if precision != "int8"
     }
-    del networks
-    gc.collect()
-    peaks = {}
-    for number, kind in enumerate(wanted):
-        peaks[kind] = _peak(kind, on)
-        if on_progress:
-            on_progress((repeats + 1) * len(wanted) + number + 1, total)
-    medians = {kind: median(seconds) for kind, seconds in times.items()}
+
+    def relative(case: LatencyCase, name: str, precision: Precision) -> float | None:
+        reference = medians.get(LatencyCase(name, precision, case.size))
+        return None if reference is None else medians[case] / reference
+
     return [
         LatencyResult(
-            *kind,
-            seconds=medians[kind],
-            memory_bytes=peaks[kind],
-            flops=flops[kind],
-            mfu=flops[kind] / medians[kind] / rates[kind[1]],
-            relative_to_encoder=medians[kind] / medians.get((ENCODER, *kind[1:]), float("nan")),
-            relative_to_torchvision=medians[kind] / medians.get((TORCHVISION, "fp32", kind[2]), float("nan")),
+            *case,
+            seconds=seconds,
+            memory_bytes=peaks[case],
+            flops=flops[case],
+            mfu=flops[case] / seconds / rates[case.precision] if case.precision in rates else None,
+            relative_to_encoder=relative(case, ENCODER, case.precision),
+            relative_to_torchvision=relative(case, TORCHVISION, "fp32"),
         )
-        for kind in wanted
+        for case, seconds in medians.items()
     ]
 
 
@@ -135,12 +171,12 @@ def machine(device: torch.device) -> str:
 def draw(rows: Sequence[LatencyResult]) -> go.Figure:
     """A plot of milliseconds against megapixels, with a line for each network and precision."""
     figure = go.Figure()
-    for name, precision in dict.fromkeys((row.name, row.precision) for row in rows):
-        own = [row for row in rows if (row.name, row.precision) == (name, precision)]
+    for name, precision, batch in dict.fromkeys((row.name, row.precision, row.batch) for row in rows):
+        own = [row for row in rows if (row.name, row.precision, row.batch) == (name, precision, batch)]
         figure.add_scatter(
             x=[row.size[0] * row.size[1] / 1e6 for row in own],
             y=[1000 * row.seconds for row in own],
-            name=f"{name}, {precision}",
+            name=f"{name}, {precision}" + (f", {batch} at once" if batch > 1 else ""),
             mode="lines+markers",
             line={"dash": "solid" if precision == "bf16" else "dot", "width": 3 if name in MODELS else 1.5},
         )
@@ -163,104 +199,41 @@ def matmul_throughput(precision: Precision, device: torch.device, side: int = 20
     return 2 * side**3 / seconds
 
 
-Runner = Callable[[Tensor], Any]
-"""A function of an image, in channels_last on the device, that computes masks or features."""
+def _build(case: LatencyCase, device: torch.device, folder: Path) -> Runner:
+    """Build the network of a case; `folder` has the files of the engines."""
+    if case.name in engine_networks.ENGINES:
+        return engine_networks.build(case.name, case.precision, folder)
+    return networks.build(case.name, case.precision, device)
 
 
-def build(name: str, precision: Precision, device: torch.device) -> Runner:
-    """An untrained network by its name; bf16 runs under autocast."""
-    bf16 = precision == "bf16"
-    if name in MODELS or name == VGG:
-        variants = {ALL: VARIANTS, VGG: ("8s",)}.get(name) or [
-            v for v in VARIANTS if DISPLAY_NAMES[v] == name
-        ]
-        model = FCN(CLASSES, ("8s",), backbone="vgg16") if name == VGG else FCN(CLASSES)
-        for layer in (
-            layer for layer in model.children() if isinstance(layer, nn.Conv2d)
-        ):  # the score layers
-            nn.init.normal_(layer.weight, std=0.02)  # at their initial zeros, all classes are equal
-        predictor = Predictor.for_inference(model, 1, device, bf16)
-
-        def run_model(image: Tensor) -> list[np.ndarray]:
-            return [
-                to_mask(logits, *image.shape[-2:])[0]
-                for logits in predictor.forward(image, variants).values()
-            ]
-
-        return run_model
-    import segmentation_models_pytorch as smp  # slow to import
-    from torchvision.models.segmentation import fcn_resnet50
-
-    net = {
-        ENCODER: lambda: smp.encoders.get_encoder("resnet50", weights=None),
-        TORCHVISION: lambda: fcn_resnet50(weights=None, weights_backbone=None, num_classes=CLASSES),
-        UNET: lambda: smp.Unet("resnet50", encoder_weights=None, classes=CLASSES),
-        DEEPLAB: lambda: smp.DeepLabV3Plus("resnet50", encoder_weights=None, classes=CLASSES),
-    }[name]()
-    net = net.to(device, memory_format=torch.channels_last).eval()
-
-    @torch.inference_mode()
-    def run_baseline(image: Tensor) -> Tensor | list[Tensor]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            output = net(image)
-        if name == ENCODER:
-            return output
-        return (output["out"] if name == TORCHVISION else output).argmax(1).cpu()
-
-    return run_baseline
-
-
-def _run(network: Runner, kind: LatencyCase, device: torch.device) -> float:
-    image = pad_to_multiple(torch.rand(1, 3, *kind[2], device=device)).to(memory_format=torch.channels_last)
+def _run(network: Runner, case: LatencyCase, device: torch.device) -> float:
+    """Return the seconds for the batch of a case."""
+    images = pad_to_multiple(torch.rand(case.batch, 3, *case.size, device=device))
+    images = images.to(memory_format=torch.channels_last)
     synchronize(device)
     start = time.perf_counter()
-    network(image)
+    network(images)
     synchronize(device)
     return time.perf_counter() - start
 
 
-def _flops(network: Runner, kind: LatencyCase, device: torch.device) -> int:
+def _flops(network: Runner, case: LatencyCase, device: torch.device) -> int:
+    """Return the operations for one image."""
     with FlopCounterMode(display=False) as counted:
-        _run(network, kind, device)
+        _run(network, case._replace(batch=1), device)
     return counted.get_total_flops()
 
 
-def _peak(kind: LatencyCase, device: torch.device) -> int | None:
+def _peak(case: LatencyCase, device: torch.device, folder: Path) -> int | None:
     """Peak memory over the loaded network in bytes, measured in its own process, since freed memory may be
     kept."""
     with ProcessPoolExecutor(1, mp_context=SafeContext()) as pool:
-        return pool.submit(_peak_here, kind, str(device)).result()
+        return pool.submit(_peak_here, case, str(device), folder).result()
 
 
-def _peak_here(kind: LatencyCase, name: str) -> int | None:
+def _peak_here(case: LatencyCase, name: str, folder: Path) -> int | None:
     device = torch.device(name)
-    network = build(*kind[:2], device)
-    small = (kind[0], kind[1], (64, 64))
+    network = _build(case, device, folder)
+    small = case._replace(size=(64, 64), batch=1)
     _run(network, small, device)  # excludes what libraries keep from their first use on
-    return peak(lambda: _run(network, kind, device), device)
-
-
-def peak(run: Callable[[], object], device: torch.device) -> int | None:
-    """Peak memory of a call over what is in use before it, in bytes; None if unknown.
-
-    Call it in a process of its own: memory that one call has freed may be kept for the next.
-    """
-    gc.collect()
-    if device.type == "cuda":
-        before = torch.cuda.memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        run()
-        return torch.cuda.max_memory_allocated(device) - before
-    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-    if not reset.exists():
-        run()
-        return None
-
-    def high_water_mark() -> int:
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-
-    reset.write_text("5")  # resets the high-water mark: proc(5)
-    before = high_water_mark()
-    run()
-    return max(0, high_water_mark() - before)  # the kernel counts with some slack
+    return peak(lambda: _run(network, case, device), device)

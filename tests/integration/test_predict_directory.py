@@ -103,6 +103,30 @@ def test_finished_photos_are_repeated_only_after_a_change(tmp_path, predictor, s
     assert pending_jobs(jobs, settings) == jobs[:2]
 
 
+def test_batches_write_the_masks_of_single_photos(tmp_path, registry, monkeypatch):
+    monkeypatch.setenv("SEG_WEIGHTS", str(registry))
+    source = photos(tmp_path / "in", 6)
+    Image.new("RGB", (60, 120), "teal").save(source / "3b.png")  # its working size differs
+    (source / "1b.png").write_bytes(b"no picture")
+    sizes, predict_batch = [], Predictor.predict_batch
+    monkeypatch.setattr(
+        Predictor,
+        "predict_batch",
+        lambda self, of, *more: sizes.append(len(of)) or predict_batch(self, of, *more),
+    )
+    for size in ("auto", "4"):
+        command = ["predict", str(source), "--out", str(tmp_path / size), "--device", "cpu", "--confidence"]
+        with pytest.raises(SystemExit):  # for the damaged file
+            main.main([*command, "--batch-size", size])
+    assert sizes == [1] * 7 + [4, 1, 2]
+    singly, batched = (files_in(tmp_path / size) for size in ("auto", "4"))
+    assert singly == batched and len(singly) == 7 * 7 + 1
+    for name in singly - {name for name in singly if name.endswith(".json")}:
+        assert (tmp_path / "auto" / name).read_bytes() == (tmp_path / "4" / name).read_bytes(), name
+    with pytest.raises(SystemExit):
+        main.main([*command, "--batch-size", "0"])
+
+
 def test_only_masks_of_unrequested_variants_are_deleted(tmp_path, predictor, settings):
     source, out = photos(tmp_path / "in", 1), tmp_path / "out"
     (source / "0.16s.png").write_bytes((source / "0.png").read_bytes())

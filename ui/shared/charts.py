@@ -40,6 +40,7 @@ _STAGES = {
     "preprocess": ("resizing", "#7dd3fc"),
     "encoder": ("encoder", "#0f766e"),
     "heads": ("decoder", "#2dd4bf"),
+    "upsampling": ("upsampling", "#99f6e4"),
     "averaging": ("averaging scales and flips", "#f472b6"),
     "post": ("masks", "#fbbf24"),
 }

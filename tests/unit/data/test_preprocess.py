@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from seg.data.pairs import restore_aspect
-from seg.data.preprocess import MAX_SIDE, MEAN, STD, normalize, to_image, working_size
+from seg.data.preprocess import MAX_SIDE, MEAN, STD, normalize, to_image, to_images, working_size
+from seg.inference import postprocess
 from seg.inference.postprocess import (
     MAX_MASK_WIDTH,
     LazyLogits,
@@ -123,3 +124,30 @@ def test_confidence_and_runner_up_match_the_softmax():
     np.testing.assert_allclose(sure, 255 * probability.max(0).values, atol=0.51)
     order = logits.argsort(0, descending=True)
     np.testing.assert_array_equal(second, order[1])
+
+
+def test_gpus_mask_like_cpus_with_other_operations(monkeypatch):
+    torch.manual_seed(0)
+    logits = LazyLogits.from_tensor(
+        F.interpolate(torch.randn(1, 19, 8, 12), scale_factor=8, mode="bilinear")[0]
+    )
+    cases = [((64, 96), None), ((150, 130), None), ((40, 50), None), ((300, 200), (60, 50))]
+    expected = [to_mask(logits, *size, output_size=output) for size, output in cases]
+    sure = [to_mask(logits, *size, True, output) for size, output in cases]
+    second = confidence_and_runner_up(logits)
+    monkeypatch.setattr(postprocess, "_interpolates_everywhere", lambda device: True)
+    monkeypatch.setattr(postprocess, "_GPU_STRIP_LOGITS", 200_000)  # several strips
+    for (size, output), (mask, _), (same, confidence) in zip(cases, expected, sure, strict=True):
+        np.testing.assert_array_equal(to_mask(logits, *size, output_size=output)[0], mask)
+        other_mask, other = to_mask(logits, *size, True, output)
+        np.testing.assert_array_equal(other_mask, same)
+        np.testing.assert_allclose(other, confidence, atol=1e-6)
+    for result, value in zip(confidence_and_runner_up(logits), second, strict=True):
+        np.testing.assert_array_equal(result, value)
+
+
+def test_several_photos_are_normalized_like_single_ones():
+    photos = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (9, 7, 3), np.uint8)) for i in (0, 1)]
+    together = to_images(photos, (4, 6))
+    assert together.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(together, torch.cat([to_image(photo, (4, 6)) for photo in photos]))

@@ -1,5 +1,7 @@
 """Photos become masks, on every device and with every option."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from seg.inference import device
 from seg.inference import predictor as predictor_module
 from seg.inference.device import DeviceError, pick_device
 from seg.inference.predictor import Predictor
-from seg.models.fcn import VARIANTS
+from seg.models.fcn import FCN, VARIANTS
 from seg.models.registry import DEFAULT_WEIGHTS
 
 
@@ -40,7 +42,7 @@ def test_a_prediction_has_the_photo_size_and_all_parts(predictor, photo):
             sure.shape == second.shape == prediction.working_size and sure.dtype == second.dtype == np.uint8
         )
         assert second.max() < 19
-    assert set(prediction.seconds) == {"decode", "preprocess", "encoder", "heads", "post"}
+    assert set(prediction.seconds) == {"decode", "preprocess", "encoder", "heads", "upsampling", "post"}
     assert all(took >= 0 for took in prediction.seconds.values())
     assert prediction.working_size == (115, 192) and prediction.device == "cpu"
 
@@ -169,3 +171,50 @@ def test_tta_is_the_mean_of_sizes_and_mirrors(predictor, photo):
         > 0.98
         > (predictor.predict(ImageOps.mirror(photo)).masks["8s"][:, ::-1] == plain.masks["8s"]).mean()
     )
+
+
+def test_a_batch_gives_the_masks_of_single_photos(predictor):
+    photos = [Image.fromarray(scenes.render_scene(seed, 200, 120).photo) for seed in range(4)]
+    photos.append(photos[0].resize((400, 240)))  # another size with the same working size
+    batch = predictor.predict_batch(photos, ["32s", "8s"], with_confidence=True)
+    assert len(batch) == 5
+    for photo, together in zip(photos, batch, strict=True):
+        alone = predictor.predict(photo, ["32s", "8s"], with_confidence=True)
+        assert together.working_size == alone.working_size and list(together.masks) == ["32s", "8s"]
+        assert set(together.seconds) == set(alone.seconds) - {"decode"}
+        for variant, mask in alone.masks.items():
+            np.testing.assert_array_equal(together.masks[variant], mask)
+            np.testing.assert_allclose(
+                together.confidences[variant],
+                alone.confidences[variant],
+                atol=1e-4 if predictor.bf16 else 1e-5,
+            )
+    with pytest.raises(ValueError, match="same working size"):
+        predictor.predict_batch([photos[0], Image.new("RGB", (40, 200))])
+
+
+def test_a_batch_too_large_is_predicted_singly(predictor, photo, monkeypatch):
+    forward = Predictor.forward_batch
+
+    def limited(self, images, *arguments):
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return forward(self, images, *arguments)
+
+    monkeypatch.setattr(Predictor, "forward_batch", limited)
+    for prediction in predictor.predict_batch([photo, photo], ["8s"]):
+        np.testing.assert_array_equal(prediction.masks["8s"], predictor.predict(photo, ["8s"]).masks["8s"])
+
+
+def test_upsampling_time_is_not_counted_as_masks(predictor, photo, monkeypatch):
+    upsampling = FCN(19).fuse_skips(FCN(19).eval().encoder(torch.zeros(1, 3, 32, 32)))["8s"][1]
+    forward_rows = type(upsampling).forward_rows
+
+    def slow(*arguments):
+        time.sleep(0.2)
+        return forward_rows(*arguments)
+
+    monkeypatch.setattr(type(upsampling), "forward_rows", slow)
+    for tta, stage, passes in ((False, "post", 1), (True, "averaging", 6)):
+        seconds = predictor.predict(photo, ["8s"], tta=tta).seconds
+        assert seconds["upsampling"] >= 0.2 * passes and 0 <= seconds[stage] < 0.2 * passes

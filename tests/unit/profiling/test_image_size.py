@@ -8,7 +8,7 @@ import torch
 
 from seg.cli.main import main
 from seg.models.registry import DEFAULT_WEIGHTS
-from seg.profiling import image_size, latency
+from seg.profiling import image_size, memory
 
 
 @pytest.mark.slow
@@ -29,6 +29,7 @@ def test_stage_times_and_memory_are_printed_and_drawn(registry, tmp_path, capsys
             "preprocess",
             "encoder",
             "heads",
+            "upsampling",
             "post",
         }
         assert all(seconds >= 0 for seconds in row.seconds.values()) and sum(row.seconds.values()) > 0
@@ -50,7 +51,7 @@ def test_invalid_sizes_are_refused_before_measuring(capsys):
 
 
 def held() -> int | None:
-    return latency.peak(lambda: bytearray(b"x") * 200_000_000, torch.device("cpu"))
+    return memory.peak(lambda: bytearray(b"x") * 200_000_000, torch.device("cpu"))
 
 
 @pytest.mark.slow
