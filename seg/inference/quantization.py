@@ -3,6 +3,7 @@
 Source: NNCF, "Neural Network Compression Framework" (Kozlov et al. 2020), post-training quantization.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def _packages() -> tuple[Any, Any]:
         raise EngineError(
             f"Quantizing needs the package {error.name}: pip install -r {REQUIREMENTS}."
         ) from None
+    nncf.set_log_level(logging.WARNING)  # its notes on single layers are not for users
     return nncf, onnx
 
 
