@@ -119,13 +119,7 @@ def publish(
         **_file_fields(content, full),
         training=training,
     )
-    files = {
-        WEIGHTS_FILE: content,
-        COUNTS_FILE: to_npz(counts),
-        METRICS_FILE: to_json_lines(run.metrics()),
-        CARD_FILE: to_json(card),
-    }
-    _write(registry / name, files)
+    _write(registry, card, content, counts, run)
     return card
 
 
@@ -362,13 +356,22 @@ def choose_height(confusions: Mapping[int, np.ndarray]) -> int:
     return best
 
 
-def _write(final: Path, files: Mapping[str, bytes]) -> None:
+def _write(
+    registry: Path,
+    card: ModelCard,
+    content: bytes,
+    counts: dict[str, evaluate.MetricAccumulator],
+    run: Run,
+) -> None:
     """Write all files or none. Raises `PublishError` if the name was taken meanwhile, and OSError."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    final = registry / card.name
+    registry.mkdir(parents=True, exist_ok=True)
     try:
         with new_folder(final, prefix=".publishing-") as temp_dir:
-            for name, content in files.items():
-                (temp_dir / name).write_bytes(content)
+            (temp_dir / WEIGHTS_FILE).write_bytes(content)
+            (temp_dir / COUNTS_FILE).write_bytes(to_npz(counts))
+            (temp_dir / METRICS_FILE).write_bytes(to_json_lines(run.metrics()))
+            (temp_dir / CARD_FILE).write_bytes(to_json(card))
     except OSError:
         if final.exists():
             raise PublishError(

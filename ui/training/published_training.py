@@ -2,19 +2,16 @@
 
 import streamlit as st
 
-from seg.errors import user_message
-from seg.evaluation.evaluate import format_score
-from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard, WeightsError, evaluated_on
 from seg.models.registry import METHODS, list_weights, no_weights_message, read_card, registry_of
 from seg.training.config import TrainConfig
 from seg.training.run import Run
 from ui.shared import card_facts
-from ui.shared.permissions import ACTION_ERRORS, allowed, show_error
+from ui.shared.permissions import allowed, run_action, show_error
 from ui.shared.text import plain
-from ui.state.session import session
 from ui.training import curves
 from ui.training.new_run import show_copy
+from ui.training.run_monitor import show_metrics
 
 
 def show_published() -> None:
@@ -53,15 +50,7 @@ def _show_result(card: ModelCard) -> None:
         f":violet-badge[published] · {plain(card_facts.training_text(card))} ·"
         f" **{card.samples_seen:,}** samples seen"
     )
-    reports = card.metrics.get("variants", {})
-    for column, (variant, report) in zip(st.columns(max(3, len(reports))), reports.items(), strict=False):
-        column.metric(
-            f"{DISPLAY_NAMES[variant]}, mean IoU",
-            format_score(report["mean_iou"], 3),
-            f"pixel accuracy {format_score(report['pixel_accuracy'], 3)}",
-            delta_color="off",
-            delta_arrow="off",
-        )
+    show_metrics(card.metrics.get("variants", {}))
     st.caption(f"Unambiguous pixels of {plain(evaluated_on(card.metrics))}, from the model card.")
 
 
@@ -71,8 +60,8 @@ def _action_buttons(card: ModelCard) -> None:
             st.button(
                 "Duplicate",
                 icon=":material/content_copy:",
-                on_click=_duplicate,
-                args=(card,),
+                on_click=run_action,
+                args=(_duplicate, card),
                 help="Copies the settings of this training into the form for a new one.",
             )
         query = {"weights": card.name}
@@ -81,10 +70,7 @@ def _action_buttons(card: ModelCard) -> None:
 
 
 def _duplicate(card: ModelCard) -> None:
-    try:
-        show_copy(TrainConfig.from_json(card.config), card.name)
-    except ACTION_ERRORS as error:
-        session()["action_error"] = user_message(error)
+    show_copy(TrainConfig.from_json(card.config), card.name)
 
 
 def _show_curves(card: ModelCard) -> None:

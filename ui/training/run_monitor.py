@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from seg import jobs, paths
-from seg.errors import printable, user_message
+from seg.errors import printable
 from seg.evaluation.evaluate import format_score
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import WeightsError
@@ -20,7 +20,7 @@ from seg.system.status_file import is_active
 from seg.training import run_status, snapshots
 from seg.training.config import TrainConfig
 from seg.training.run import PUBLISHING, Run, RunError
-from ui.shared.permissions import ACTION_ERRORS, allowed, run_action, show_error
+from ui.shared.permissions import allowed, run_action, show_error
 from ui.shared.text import plain, unique_name
 from ui.state.session import session
 from ui.training import curves, form
@@ -114,21 +114,29 @@ def show_status(folder: Path, before: tuple[run_status.State, bool]) -> None:
     elif status.state == "running":
         st.caption("Loading the pairs and the encoder …")
     _show_messages(folder, status)
-    columns = st.columns(max(3, len(status.metrics)))
-    for column, (variant, score) in zip(columns, status.metrics.items(), strict=False):
-        column.metric(
-            f"{DISPLAY_NAMES[variant]}, mean IoU",
-            format_score(score.get("mean_iou"), 3),
-            f"pixel accuracy {format_score(score.get('pixel_accuracy'), 3)}",
-            delta_color="off",
-            delta_arrow="off",
-        )
+    show_metrics(status.metrics)
     if status.metrics and "holdout" in config:
         st.caption(
             f"On the unambiguous pixels of the {config['holdout']} validation (hold-out) pairs of this "
             "run, at the last evaluation."
         )
     show_publishing(folder)
+
+
+def show_metrics(reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Show mean IoU and pixel accuracy of each variant.
+
+    Args:
+        reports: Metrics by variant.
+    """
+    for column, (variant, report) in zip(st.columns(max(3, len(reports))), reports.items(), strict=False):
+        column.metric(
+            f"{DISPLAY_NAMES[variant]}, mean IoU",
+            format_score(report.get("mean_iou"), 3),
+            f"pixel accuracy {format_score(report.get('pixel_accuracy'), 3)}",
+            delta_color="off",
+            delta_arrow="off",
+        )
 
 
 def _progress_parts(status: run_status.RunStatus, config: Mapping[str, Any]) -> list[str]:
@@ -215,8 +223,8 @@ def action_buttons(folder: Path, status: run_status.RunStatus) -> None:
         st.button(
             "Duplicate",
             icon=":material/content_copy:",
-            on_click=duplicate,
-            args=(folder,),
+            on_click=run_action,
+            args=(duplicate, folder),
             help="Copies the settings of this run into the form for a new training.",
         )
         if status.state not in ("queued", "running"):
@@ -278,12 +286,7 @@ def rename(folder: Path, name: str) -> None:
 
 def duplicate(folder: Path) -> None:
     """Copy the settings of a run into the form."""
-    try:
-        config = TrainConfig.from_json(Run(folder).config())
-    except ACTION_ERRORS as error:
-        session()["action_error"] = user_message(error)
-        return
-    show_copy(config, folder.name)
+    show_copy(TrainConfig.from_json(Run(folder).config()), folder.name)
 
 
 def show_curves(folder: Path, compared: list[Path]) -> None:
