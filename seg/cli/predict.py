@@ -99,6 +99,8 @@ class Predict:
         card = read_card(self.weights)
         variants = self.variants or tuple(card.variants)
         check_variants(card.variants, variants)
+        if self.label_ids and card.class_set != CITYSCAPES:
+            raise CommandError(f"--label-ids writes Cityscapes ids, and {self.weights} has other classes.")
         height = self.height or card.working_height
         settings = directory.PredictSettings(
             *(self.weights, card.sha256, variants, height, card.resize_mode),

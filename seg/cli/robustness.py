@@ -18,7 +18,7 @@ from seg.cli.console import (
     progress_bar,
     save_json,
 )
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.data.label_check import check_labels
 from seg.errors import printable
 from seg.evaluation import robustness
@@ -85,7 +85,7 @@ class Robustness:
             write_html(results, variants, self.html)
             console.print(f"drawn to {self.html}", soft_wrap=True)
 
-    def _load_split(self) -> PairDataset:
+    def _load_split(self) -> DecodedSplit:
         if self.split == "val":
             return load_split_with_progress(self.data, "val")
         card = read_card(self.name)

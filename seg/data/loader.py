@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 
 Batch = tuple[Tensor, Tensor]
 """N x S x S x 3 photos and N x S x S labels, uint8."""
@@ -18,7 +18,7 @@ MAX_GPU_MEMORY_FRACTION = 0.5
 
 
 def create_loader(
-    splits: Sequence[PairDataset], device: torch.device, rows: Iterable[Tensor]
+    splits: Sequence[DecodedSplit], device: torch.device, rows: Iterable[Tensor]
 ) -> Iterator[Batch]:
     """Load batches in the order of `rows`.
 
@@ -40,7 +40,7 @@ def create_loader(
     return prefetch(splits, device, rows)
 
 
-def _gathered(splits: Sequence[PairDataset], rows: Iterable[Tensor]) -> Iterator[Batch]:
+def _gathered(splits: Sequence[DecodedSplit], rows: Iterable[Tensor]) -> Iterator[Batch]:
     """Yield batches in host memory, read from the files."""
     for batch in rows:
         photos, labels = zip(*(splits[dataset][index] for dataset, index in batch.tolist()), strict=True)
@@ -48,7 +48,7 @@ def _gathered(splits: Sequence[PairDataset], rows: Iterable[Tensor]) -> Iterator
 
 
 def device_resident_batches(
-    splits: Sequence[PairDataset], device: torch.device, rows: Iterable[Tensor]
+    splits: Sequence[DecodedSplit], device: torch.device, rows: Iterable[Tensor]
 ) -> Iterator[Batch]:
     """Copy all data to the device first and yield batches from there; see `create_loader`."""
     offsets = torch.tensor([0, *(len(s) for s in splits)]).cumsum(0)
@@ -68,7 +68,7 @@ def device_resident_batches(
 
 
 def prefetch(
-    splits: Sequence[PairDataset], device: torch.device, rows: Iterable[Tensor], depth: int = 2
+    splits: Sequence[DecodedSplit], device: torch.device, rows: Iterable[Tensor], depth: int = 2
 ) -> Iterator[Batch]:
     """Read batches from the files and copy them to the device in a thread, up to `depth` batches ahead.
 
@@ -99,5 +99,5 @@ def prefetch(
             yield batch
 
 
-def _both(split: PairDataset) -> tuple[np.ndarray, np.ndarray]:
+def _both(split: DecodedSplit) -> tuple[np.ndarray, np.ndarray]:
     return split.photos, split.labels

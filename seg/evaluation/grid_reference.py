@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seg import paths
 from seg.data import cityscapes, label_decoder
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation import metrics
 from seg.models.base import SIZE_MULTIPLE
@@ -157,7 +157,7 @@ def _enlarging(side: int, working_side: int, stride: int) -> Tensor:
 
 
 def reference_scores(
-    split: PairDataset,
+    split: DecodedSplit,
     heights: Sequence[int],
     strides: Sequence[int],
     on_progress: OnProgress | None = None,

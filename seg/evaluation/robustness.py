@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, computed_field
 
 from seg import paths
 from seg.data import cityscapes
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from seg.evaluation.metrics import compute_metrics, confusion
@@ -93,7 +93,7 @@ def evenly_spaced(count: int, limit: int) -> list[int]:
 
 
 def evaluate_corrupted(
-    predictor: Predictor, split: PairDataset, indices: Sequence[int], on_progress: OnProgress | None = None
+    predictor: Predictor, split: DecodedSplit, indices: Sequence[int], on_progress: OnProgress | None = None
 ) -> dict[str, VariantRobustness]:
     """Evaluate all variants on the same photos, clean and with every corruption and strength.
 

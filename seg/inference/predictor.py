@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seg.data import preprocess
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.image_io import read_photo, reduced_from
 from seg.inference.device import (
     CPU,
@@ -56,6 +58,7 @@ class Prediction:
         device: the device that computed the masks.
         note: a sentence for the user if the CPU replaced a GPU, with the reason, else empty.
         reduced_from: height and width of the photo in its file if reading reduced it, else None.
+        classes: the classes of the masks.
     """
 
     masks: dict[str, np.ndarray]
@@ -66,10 +69,11 @@ class Prediction:
     device: str
     note: str = ""
     reduced_from: tuple[int, int] | None = None
+    classes: ClassSet = CITYSCAPES
 
     def to_image(self, variant: str) -> Image.Image:
-        """Return the mask of a variant as an indexed picture (mode P) with the Cityscapes palette."""
-        return indexed_image(self.masks[variant])
+        """Return the mask of a variant as an indexed picture (mode P) with the colors of its classes."""
+        return indexed_image(self.masks[variant], self.classes)
 
 
 class Predictor:
@@ -84,6 +88,7 @@ class Predictor:
         device: the device.
         bf16: whether to compute in bfloat16; by default the faster precision.
         resize_mode: how photos of other shapes are resized.
+        classes: the classes of the network.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Predictor:
         device: torch.device,
         bf16: bool | None = None,
         resize_mode: preprocess.ResizeMode = "cover",
+        classes: ClassSet = CITYSCAPES,
     ) -> None:
         self.note = ""
         try:
@@ -105,6 +111,7 @@ class Predictor:
         self.model = model.to(memory_format=torch.channels_last).eval()
         self.device = device
         self.working_height, self.resize_mode = working_height, resize_mode
+        self.classes = classes
         self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
 
     @classmethod
@@ -136,9 +143,11 @@ class Predictor:
         engine = choose_engine(engine, selected, precision)
         if engine == "torch":
             bf16 = None if precision == "auto" else precision == "bf16"
-            return cls.for_inference(model, card.working_height, selected, bf16, card.resize_mode)
+            return cls.for_inference(
+                model, card.working_height, selected, bf16, card.resize_mode, card.class_set
+            )
         compiled = compile_model(model.eval(), card, engine, precision)
-        return cls(compiled, card.working_height, CPU, bf16=False, resize_mode=card.resize_mode)
+        return cls(compiled, card.working_height, CPU, False, card.resize_mode, card.class_set)
 
     @classmethod
     def for_inference(
@@ -148,6 +157,7 @@ class Predictor:
         device: torch.device,
         bf16: bool | None = None,
         resize_mode: preprocess.ResizeMode = "cover",
+        classes: ClassSet = CITYSCAPES,
     ) -> "Predictor":
         """Create a faster predictor by folding batch-norm, which changes the network: it cannot be trained.
 
@@ -155,11 +165,11 @@ class Predictor:
         """
         bf16 = bf16_is_fast(device) if bf16 is None else bf16
         fold_batchnorm(model.eval(), torch.bfloat16 if bf16 else torch.float32)
-        return cls(model, working_height, device, bf16, resize_mode)
+        return cls(model, working_height, device, bf16, resize_mode, classes)
 
     def with_resolution(self, working_height: int, resize_mode: preprocess.ResizeMode) -> "Predictor":
         """Return a predictor that uses the same network at another working resolution."""
-        return Predictor(self.model, working_height, self.device, self.bf16, resize_mode)
+        return Predictor(self.model, working_height, self.device, self.bf16, resize_mode, self.classes)
 
     def with_cpu_fallback(self, work: Callable[["Predictor"], T]) -> T:
         """Call a function with this predictor, and repeat it on the CPU if a GPU cannot do it.
@@ -195,7 +205,9 @@ class Predictor:
         parameters = {id(p): nn.Parameter(tensors[id(p)], p.requires_grad) for p in self.model.parameters()}
         # the memo makes deepcopy use the CPU copies: the GPU has no room for copies of its own
         model = copy.deepcopy(self.model, tensors | parameters)
-        return Predictor(model.float(), self.working_height, CPU, resize_mode=self.resize_mode)
+        return Predictor(
+            model.float(), self.working_height, CPU, resize_mode=self.resize_mode, classes=self.classes
+        )
 
     def working_size(
         self,
@@ -475,6 +487,7 @@ class Predictor:
             str(self.device),
             self.note if self.device == CPU else "",
             original and (original[1], original[0]),
+            self.classes,
         )
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from seg import paths
 from seg.data import cityscapes, preprocess
-from seg.data.decode_cache import PairDataset, load_split
+from seg.data.decode_cache import DecodedSplit, load_split
 from seg.data.label_check import check_labels
 from seg.data.pairs import has_pairs
 from seg.data.split_folders import find_misplaced
@@ -123,7 +123,7 @@ def publish(
     return card
 
 
-def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> PairDataset:
+def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> DecodedSplit:
     """The split of the final evaluation. Raises `PublishError` without val and without a held-out slice."""
     if has_pairs(data, "val"):
         return load_split(data, "val")
@@ -258,7 +258,7 @@ class _Evaluator:
         config: TrainConfig,
         encoder: PretrainedEncoder,
         data: Path,
-        final: PairDataset,
+        final: DecodedSplit,
         on_progress: OnStageProgress | None,
     ) -> None:
         self.config, self.encoder, self.data, self.final = config, encoder, data, final

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.evaluation import evaluate
 from seg.inference.predictor import Predictor
 from seg.models.factory import DISPLAY_NAMES
@@ -30,7 +30,7 @@ class HoldoutEvaluator:
     """
 
     def __init__(
-        self, run: Run, config: TrainConfig, distributed: DistributedContext, dataset: PairDataset
+        self, run: Run, config: TrainConfig, distributed: DistributedContext, dataset: DecodedSplit
     ) -> None:
         self.run, self.config, self.distributed, self.dataset = run, config, distributed, dataset
         first = len(dataset) - config.holdout if config.holdout else 0

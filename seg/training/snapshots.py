@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import restore_aspect
 from seg.inference import mask_io
 from seg.inference.predictor import Predictor
@@ -19,7 +19,7 @@ from seg.system.atomic_io import new_folder, write_atomic
 PHOTOS = 4
 
 
-def save_snapshot(run: Path, epoch: int, predictor: Predictor, split: PairDataset, indices: range) -> None:
+def save_snapshot(run: Path, epoch: int, predictor: Predictor, split: DecodedSplit, indices: range) -> None:
     """Save the masks of `PHOTOS` pairs, evenly spaced over `indices`, after an epoch.
 
     Args:

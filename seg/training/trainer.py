@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from seg import paths
 from seg.data import cityscapes
-from seg.data.decode_cache import PairDataset, load_split
+from seg.data.decode_cache import DecodedSplit, load_split
 from seg.data.loader import create_loader
 from seg.data.sampler import EpochSampler
 from seg.data.statistics import class_shares
@@ -243,10 +243,10 @@ class Trainer:
     def _epoch(self) -> int:
         return self.step // self.steps_per_epoch
 
-    def _load_datasets(self) -> list[PairDataset]:
+    def _load_datasets(self) -> list[DecodedSplit]:
         return [self._load(folder) for folder, _ in self.config.sets]
 
-    def _load(self, data: Path) -> PairDataset:
+    def _load(self, data: Path) -> DecodedSplit:
         with Progress(transient=True, console=self.console) as bar:
             task = bar.add_task(f"decoding {escape(printable(str(data)))}", visible=False)
             return load_split(

@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 
 from seg.data import cityscapes
-from seg.data.decode_cache import PairDataset, decoding_progress, is_decoded, load_split
+from seg.data.decode_cache import DecodedSplit, decoding_progress, is_decoded, load_split
 from seg.data.label_check import LabelHalfError, check_labels
 from seg.data.pairs import (
     PAIR_ASPECT,
@@ -124,7 +124,7 @@ def _label_problem(fingerprint: str, _files: tuple[Path, ...]) -> str:
     return ""
 
 
-def decoded_split(chosen: ChosenSplit, ask: bool = True) -> PairDataset | None:
+def decoded_split(chosen: ChosenSplit, ask: bool = True) -> DecodedSplit | None:
     """Return a split with its labels decoded, which takes minutes the first time for a large one.
 
     Args:
@@ -247,12 +247,12 @@ def _digest(fingerprint: str, _files: tuple[Path, ...]) -> str:
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _load(fingerprint: str, _chosen: ChosenSplit) -> PairDataset:
+def _load(fingerprint: str, _chosen: ChosenSplit) -> DecodedSplit:
     return load_split(_chosen.data, _chosen.split)
 
 
 @st.cache_data(max_entries=12, show_spinner="Counting pixels …")
-def _counts(fingerprint: str, _split: PairDataset) -> np.ndarray:
+def _counts(fingerprint: str, _split: DecodedSplit) -> np.ndarray:
     return class_pixel_counts(_split.labels)
 
 

@@ -7,13 +7,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from seg.data import loader
-from seg.data.decode_cache import PairDataset, load_split
+from seg.data.decode_cache import DecodedSplit, load_split
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def splits(pairs) -> list[PairDataset]:
+def splits(pairs) -> list[DecodedSplit]:
     return [load_split(pairs, "train"), load_split(pairs, "val")]
 
 
