@@ -4,17 +4,20 @@ All randomness derives from (seed, step): a step gets the same crops on every de
 processes and after every resumption.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seg.data.cityscapes import IGNORE
+from seg.data.draws import Uniform, batch_draws, to_device
 from seg.data.pairs import PAIR_ASPECT
 from seg.data.preprocess import normalize
+from seg.data.random_corruptions import corrupt_crops
 
 GRAY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
+
+_CORRUPTIONS, MIXING = 1, 2
+"""Streams of random numbers beside that of the crops, which do not change it."""
 
 
 def augment(
@@ -26,6 +29,7 @@ def augment(
     scale: tuple[float, float] = (0.5, 2.0),
     color: float = 1.0,
     shard: tuple[int, int] = (0, 1),
+    corruptions: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Draw one random crop of each photo and its label.
 
@@ -34,7 +38,7 @@ def augment(
 
     Args:
         photos: N x S x S x 3 uint8 RGB.
-        labels: N x S x S uint8 train ids.
+        labels: N x S x S uint8 train ids, or N x S x S x 3 soft labels as of `label_decoder.decode_soft`.
         height: H, the height of the crops in pixels.
         seed: the seed of the training.
         step: the step of the training.
@@ -42,27 +46,25 @@ def augment(
         color: the strength of the color changes; 0 for none.
         shard: (index, number of shards) if the samples are one of several equal parts of a batch; each
             sample gets the crop that it has in the whole batch.
+        corruptions: the probability of a crop to be corrupted; see `corrupt_crops`.
 
     Returns:
-        N x 3 x H x 2H float32 normalized images and N x H x 2H int64 train ids, ``IGNORE`` outside the photo.
+        N x 3 x H x 2H float32 normalized images and N x H x 2H int64 train ids, ``IGNORE`` outside the
+        photo; soft labels are N x 3 x H x 2H.
     """
     n, width = len(labels), PAIR_ASPECT * height
-    index, num_shards = shard
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-
-    def uniform(low: float, high: float) -> Tensor:
-        values = torch.rand(n * num_shards, generator=generator)[index * n : (index + 1) * n]
-        return values * (high - low) + low
-
+    uniform = batch_draws(n, seed, step, shard)
     theta = _sample_affine(uniform, scale)
     params = _sample_color_params(uniform, color)
 
     device = photos.device
     # a single asynchronous copy, so that the GPU is not kept waiting
-    device_params = _to_device(torch.cat((theta.flatten(1), params["color"]), 1), device)
+    device_params = to_device(torch.cat((theta.flatten(1), params["color"]), 1), device)
     affine = device_params[:, :6].reshape(n, 2, 3)
     rgb = _crop_photos(photos.permute(0, 3, 1, 2).float().div_(255), affine, height, width)
     label = _crop_labels(labels, affine, height, width)
+    if corruptions:
+        corrupt_crops(rgb, theta, batch_draws(n, seed, step, shard, _CORRUPTIONS), corruptions)
     rgb = _recolor(rgb, device_params[:, 6:])
     _blur_and_noise(rgb, params)
     return normalize(rgb.clamp_(0, 1)), label  # a camera clips as well
@@ -99,17 +101,22 @@ def _resampling_weights(scale: Tensor, shift: Tensor, num_out: int, side: int, u
 
 
 def _crop_labels(labels: Tensor, affine: Tensor, height: int, width: int) -> Tensor:
-    """Resample N x S x S labels to N x H x W; the last column, which photos leave out, is ignored."""
+    """Resample N x S x S labels to N x H x W, or N x S x S x 3 soft ones to N x 3 x H x W.
+
+    The last column, which photos leave out, is ignored.
+    """
+    planes = labels.unsqueeze(1) if labels.ndim == 3 else labels.permute(0, 3, 1, 2)
     grid = F.affine_grid(affine, [len(labels), 1, height, width], align_corners=False)
     # shifted by one: grid_sample fills with zeros outside the photo; train ids are exact in float
-    shifted = torch.where(labels == IGNORE, 0, labels + 1).unsqueeze(1).float()
+    shifted = torch.where(planes == IGNORE, 0, planes + 1).float()
     shifted[..., -1] = 0
     shifted = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    ids = shifted[:, 0].long()
-    return torch.where(ids == 0, IGNORE, ids - 1)
+    ids = shifted.long()
+    ids = torch.where(ids == 0, IGNORE, ids - 1)
+    return ids[:, 0] if labels.ndim == 3 else ids
 
 
-def _sample_affine(uniform: Callable[[float, float], Tensor], scale: tuple[float, float]) -> Tensor:
+def _sample_affine(uniform: Uniform, scale: tuple[float, float]) -> Tensor:
     """Draw N x 2 x 3 affine transforms for affine_grid."""
     size = torch.exp(uniform(*torch.tensor(scale).log().tolist()))
     aspect = torch.exp(uniform(-0.22, 0.22))
@@ -124,11 +131,7 @@ def _sample_affine(uniform: Callable[[float, float], Tensor], scale: tuple[float
     return theta
 
 
-def _to_device(host: Tensor, device: torch.device) -> Tensor:
-    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host
-
-
-def _sample_color_params(uniform: Callable[[float, float], Tensor], strength: float) -> dict[str, Tensor]:
+def _sample_color_params(uniform: Uniform, strength: float) -> dict[str, Tensor]:
     """Draw gamma, gain, contrast, saturation and white balance (N x 7), blur, noise and noise seed (N)."""
 
     def happens(probability: float) -> Tensor:

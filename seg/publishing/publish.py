@@ -179,7 +179,7 @@ def _training_fields(stored: dict[str, Any], state: dict[str, Any], config: Trai
         "samples_seen": state["step"] * config.batch_size,
         "data": _printable(state["digests"]),
         "decoder_version": stored["decoder_version"],
-        "licence": licence(state["digests"], stored.get("lineage")),
+        "licence": licence(state["digests"], stored.get("lineage"), stored.get("distilled_from")),
     }
 
 

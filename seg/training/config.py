@@ -28,10 +28,10 @@ FORMER_NAMES = {
 }
 """Former setting names and their present ones, to read runs and cards from before version 1.0."""
 
-RUN_METADATA = ("command", "decoder_version", "start", "lineage", "behavior", "created")
+RUN_METADATA = ("command", "decoder_version", "start", "lineage", "distilled_from", "behavior", "created")
 """Keys of config.json beside the settings: the command, the version of the label decoder, the
-`PretrainedEncoder`, the `Lineage` of the initial weights, and the `TRAINER_VERSION` of the code that started
-the run."""
+`PretrainedEncoder`, the `Lineage` of the initial weights, name and hash of the teacher, and the
+`TRAINER_VERSION` of the code that started the run."""
 
 
 MAX_SHARE = 1000
@@ -82,6 +82,20 @@ class TrainConfig:
     """cross-entropy; ohem: of the hardest pixels only; dice: cross-entropy plus Dice."""
     class_weights: Annotated[float, Ge(0)] = 0.0
     """Weight classes by (1 / pixel frequency) to this power; 0 weights all classes equally."""
+    soft_targets: bool = False
+    """Train ambiguous pixels on the mixture of their two most likely classes, instead of ignoring them."""
+    teacher: str = ""
+    """Published weights whose probabilities are learned beside the labels (distillation)."""
+    rare_classes: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability that an image of the data is replaced by one that contains a rare class."""
+    class_mix: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability that half of the classes of another crop are pasted into a crop (ClassMix)."""
+    corruptions: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability that a crop gets fog, darkness, blur or JPEG compression."""
+    amplitude_mix: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Largest share of the Fourier amplitudes of another crop that is mixed into a crop."""
+    mixstyle: bool = False
+    """Mix the feature statistics of crops after the first two stages of the encoder (MixStyle)."""
     lr: Annotated[float, Gt(0)] = 2e-3
     """Maximum learning rate of the score layers and the upsampling (AdamW)."""
     encoder_lr: Annotated[float, Gt(0)] = 2e-4
@@ -138,7 +152,19 @@ class TrainConfig:
             raise TrainError("--init-from brings its encoder: drop --encoder-weights.")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise TrainError("--scale must be two positive numbers, the smaller first.")
+        if self.soft_targets and self.loss != "cross-entropy":
+            raise TrainError(f"--soft-targets needs --loss cross-entropy, not {self.loss}.")
+        if self.mixes_crops and self.batch_size % 2:
+            raise TrainError(
+                "--class-mix and --amplitude-mix mix crops in pairs: choose an even --batch-size, not"
+                f" {self.batch_size}."
+            )
         _ = self.sets  # refuses shares that are none
+
+    @property
+    def mixes_crops(self) -> bool:
+        """Whether crops of a batch are mixed in pairs."""
+        return bool(self.class_mix or self.amplitude_mix)
 
     @property
     def sets(self) -> tuple[tuple[Path, float], ...]:

@@ -22,6 +22,7 @@ from seg.inference.device import pick_training_device
 from seg.models.pretrained import PretrainedEncoder
 from seg.system.status_file import StatusError, at_work
 from seg.training.config import TrainConfig, TrainError
+from seg.training.distillation import describe_teacher
 from seg.training.distributed import DistributedContext
 from seg.training.lineage import TRAINER_VERSION, check_architecture, resolve_init
 from seg.training.run import HEARTBEAT, Run
@@ -64,6 +65,7 @@ def create(config: TrainConfig, command: str, on_note: Callable[[str], object] =
         "decoder_version": label_decoder.DECODER_VERSION,
         "start": dataclasses.asdict(encoder),
         "lineage": lineage and dataclasses.asdict(lineage),
+        "distilled_from": describe_teacher(config.teacher),
         "behavior": TRAINER_VERSION,
         "created": time.time(),
     }
@@ -195,6 +197,11 @@ def _check_processes(config: TrainConfig, distributed: DistributedContext) -> No
         raise TrainError(
             f"A batch of {config.batch_size} pairs cannot be divided among {distributed.size} processes."
             f" Start another number of them, or choose a --batch-size that {distributed.size} divides."
+        )
+    if config.mixes_crops and config.batch_size // distributed.size % 2:
+        raise TrainError(
+            f"--class-mix and --amplitude-mix need an even number of crops in each of the {distributed.size}"
+            " processes. Choose another --batch-size."
         )
     if (
         distributed.size > 1

@@ -102,7 +102,7 @@ def resolve_init(config: TrainConfig) -> tuple[PretrainedEncoder, Lineage | None
             command=stored["command"],
             hours=round(state["seconds"] / 3600, 2),
             photos=state["step"] * stored["batch_size"],
-            licence=licence(state["digests"], earlier),
+            licence=licence(state["digests"], earlier, stored.get("distilled_from")),
             parent=earlier,
         )
     check_architecture(config, lineage.architecture)
@@ -131,10 +131,11 @@ def check_architecture(config: TrainConfig, architecture: Architecture) -> None:
         )
 
 
-def licence(data: Iterable[str], lineage: dict[str, Any] | None) -> str:
-    """The licence of parameters trained on some folders of pairs, after those of `lineage`."""
+def licence(data: Iterable[str], *sources: dict[str, Any] | None) -> str:
+    """The licence of parameters trained on some folders of pairs, after or with the help of `sources`: a
+    lineage and a teacher, or None."""
     rendered = all(is_rendered(paths.recorded(Path(folder))) for folder in data)
-    return MIT if rendered and (lineage is None or lineage["licence"] == MIT) else CITYSCAPES
+    return MIT if rendered and all(not s or s["licence"] == MIT for s in sources) else CITYSCAPES
 
 
 def find_equivalent(

@@ -108,3 +108,26 @@ def test_the_last_column_is_left_out():
         image, label = augment(photos, ids, 64, 0, step)
         same_image, same_label = augment(changed, other_ids, 64, 0, step)
         assert torch.equal(image, same_image) and torch.equal(label, same_label)
+
+
+def test_soft_labels_have_the_same_view_as_labels():
+    photos, ids = batch(8)
+    share = torch.arange(256, dtype=torch.uint8).expand(8, 256, 256)
+    soft = torch.stack((ids, ids.flip(1), share), -1)
+    _, label = augment(photos, soft, 64, 0, 5)
+    for plane, alone in enumerate((ids, ids.flip(1), share)):
+        assert torch.equal(label[:, plane], augment(photos, alone, 64, 0, 5)[1])
+
+
+def test_corruptions_change_photos_and_no_labels():
+    photos, ids = batch(16)
+    image, label = augment(photos, ids, 64, 0, 1)
+    corrupted, same_label = augment(photos, ids, 64, 0, 1, corruptions=0.5)
+    assert torch.equal(label, same_label)
+    changed = (corrupted - image).abs().amax((1, 2, 3)) > 0.05
+    assert 4 <= changed.sum() <= 12
+    parts = [
+        augment(photos[i : i + 8], ids[i : i + 8], 64, 0, 1, shard=(i // 8, 2), corruptions=0.5)[0]
+        for i in (0, 8)
+    ]
+    assert torch.equal(torch.cat(parts), corrupted)

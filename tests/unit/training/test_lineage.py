@@ -91,6 +91,7 @@ def test_the_licence_follows_the_training_data(pairs, tmp_path):
     assert lineage.licence([str(pairs)], None) == lineage.MIT
     assert lineage.licence([str(tmp_path)], None) == lineage.CITYSCAPES
     assert lineage.licence([str(pairs)], {"licence": lineage.CITYSCAPES}) == lineage.CITYSCAPES
+    assert lineage.licence([str(pairs)], None, {"licence": lineage.CITYSCAPES}) == lineage.CITYSCAPES
 
 
 def test_damaged_neighboring_runs_are_skipped(config, folder, tmp_path, registry):
