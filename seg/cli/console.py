@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from seg.data.decode_cache import DecodedSplit, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import DecodedSplit
 from seg.errors import StreetFCNError, printable, user_message
 from seg.system.atomic_io import write_json
 

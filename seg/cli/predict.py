@@ -18,6 +18,7 @@ from tyro.conf import Positional, arg
 
 from seg.cli.console import CommandError, check_height, check_variants, console
 from seg.data import photo_files
+from seg.data.cityscapes import CITYSCAPES
 from seg.inference import directory, ray_engine
 from seg.inference.device import Device
 from seg.inference.engines import Engine, Precision

@@ -7,6 +7,7 @@ images and masks.
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,27 @@ def find_layout(data: Path) -> FoundLayout | None:
         if folders:
             return FoundLayout(root, None, folders)
     return None
+
+
+EXPECTED = (
+    "train/1.jpg … of pairs; images/train with masks/train, train/images with train/masks, or images with"
+    " masks; the layouts of Cityscapes, CamVid, Pascal VOC, ADE20K or COCO panoptic; or a dataset.json"
+)
+
+
+def unknown_layout(data: Path) -> str:
+    """Return a sentence about a folder that is no recognized data set: what was expected and found."""
+    if not data.is_dir():
+        return f"There is no folder {data}."
+    folders = [folder.name for folder in subfolders(data)]
+    files = Counter(file.suffix.lower() for file in data.iterdir() if file.is_file())
+    found = [f"the folders {', '.join(folders[:6])}{', …' * (len(folders) > 6)}"] * bool(folders)
+    types = ", ".join(suffix or "none" for suffix in sorted(files)[:6])
+    found += [f"files of the types {types}"] * bool(files)
+    return (
+        f"{data} is no data set that is recognized. Expected: {EXPECTED}. Found:"
+        f" {' and '.join(found) or 'nothing'}."
+    )
 
 
 def list_samples(root: Path, description: DatasetDescription, split: str) -> Samples:

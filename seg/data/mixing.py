@@ -6,7 +6,7 @@ Their partners do not depend on the number of processes, as long as each has an 
 import torch
 from torch import Tensor
 
-from seg.data.cityscapes import CLASSES, IGNORE
+from seg.data.classes import IGNORE
 from seg.data.draws import Uniform, to_device
 
 
@@ -15,7 +15,9 @@ def partners(crops: Tensor) -> Tensor:
     return crops.view(-1, 2, *crops.shape[1:]).flip(1).reshape(crops.shape)
 
 
-def mix_classes(image: Tensor, label: Tensor, uniform: Uniform, probability: float) -> tuple[Tensor, Tensor]:
+def mix_classes(
+    image: Tensor, label: Tensor, uniform: Uniform, probability: float, classes: int
+) -> tuple[Tensor, Tensor]:
     """Paste half of the classes of its partner into a crop.
 
     Source: Olsson, Tranheden, Pinto, Svensson 2021, "ClassMix: Segmentation-Based Data Augmentation for
@@ -26,21 +28,22 @@ def mix_classes(image: Tensor, label: Tensor, uniform: Uniform, probability: flo
         label: N x H x W train ids, or N x 3 x H x W soft labels.
         uniform: draws N numbers between two limits.
         probability: that of a crop to be pasted into.
+        classes: number of classes.
 
     Returns:
         The mixed crops and labels.
     """
     ids = (label if label.ndim == 3 else label[:, 0]).flatten(1)
     is_mixed = uniform(0, 1) < probability
-    host = torch.stack([uniform(0, 1) for _ in CLASSES], 1) + 2.0 * ~is_mixed[:, None]
+    host = torch.stack([uniform(0, 1) for _ in range(classes)], 1) + 2.0 * ~is_mixed[:, None]
     draws = to_device(host, ids.device)
     # by crop that is pasted into, of the classes of its partner
     present = torch.zeros(len(ids), IGNORE + 1, dtype=torch.bool, device=ids.device)
-    present = partners(present.scatter(1, ids, torch.ones_like(ids, dtype=torch.bool)))[:, : len(CLASSES)]
+    present = partners(present.scatter(1, ids, torch.ones_like(ids, dtype=torch.bool)))[:, :classes]
     rank = torch.where(present, draws, 4.0).argsort(1).argsort(1)
     is_pasted = torch.zeros(len(ids), IGNORE + 1, dtype=torch.bool, device=ids.device)
     half = (present.sum(1, keepdim=True) + 1) // 2
-    is_pasted[:, : len(CLASSES)] = (rank < half) & (draws < 2) & present
+    is_pasted[:, :classes] = (rank < half) & (draws < 2) & present
     mask = is_pasted.gather(1, partners(ids)).view(len(ids), 1, *label.shape[-2:])
     return (
         torch.where(mask, partners(image), image),

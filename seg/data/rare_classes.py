@@ -23,11 +23,12 @@ class RareClassDraw:
     Args:
         labels: n x H x W uint8 train ids of the images.
         probability: that of an image to be drawn in this way.
+        classes: number of classes.
     """
 
-    def __init__(self, labels: np.ndarray, probability: float) -> None:
+    def __init__(self, labels: np.ndarray, probability: float, classes: int) -> None:
         self.probability = probability
-        counts = class_pixel_counts(labels)[:, :-1]
+        counts = class_pixel_counts(labels, classes)[:, :-1]
         images = [torch.from_numpy(np.flatnonzero(pixels >= MIN_PIXELS)) for pixels in counts.T]
         weights = torch.from_numpy(-counts.sum(0) / max(counts.sum(), 1) / TEMPERATURE)
         is_drawn = torch.tensor([len(found) > 0 for found in images])

@@ -12,7 +12,8 @@ import numpy as np
 from seg.data import label_decoder
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import IGNORE, ClassSet
-from seg.data.decode_cache import DecodedSplit, load_split
+from seg.data.datasets import check_classes, check_split, load_split
+from seg.data.decode_cache import DecodedSplit
 from seg.data.label_decoder import IgnoreReason
 from seg.data.pairs import OnProgress, exact_label, read_pair
 from seg.evaluation import metrics
@@ -256,7 +257,7 @@ def evaluate(
         StreetFCNError: if the weights or the data cannot be used.
     """
     predictor = Predictor.from_pretrained(weights, device, precision="fp32")
-    check_split(Path(data), split, limit)
+    check_split(Path(data), split, slice(limit))
     pairs = load_split(Path(data), split)
     check_classes(predictor.classes, pairs, weights)
     indices = range(len(pairs))[:limit]
@@ -298,7 +299,7 @@ def report(counts: MetricAccumulator) -> dict[str, Any]:
     return own | {key: report(others) for key, others in counts.on.items()}
 
 
-def ignored_pixels(split: DecodedSplit, indices: Sequence[int]) -> dict[str, Any]:
+def ignored_pixels(split: DecodedSplit, indices: Sequence[int]) -> dict[str, Any] | None:
     """Compute which labelled pixels of a split are ambiguous, as `evaluate --json` writes them.
 
     Args:
@@ -306,8 +307,11 @@ def ignored_pixels(split: DecodedSplit, indices: Sequence[int]) -> dict[str, Any
         indices: the evaluated pairs.
 
     Returns:
-        ``share`` of the labelled pixels that are ignored, and ``by_reason`` the share of each reason.
+        ``share`` of the labelled pixels that are ignored, and ``by_reason`` the share of each reason; None if
+        no label is ambiguous, because they are not those of pairs.
     """
+    if split.reason_counts is None:
+        return None
     counts = split.reason_counts[list(indices)].sum(0, dtype=np.int64)
     reasons = (IgnoreReason.TIE, IgnoreReason.AMBIGUOUS, IgnoreReason.UNKNOWN)
     labelled = max(1, int(counts[IgnoreReason.KEPT] + counts[list(reasons)].sum()))

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg.data import cityscapes
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.decode_cache import HELD_OUT
 from seg.data.pairs import OnProgress
 from seg.evaluation import evaluate
@@ -83,12 +84,15 @@ TimingCase = tuple[Architecture, encoder.ResNetVersion, str, bool, int]
 """The factors of a time: architecture, ResNet version, variant, test-time augmentation, working height."""
 
 
-def cards(baselines: Path, registry: Path | None = None) -> tuple[list[ModelCard], list[ModelCard]]:
-    """Read the cards of all published weights and of the baselines.
+def cards(
+    baselines: Path, registry: Path | None = None, classes: ClassSet = CITYSCAPES
+) -> tuple[list[ModelCard], list[ModelCard]]:
+    """Read the cards of the published weights and of the baselines that predict the same classes.
 
     Args:
         baselines: a registry that contains only cards, of networks that are not shipped.
         registry: the registry of the weights; by default all of `paths.registries()`.
+        classes: the classes; weights with others cannot be compared.
 
     Returns:
         The cards of the published weights, and those of the baselines.
@@ -96,8 +100,9 @@ def cards(baselines: Path, registry: Path | None = None) -> tuple[list[ModelCard
     Raises:
         WeightsError: if a card cannot be used.
     """
-    published = [read_card(name, registry) for name in list_weights(registry)]
-    return published, [read_card(name, baselines) for name in list_weights(baselines)]
+    both = ([read_card(name, folder) for name in list_weights(folder)] for folder in (registry, baselines))
+    published, others = ([card for card in found if card.class_set.names == classes.names] for found in both)
+    return published, others
 
 
 def rows(
@@ -270,7 +275,7 @@ def measure(
     networks = {}
     for architecture, strides, *_ in cases:
         variants = ARCHITECTURES[architecture].variants
-        model = create_model(architecture, len(cityscapes.CLASSES), variants, strides)
+        model = create_model(architecture, len(CITYSCAPES), variants, strides)
         networks[architecture, strides] = Predictor.for_inference(model, 1, torch_device).model
     fastest: dict[TimingCase, float] = {}
     for turn in range(REPEATS):

@@ -19,10 +19,10 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from seg import paths
-from seg.data import cityscapes, preprocess
-from seg.data.decode_cache import DecodedSplit, load_split
-from seg.data.label_check import check_labels
-from seg.data.pairs import has_pairs
+from seg.data import preprocess
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.datasets import check_split, has_split, load_split
+from seg.data.decode_cache import DecodedSplit
 from seg.data.split_folders import find_misplaced
 from seg.errors import StreetFCNError, printable
 from seg.evaluation import evaluate, metrics
@@ -38,6 +38,7 @@ from seg.system.atomic_io import new_folder
 from seg.training.config import TrainConfig
 from seg.training.lineage import licence
 from seg.training.run import METRICS_FILE, Run, load_tensors, to_json_lines
+from seg.training.training_data import resize_mode_of
 
 HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 """Candidates for the working height, as multiples of the crop height."""
@@ -45,9 +46,6 @@ HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 TOLERANCE = 0.001
 """The change of pixel accuracy, mean accuracy and mean IoU that float16 may cause. If it is larger, as with a
 network that has hardly learned anything, the parameters are stored in full precision."""
-
-RESIZE_MODE: preprocess.ResizeMode = "cover"
-"""How photos of other shapes are resized; chosen by the command `resolution`."""
 
 FINAL_LR_FACTOR = 0.01
 """Below this share of the maximum learning rate a schedule has ended."""
@@ -109,7 +107,7 @@ def publish(
     parameters, final_metrics, counts = evaluator.evaluate_final(rounded, full, height, tta)
     content = to_safetensors(parameters, {"format": "pt"})
     card = ModelCard(
-        **_network_fields(name, config),
+        **_network_fields(name, config, evaluator.final),
         **_training_fields(stored, state, config),
         working_height=height,
         height_search=by_height,
@@ -125,7 +123,7 @@ def publish(
 
 def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> DecodedSplit:
     """The split of the final evaluation. Raises `PublishError` without val and without a held-out slice."""
-    if has_pairs(data, "val"):
+    if has_split(data, "val"):
         return load_split(data, "val")
     train = load_split(data, "train")
     if not holdout or train.digest not in state["digests"].values():
@@ -134,9 +132,8 @@ def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> DecodedSpli
             " evaluate the network on. Name a data set with val: --data DIR."
             f" {find_misplaced(data, 'val')}".rstrip()
         )
-    split = train.held_out(holdout)
-    check_labels(split.files)
-    return split
+    check_split(data, "train", slice(len(train) - holdout, None))
+    return train.held_out(holdout)
 
 
 def _check_unused(final: Path) -> None:
@@ -156,17 +153,20 @@ def _file_fields(content: bytes, state: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _network_fields(name: str, config: TrainConfig) -> dict[str, Any]:
+def _network_fields(name: str, config: TrainConfig, split: DecodedSplit) -> dict[str, Any]:
     """The fields of a card about the network and its input."""
+    own_classes = split.classes if split.classes != CITYSCAPES else None
     return {
         "format": CARD_FORMAT,
         "name": name,
         "architecture": config.arch,
         "variants": list(config.variants),
-        "classes": list(cityscapes.NAMES),
+        "classes": list(split.classes.names),
+        "class_categories": own_classes and [c.category for c in own_classes.classes],
+        "class_colors": own_classes and [list(c.color) for c in own_classes.classes],
         "mean": list(preprocess.MEAN),
         "std": list(preprocess.STD),
-        "resize_mode": RESIZE_MODE,
+        "resize_mode": resize_mode_of(split),
     }
 
 
@@ -270,7 +270,7 @@ class _Evaluator:
         by_height: dict[str, dict[str, float]] = {}
         of_finest: dict[int, np.ndarray] = {}
         held_out, predictor = range(len(train) - config.holdout, len(train)), self._predictor(state)
-        check_labels([train.files[i] for i in held_out])
+        check_split(self.data, "train", slice(held_out.start, None))
         for height in (round(config.height * factor) for factor in HEIGHTS):
             on_progress = self._stage(f"{height} pixels high, held-out pairs")
             confusions = evaluate.photo_confusions(
@@ -308,9 +308,8 @@ class _Evaluator:
             exact = evaluate.confusion_matrices(
                 self._predictor(full), split, config.variants, indices, height, on_progress
             )
-            if not _equivalent(
-                reports, {v: evaluate.metrics_from_confusion(confusion) for v, confusion in exact.items()}
-            ):
+            before = {v: evaluate.metrics_from_confusion(c, split.classes) for v, c in exact.items()}
+            if not _equivalent(reports, before):
                 parameters, predictor = full, self._predictor(full)
                 counts = count(f"{split.name}, not rounded")
                 reports = report(counts)
@@ -320,18 +319,20 @@ class _Evaluator:
             "split": split.name,
             "images": len(split),
             "digest": split.digest,
-            "ignored": evaluate.ignored_pixels(split, indices),
             "variants": reports,
         }
+        ignored = evaluate.ignored_pixels(split, indices)
+        final_metrics |= {"ignored": ignored} if ignored else {}
         return parameters, final_metrics | with_tta, counts
 
     def _predictor(self, state: dict[str, Tensor]) -> Predictor:
         model = create_model(
-            self.config.arch, len(cityscapes.CLASSES), self.config.variants, self.encoder.strides
+            self.config.arch, len(self.final.classes), self.config.variants, self.encoder.strides
         )
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        device, mode = pick_device("auto"), resize_mode_of(self.final)
         return Predictor.for_inference(
-            model, self.config.height, pick_device("auto"), bf16=False, resize_mode=RESIZE_MODE
+            model, self.config.height, device, bf16=False, resize_mode=mode, classes=self.final.classes
         )
 
     def _stage(self, stage: str) -> evaluate.OnProgress | None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seg.data.classes import ClassSet
 from seg.models.registry import load_weights, read_card
 from seg.training.config import TrainError
 
@@ -33,7 +34,7 @@ class Teacher:
 
     Args:
         described: what `describe_teacher` returned when the run was created.
-        variants: those of the network that learns. classes: its number of classes.
+        variants: those of the network that learns. classes: its classes.
         device: the training device.
 
     Raises:
@@ -42,7 +43,7 @@ class Teacher:
     """
 
     def __init__(
-        self, described: dict[str, Any], variants: tuple[str, ...], classes: int, device: torch.device
+        self, described: dict[str, Any], variants: tuple[str, ...], classes: ClassSet, device: torch.device
     ) -> None:
         model, card = load_weights(described["name"])
         if card.sha256 != described["sha256"]:
@@ -50,9 +51,10 @@ class Teacher:
                 f"The weights {card.name} have changed since this run started. Restore them, or start a new"
                 " run."
             )
-        if len(card.classes) != classes:
+        if card.class_set.names != classes.names:
             raise TrainError(
-                f"The teacher {card.name} has {len(card.classes)} classes, not {classes}. Choose another one."
+                f"The teacher {card.name} has other classes than the data. Choose weights that were trained"
+                " on these classes."
             )
         self.model = model.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
         # the last variant is the finest

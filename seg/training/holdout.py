@@ -99,7 +99,9 @@ class HoldoutEvaluator:
         bar.remove_task(task)
         by_variant: dict[str, Any] = {}
         for variant, confusion in confusions.items():
-            metrics = evaluate.metrics_from_confusion(distributed.all_reduce_sum(confusion))
+            metrics = evaluate.metrics_from_confusion(
+                distributed.all_reduce_sum(confusion), self.dataset.classes
+            )
             metrics.pop("confusion")
             by_variant[variant] = metrics
         summary = "; ".join(

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from seg.data import label_decoder
-from seg.data.label_check import check_labels
-from seg.data.pairs import find_pairs, has_pairs
+from seg.data.datasets import check_split, has_split, split_files
 from seg.data.split_folders import find_misplaced
 from seg.errors import printable
 from seg.inference.device import pick_training_device
@@ -90,21 +89,21 @@ def check_pairs(config: TrainConfig) -> str:
             val has a label.
         TrainError: if there are too few pairs, or none to evaluate the network on.
     """
-    files = find_pairs(config.data, "train")
+    files = split_files(config.data, "train")
     num_train = len(files) - config.holdout
-    check_labels(files)
+    check_split(config.data, "train")
     if num_train < config.batch_size:
         raise TrainError(
             f"{config.data} has {len(files)} pairs in train; with {config.holdout} held out, less than a"
             f" batch of {config.batch_size} is left. Choose a smaller --holdout or --batch-size."
         )
-    check_labels(files[:num_train])
+    check_split(config.data, "train", slice(num_train))
     for folder, _ in config.sets[1:]:
-        check_labels(find_pairs(folder, "train"))
+        check_split(folder, "train")
     if config.holdout:
-        check_labels(files[num_train:])
-    if has_pairs(config.data, "val"):
-        check_labels(find_pairs(config.data, "val"))
+        check_split(config.data, "train", slice(num_train, None))
+    if has_split(config.data, "val"):
+        check_split(config.data, "val")
         return ""
     misplaced = find_misplaced(config.data, "val")
     if not config.holdout:

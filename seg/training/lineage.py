@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 from seg import paths
 from seg.data import label_decoder
-from seg.data.pairs import cached_content_hash, find_pairs, is_rendered, last_change, mtime_fingerprint
+from seg.data.datasets import split_digest
+from seg.data.image_set import find_image_set
+from seg.data.pairs import is_rendered, last_change, mtime_fingerprint
+from seg.errors import printable
 from seg.models.factory import ARCHITECTURES, Architecture
 from seg.models.model_card import WeightsError
 from seg.models.pretrained import PretrainedEncoder, describe_pretrained, with_credits
@@ -132,10 +135,19 @@ def check_architecture(config: TrainConfig, architecture: Architecture) -> None:
 
 
 def licence(data: Iterable[str], *sources: dict[str, Any] | None) -> str:
-    """The licence of parameters trained on some folders of pairs, after or with the help of `sources`: a
+    """The licence of parameters trained on some data sets, after or with the help of `sources`: a
     lineage and a teacher, or None."""
-    rendered = all(is_rendered(paths.recorded(Path(folder))) for folder in data)
-    return MIT if rendered and all(not s or s["licence"] == MIT for s in sources) else CITYSCAPES
+    terms = [_terms(paths.recorded(Path(folder))) for folder in data]
+    terms += [source["licence"] for source in sources if source]
+    return "; ".join(dict.fromkeys(term for term in terms if term != MIT)) or MIT
+
+
+def _terms(data: Path) -> str:
+    """The licence of parameters trained on a data set."""
+    image_set = find_image_set(data)
+    if image_set is not None and image_set.description.layout != "cityscapes":
+        return f"as the data set {printable(image_set.description.name)} permits"
+    return MIT if is_rendered(data) else CITYSCAPES
 
 
 def find_equivalent(
@@ -159,7 +171,7 @@ def find_equivalent(
     if Run(Path(config.init_from)).alive():
         return ()  # its result is not known yet
     encoder, lineage = resolve_init(config)
-    digests = {str(folder): cached_content_hash(find_pairs(folder, "train")) for folder, _ in config.sets}
+    digests = {str(folder): split_digest(folder, "train") for folder, _ in config.sets}
     init_from = dataclasses.asdict(lineage) if lineage else None
     recipe = _key(config.to_json(), digests, dataclasses.asdict(encoder), init_from, TRAINER_VERSION)
     published = []

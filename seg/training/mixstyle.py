@@ -3,6 +3,7 @@
 Source: Zhou, Yang, Qiao, Xiang 2021, "Domain Generalization with MixStyle".
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,10 +21,11 @@ def add_mixstyle(backbone: nn.Module) -> None:
     Args:
         backbone: a ResNet, or a VGG whose stages end with poolings.
     """
+    stages: Sequence[nn.Module]
     if hasattr(backbone, "layer1"):
         stages = [backbone.get_submodule("layer1"), backbone.get_submodule("layer2")]
     else:
-        stages = [module for module in backbone.modules() if isinstance(module, nn.MaxPool2d)][:2]
+        stages = [m for m in backbone.modules() if isinstance(m, nn.MaxPool2d)][:2]
     for stage in stages:
         stage.register_forward_hook(_mix)
 

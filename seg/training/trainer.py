@@ -25,14 +25,13 @@ from rich.progress import (
 )
 from torch import Tensor, nn
 
-from seg.data import cityscapes
 from seg.data.draws import batch_draws
 from seg.data.loader import create_loader
 from seg.data.mixing import mix_amplitudes, mix_classes
 from seg.data.rare_classes import RareClassDraw
 from seg.data.sampler import EpochSampler
 from seg.data.statistics import class_shares
-from seg.data.transforms import MIXING, augment
+from seg.data.transforms import MIXING, augment, crop_width
 from seg.errors import printable
 from seg.inference.device import bf16_is_fast, pick_training_device
 from seg.inference.predictor import Predictor
@@ -53,7 +52,7 @@ from seg.training.mixstyle import add_mixstyle
 from seg.training.optim import param_groups
 from seg.training.pacing import RECORD_SECONDS, RECORD_STEPS, Pacing, evaluation_interval
 from seg.training.run import Run, save_tensors, write_json
-from seg.training.training_data import load_datasets, with_soft_targets
+from seg.training.training_data import load_datasets, resize_mode_of, with_soft_targets
 
 EMA_PREFIX = "average."
 """Prefix of the EMA's tensors in a checkpoint."""
@@ -98,7 +97,7 @@ class Trainer:
 
         torch.manual_seed(config.seed)
         model = create_model(
-            config.arch, len(cityscapes.CLASSES), config.variants, run.config()["start"]["strides"]
+            config.arch, len(self.dataset.classes), config.variants, run.config()["start"]["strides"]
         )
         checkpoint = run.load_latest()
         if checkpoint is None:
@@ -108,7 +107,7 @@ class Trainer:
         if config.mixstyle:
             add_mixstyle(model.backbone)
         teacher = run.config().get("distilled_from")
-        classes = len(cityscapes.CLASSES)
+        classes = self.dataset.classes
         self.teacher = Teacher(teacher, config.variants, classes, self.device) if teacher else None
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(param_groups(model, config), fused=True)
@@ -193,7 +192,7 @@ class Trainer:
             The loss of each variant by its name in metrics.jsonl, and the learning rate of the heads.
         """
         config = self.config
-        photos, labels = next(self.batches)
+        photos, labels, sizes = next(self.batches)
         shard = self.distributed.rank, self.distributed.size
         image, label = augment(
             photos,
@@ -205,12 +204,14 @@ class Trainer:
             config.color_jitter,
             shard,
             config.corruptions,
+            crop_width(config.height, self.dataset.crop_aspect),
+            sizes,
         )
         uniform = batch_draws(len(label), config.seed, self.step, shard, MIXING)
         if config.amplitude_mix:
             image = mix_amplitudes(image, uniform, config.amplitude_mix)
         if config.class_mix:
-            image, label = mix_classes(image, label, uniform, config.class_mix)
+            image, label = mix_classes(image, label, uniform, config.class_mix, len(self.dataset.classes))
         image = image.contiguous(memory_format=torch.channels_last)
         lr_factor = self.schedule.lr_factor(self.step, self.seconds)
         for group in self.optimizer.param_groups:
@@ -264,7 +265,14 @@ class Trainer:
     def predictor(self) -> Predictor:
         """A predictor of `eval_model` in the precision of the training."""
         bf16 = self.accelerator.mixed_precision == "bf16"
-        return Predictor(self.eval_model(), self.config.height, self.device, bf16)
+        return Predictor(
+            self.eval_model(),
+            self.config.height,
+            self.device,
+            bf16,
+            resize_mode_of(self.dataset),
+            self.dataset.classes,
+        )
 
     def eval_model(self) -> SegmentationModel:
         """The model to evaluate and publish: the EMA, if there is one."""
@@ -281,7 +289,11 @@ class Trainer:
         config = self.config
         extra = [(size, share) for size, (_, share) in zip(extra_sizes, config.sets[1:], strict=True)]
         labels = self.dataset.labels[: self.num_train]
-        rare = RareClassDraw(labels, config.rare_classes) if config.rare_classes else None
+        rare = (
+            RareClassDraw(labels, config.rare_classes, len(self.dataset.classes))
+            if config.rare_classes
+            else None
+        )
         epochs = None if config.minutes else config.epochs
         return EpochSampler(self.num_train, extra, config.batch_size, config.seed, epochs, rare)
 
@@ -289,7 +301,7 @@ class Trainer:
         """Class weights with a mean of 1 over the labelled pixels; None if classes are weighted equally."""
         if not self.config.class_weights:
             return None
-        shares, _ = class_shares(self.dataset.labels[: self.num_train])
+        shares, _ = class_shares(self.dataset.labels[: self.num_train], len(self.dataset.classes))
         share = torch.from_numpy(shares).float().clamp(min=1e-5)
         weight = share**-self.config.class_weights
         return (weight / (weight * share).sum()).to(self.device)

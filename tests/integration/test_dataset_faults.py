@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from seg import jobs
-from seg.data.decode_cache import HELD_OUT, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import HELD_OUT
 from seg.data.label_check import LabelHalfError, check_labels
 from seg.data.pairs import SIDE, content_hash, find_pairs
 from seg.evaluation import evaluate, store

@@ -13,7 +13,8 @@ import numpy as np
 import streamlit as st
 
 from seg.data import cityscapes
-from seg.data.decode_cache import DecodedSplit, decoding_progress, is_decoded, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import DecodedSplit, decoding_progress, is_decoded
 from seg.data.label_check import LabelHalfError, check_labels
 from seg.data.pairs import (
     PAIR_ASPECT,

@@ -21,7 +21,7 @@ def batch(n: int = 8) -> tuple[Tensor, Tensor]:
 def test_half_of_the_classes_are_pasted_with_their_pixels(soft):
     image, ids = batch()
     label = torch.stack((ids, ids.roll(1, 1), ids.roll(2, 1)), 1) if soft else ids
-    mixed, mixed_label = mix_classes(image, label, batch_draws(8, 0, 0), 1.0)
+    mixed, mixed_label = mix_classes(image, label, batch_draws(8, 0, 0), 1.0, 19)
     mixed_ids = mixed_label[:, 0] if soft else mixed_label
     assert torch.equal(mixed[:, 0].long(), mixed_ids)
     for i in range(8):
@@ -35,16 +35,17 @@ def test_half_of_the_classes_are_pasted_with_their_pixels(soft):
 
 def test_only_some_crops_are_pasted_into():
     image, ids = batch(64)
-    mixed, label = mix_classes(image, ids, batch_draws(64, 0, 0), 0.25)
+    mixed, label = mix_classes(image, ids, batch_draws(64, 0, 0), 0.25, 19)
     changed = (label != ids).any(-1).any(-1)
     assert torch.equal(changed, (mixed != image).flatten(1).any(1)) and 6 <= changed.sum() <= 26
 
 
 def test_mixing_is_the_same_in_two_processes():
     image, ids = batch()
-    whole = mix_classes(image, ids, batch_draws(8, 3, 4), 0.5)
+    whole = mix_classes(image, ids, batch_draws(8, 3, 4), 0.5, 19)
     halves = [
-        mix_classes(image[i : i + 4], ids[i : i + 4], batch_draws(4, 3, 4, (i // 4, 2)), 0.5) for i in (0, 4)
+        mix_classes(image[i : i + 4], ids[i : i + 4], batch_draws(4, 3, 4, (i // 4, 2)), 0.5, 19)
+        for i in (0, 4)
     ]
     for mixed, *parts in zip(whole, *halves, strict=True):
         assert torch.equal(mixed, torch.cat(parts))

@@ -21,7 +21,7 @@ def labels() -> np.ndarray:
 
 
 def sampler(probability: float, epochs: int = 20) -> EpochSampler:
-    rare = RareClassDraw(labels(), probability) if probability else None
+    rare = RareClassDraw(labels(), probability, 19) if probability else None
     return EpochSampler(40, [(7, 0.5)], 4, 0, epochs, rare)
 
 
@@ -43,6 +43,6 @@ def test_a_resumed_training_draws_the_same_images():
 
 
 def test_classes_without_images_are_never_drawn():
-    draw = RareClassDraw(labels(), 1.0)
+    draw = RareClassDraw(labels(), 1.0, 19)
     assert set(draw.class_probability.nonzero().flatten().tolist()) <= {0, TRAIN}
     assert draw.class_probability[TRAIN] > 0.99

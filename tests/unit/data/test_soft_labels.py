@@ -8,7 +8,7 @@ import pytest
 from seg import paths
 from seg.data import label_decoder, soft_labels
 from seg.data.cityscapes import IGNORE, TRAIN_ID
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.data.label_decoder import IgnoreReason, decode_soft, decode_with_reasons
 from seg.data.pairs import SIDE, read_pair
 from seg.data.soft_labels import with_soft_labels

@@ -78,7 +78,7 @@ def test_reduced_crops_are_antialiased_as_at_prediction():
     )
     pixels[:, 255] = pixels[:, 254]  # the last column is left out
     reduced = Image.fromarray(pixels.numpy()).resize((128, 64), Image.Resampling.BILINEAR)
-    crop = _crop_photos(pixels.permute(2, 0, 1)[None].float(), whole_photo(), 64, 128)
+    crop = _crop_photos(pixels.permute(2, 0, 1)[None].float(), whole_photo(), (64, 128), None)
     expected = torch.from_numpy(np.array(reduced)).permute(2, 0, 1)[None].float()
     # Pillow rounds after each of its two passes; the last column has less to average
     torch.testing.assert_close(crop[..., :-1], expected[..., :-1], atol=1.01, rtol=0)
@@ -95,7 +95,7 @@ def test_enlarged_crops_are_interpolated_bilinearly():
     affine = whole_photo(2, zoom=3.0)
     grid = F.affine_grid(affine, [2, 1, 96, 192], align_corners=False)
     expected = F.grid_sample(photos, grid, padding_mode="border", align_corners=False)
-    torch.testing.assert_close(_crop_photos(photos, affine, 96, 192), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(_crop_photos(photos, affine, (96, 192), None), expected, atol=1e-5, rtol=0)
 
 
 def test_the_last_column_is_left_out():

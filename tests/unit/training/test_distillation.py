@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.models.model_card import WeightsError
 from seg.models.registry import DEFAULT_WEIGHTS
 from seg.training.config import TrainError
@@ -28,7 +30,7 @@ def test_the_divergence_matches_its_definition():
 
 def test_variants_learn_from_their_namesakes_or_the_finest(described):
     image = torch.randn(1, 3, 32, 64, generator=torch.Generator().manual_seed(0))
-    teacher = Teacher(described, ("32s", "unet"), 19, CPU)
+    teacher = Teacher(described, ("32s", "unet"), CITYSCAPES, CPU)
     known = teacher.log_probabilities(image)
     for variant, of_teacher in (("32s", "32s"), ("unet", "8s")):
         expected = teacher.model(image)[of_teacher].log_softmax(1)
@@ -42,6 +44,6 @@ def test_unsuitable_teachers_are_refused(described):
         describe_teacher("nobody")
     assert describe_teacher("") is None
     with pytest.raises(TrainError, match="have changed since this run started"):
-        Teacher(described | {"sha256": "0"}, ("8s",), 19, CPU)
-    with pytest.raises(TrainError, match="has 19 classes, not 3"):
-        Teacher(described, ("8s",), 3, CPU)
+        Teacher(described | {"sha256": "0"}, ("8s",), CITYSCAPES, CPU)
+    with pytest.raises(TrainError, match="has other classes than the data"):
+        Teacher(described, ("8s",), ClassSet(CITYSCAPES.classes[:3]), CPU)
