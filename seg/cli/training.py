@@ -140,7 +140,7 @@ class Publish:
             f"{self.name} on {evaluated_on(card.metrics)}",
             card.metrics["variants"],
         )
-        print_ignored(card.metrics["ignored"])
+        print_ignored(card.metrics.get("ignored"))
         if card.height_search and card.metrics["split"] == HELD_OUT:
             console.print("The working height was chosen on the same pairs, which favors these metrics.")
         if self.tta:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # these modules use the session themselves
     from collections.abc import Mapping
     from pathlib import Path
 
+    from seg.data.image_set_check import SplitCheck
     from seg.inference.private_dir import PrivateDir
     from seg.inference.upload_batch import Batch
     from ui.shared.rate_limit import RateLimiter
@@ -62,6 +63,8 @@ class Session(TypedDict, total=False):
     newest: int  # epoch that a run had reached when it was last drawn
     time_estimates: "dict[str, list[Mapping[str, Any]]]"  # by configuration; only those of the last one
     checked: dict[str, tuple[int, list[str], str]]  # pairs, errors and summary of the data set checked
+    image_set_checks: "dict[str, dict[str, SplitCheck]]"  # by data set and split; those of the last one only
+    imported_dataset: str  # name of the data set that was imported last, until it is shown
 
 
 def session() -> Session:

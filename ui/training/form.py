@@ -12,7 +12,7 @@ import annotated_types
 import streamlit as st
 
 from seg import paths
-from seg.data.pairs import list_datasets
+from seg.data.datasets import list_datasets
 from seg.errors import printable
 from seg.models.factory import ARCHITECTURES, DISPLAY_NAMES
 from seg.models.registry import list_weights

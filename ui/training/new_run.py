@@ -10,7 +10,8 @@ from typing import Any
 import streamlit as st
 
 from seg import jobs, paths
-from seg.data.pairs import find_pairs, list_datasets
+from seg.data.datasets import list_datasets
+from seg.data.pairs import find_pairs
 from seg.errors import printable, user_message
 from seg.system.durations import format_duration
 from seg.training import lifecycle, lineage, run_status
