@@ -20,6 +20,7 @@ def add_mixstyle(backbone: nn.Module) -> None:
     Args:
         backbone: a ResNet, or a VGG whose stages end with poolings.
     """
+    stages: list[nn.Module]
     if hasattr(backbone, "layer1"):
         stages = [backbone.get_submodule("layer1"), backbone.get_submodule("layer2")]
     else:
