@@ -27,7 +27,7 @@ def main() -> None:
     """Draw the page."""
     begin_page(
         "Dataset",
-        "Browse training pairs, inspect how their labels are decoded, and render synthetic streets.",
+        "Browse training data, inspect how labels are read, import your own, and render synthetic streets.",
     )
     view = st.segmented_control(
         "View",

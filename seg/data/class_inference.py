@@ -1,7 +1,9 @@
 """The classes of labels without a description, from the values or colors that occur in them."""
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,6 @@ from seg.data.description import FILE, DescribedClass, distinct_colors
 from seg.data.known_classes import LabelClasses
 from seg.data.pairs import DatasetError, mtime_fingerprint
 from seg.system.atomic_io import write_atomic
-from seg.system.worker_pool import worker_pool
 
 INFERENCE_VERSION = 1
 """Increases whenever other classes are inferred."""
@@ -58,10 +59,8 @@ def _infer(data: Path, labels: Sequence[Path]) -> LabelClasses:
     values: set[int] = set()
     colors: dict[int, tuple[int, int, int]] = {}  # of palettes, by index
     rgb: set[tuple[int, int, int]] = set()
-    with worker_pool() as pool:
-        for file, (used, palette, used_colors) in zip(
-            labels, pool.map(_values_of, labels, chunksize=8), strict=True
-        ):
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # pages also call this, which cannot start processes
+        for file, (used, palette, used_colors) in zip(labels, threads.map(_values_of, labels), strict=True):
             values |= used
             rgb |= used_colors
             colors = {**palette, **colors}

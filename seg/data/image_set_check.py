@@ -1,6 +1,8 @@
 """Check of every photo and label of a data set with a description: `check_image_set`."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -14,7 +16,6 @@ from seg.data.description import UNKNOWN, DatasetDescription
 from seg.data.image_set import ImageSet, SizeMismatchError, read_sample
 from seg.data.layouts import Sample
 from seg.data.pairs import DatasetError, OnProgress
-from seg.system.worker_pool import worker_pool
 
 RARE = 1e-4
 """The share of the labelled pixels of val below which the IoU of a class is mostly chance."""
@@ -78,8 +79,10 @@ def check_image_set(data: ImageSet, split: str, on_progress: OnProgress | None =
     for file in samples.without_image:
         check.add(KINDS[1], f"{file} has no photo")
     read: Callable[[Sample], _Read] = partial(_read, data.description)
-    with worker_pool() as pool:
-        for done, result in enumerate(pool.map(read, samples.complete, chunksize=4), 1):
+    with ThreadPoolExecutor(
+        os.cpu_count()
+    ) as threads:  # a page also calls this, which cannot start processes
+        for done, result in enumerate(threads.map(read, samples.complete), 1):
             if result.kind:
                 check.add(result.kind, result.message)
             check.pixels += result.counts

@@ -29,12 +29,13 @@ def corrupt_crops(rgb: Tensor, affine: Tensor, uniform: Uniform, probability: fl
         uniform: draws N numbers between two limits.
         probability: that of a crop to be corrupted.
     """
-    is_corrupted, kinds, strengths = uniform(0, 1) < probability, uniform(0, len(_KINDS)), uniform(0, 1)
-    # sample by sample: the others stay unchanged
-    for i in is_corrupted.nonzero().flatten().tolist():
-        corruption, weakest, strongest = _KINDS[min(int(kinds[i]), len(_KINDS) - 1)]
-        amount = weakest * (strongest / weakest) ** float(strengths[i])
-        rgb[i] = corruption(rgb[i], float(affine[i, 1, 1]), float(affine[i, 1, 2]), amount)
+    chances, kinds, strengths = uniform(0, 1), uniform(0, len(_KINDS)), uniform(0, 1)
+    vertical = affine[:, 1, 1:]
+    draws = torch.cat((torch.stack((chances, kinds, strengths), 1), vertical), 1).tolist()
+    for row, (chance, kind, strength, scale, shift) in zip(rgb, draws, strict=True):
+        if chance < probability:  # the others stay unchanged
+            corruption, weakest, strongest = _KINDS[min(int(kind), len(_KINDS) - 1)]
+            row.copy_(corruption(row, scale, shift, weakest * (strongest / weakest) ** strength))
 
 
 def _fog(crop: Tensor, scale: float, shift: float, density: float) -> Tensor:
@@ -67,7 +68,7 @@ def _jpeg(crop: Tensor, scale: float, shift: float, quality: float) -> Tensor:
     luma = _quantized(luma - 128, dct, tables[0]) + 128
     halves = F.avg_pool2d(torch.stack(chroma), 2)
     coarse = torch.cat([_quantized(plane[None, 0], dct, tables[1]) for plane in halves])
-    full = F.interpolate(coarse[:, None], scale_factor=2, mode="nearest")[:, 0]
+    full = F.interpolate(coarse[:, None], scale_factor=2, mode="bilinear")[:, 0]
     return torch.einsum("cy,yhw->chw", torch.linalg.inv(to_ycc), torch.cat((luma, full)) / 255)
 
 

@@ -193,7 +193,10 @@ def comparisons(published: Sequence[ModelCard], registry: Path | None = None) ->
     ]
 
     def difference(pair: Sequence[tuple[str, str]], label_set: str | None) -> PairedDifference:
-        first, second = (counts[name][counts_key(variant, label_set)] for name, variant in pair)
+        # labels that are not of pairs are unambiguous everywhere, so their counts are the same
+        first, second = (
+            counts[name].get(counts_key(variant, label_set), counts[name][variant]) for name, variant in pair
+        )
         return paired_difference(first, second)
 
     rows = []

@@ -173,7 +173,8 @@ def _network_fields(name: str, config: TrainConfig, split: DecodedSplit) -> dict
 def _training_fields(stored: dict[str, Any], state: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
     """The fields of a card about the training, from the run's config.json and its last checkpoint."""
     return {
-        "config": _printable(config.to_json()) | {"behavior": stored.get("behavior", 1)},
+        "config": _printable(config.to_json())
+        | {"behavior": stored.get("behavior", 1), "distilled_from": stored.get("distilled_from")},
         "init_from": stored.get("lineage"),
         "hours": round(state["seconds"] / 3600, 2),
         "samples_seen": state["step"] * config.batch_size,

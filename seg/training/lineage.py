@@ -21,6 +21,7 @@ from seg.models.registry import list_weights, read_card
 from seg.system.hash_cache import cached_hash
 from seg.training import run_status
 from seg.training.config import TrainConfig, TrainError
+from seg.training.distillation import describe_teacher
 from seg.training.run import Run, RunError
 
 TRAINER_VERSION = 3
@@ -173,7 +174,8 @@ def find_equivalent(
     encoder, lineage = resolve_init(config)
     digests = {str(folder): split_digest(folder, "train") for folder, _ in config.sets}
     init_from = dataclasses.asdict(lineage) if lineage else None
-    recipe = _key(config.to_json(), digests, dataclasses.asdict(encoder), init_from, TRAINER_VERSION)
+    settings = config.to_json() | {"distilled_from": describe_teacher(config.teacher)}
+    recipe = _key(settings, digests, dataclasses.asdict(encoder), init_from, TRAINER_VERSION)
     published = []
     for name in list_weights(registry):
         try:
@@ -215,6 +217,7 @@ NON_RECIPE_FIELDS = (
     "extra_data",
     "encoder_weights",
     "init_from",
+    "teacher",
 )
 """Settings whose values are not part of a recipe; of files they name, the contents are."""
 
@@ -231,9 +234,10 @@ def _key(
         config = TrainConfig.from_json(settings)
         sets = [[digests[str(folder)], share] for folder, share in config.sets]
         start = dataclasses.asdict(with_credits(PretrainedEncoder(**start)))
+        teacher = (settings.get("distilled_from") or {"sha256": None})["sha256"]
     except (KeyError, TypeError, ValueError, TrainError):
         return None
     recipe_settings = {k: v for k, v in config.to_json().items() if k not in NON_RECIPE_FIELDS}
     return json.dumps(
-        [recipe_settings, sets, lineage["sha256"] if lineage else start, behavior], sort_keys=True
+        [recipe_settings, sets, lineage["sha256"] if lineage else start, behavior, teacher], sort_keys=True
     )

@@ -21,6 +21,7 @@ def add_mixstyle(backbone: nn.Module) -> None:
     Args:
         backbone: a ResNet, or a VGG whose stages end with poolings.
     """
+<<<<<<< HEAD
     stages: Sequence[nn.Module]
     if hasattr(backbone, "layer1"):
         stages = [backbone.get_submodule("layer1"), backbone.get_submodule("layer2")]
@@ -28,6 +29,11 @@ def add_mixstyle(backbone: nn.Module) -> None:
         stages = [m for m in backbone.modules() if isinstance(m, nn.MaxPool2d)][:2]
     for stage in stages:
         stage.register_forward_hook(_mix)
+=======
+    poolings = [name for name, module in backbone.named_modules() if isinstance(module, nn.MaxPool2d)]
+    for name in ("layer1", "layer2") if hasattr(backbone, "layer1") else poolings[:2]:
+        backbone.get_submodule(name).register_forward_hook(_mix)
+>>>>>>> w26train
 
 
 def _mix(stage: nn.Module, _: Any, features: Tensor) -> Tensor | None:

@@ -22,6 +22,8 @@ LAUNCH = tuple(
     "accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 -m seg".split()
 )
 """Modules that train in one and in two processes, with the arguments before those of `seg`."""
+TECHNIQUES = """--soft-targets --teacher fcn-resnet50-cityscapes --rare-classes 0.5 --class-mix 0.5
+--corruptions 0.5 --amplitude-mix 0.5"""
 VARIANTS = ARCHITECTURES["fcn-resnet50"].variants
 
 
@@ -45,11 +47,12 @@ def until(process: PreloadedProcess, ready: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_two_processes_train_the_same_as_one(pairs, registry, tmp_path):
+@pytest.mark.parametrize("techniques", ["", TECHNIQUES], ids=["plain", "techniques"])
+def test_two_processes_train_the_same_as_one(pairs, registry, tmp_path, techniques):
     alone, together = tmp_path / "alone" / "run", tmp_path / "together" / "run"
     for command in (
-        (*ALONE, *options(pairs, alone)),
-        (*LAUNCH, *options(pairs, together)),
+        (*ALONE, *options(pairs, alone, *techniques.split())),
+        (*LAUNCH, *options(pairs, together, *techniques.split())),
     ):
         process = start(registry, *command)
         output, _ = process.communicate(timeout=240)

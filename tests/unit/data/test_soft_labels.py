@@ -10,7 +10,7 @@ from seg.data import label_decoder, soft_labels
 from seg.data.cityscapes import IGNORE, TRAIN_ID
 from seg.data.datasets import load_split
 from seg.data.label_decoder import IgnoreReason, decode_soft, decode_with_reasons
-from seg.data.pairs import SIDE, read_pair
+from seg.data.pairs import SIDE, exact_label, find_pairs, read_pair
 from seg.data.soft_labels import with_soft_labels
 from tests.support.pair_labels import as_pair_label
 
@@ -22,7 +22,8 @@ def test_soft_labels_extend_the_labels(pairs):
     soft = with_soft_labels(split)
     assert soft.labels.shape == (3, SIDE, SIDE, 3) and soft.photos is split.photos
     first, second, share = np.moveaxis(soft.labels, -1, 0)
-    assert (first == split.best_guesses).all()
+    assert ((first == split.best_guesses) | (first == IGNORE)).all()
+    assert (first != IGNORE)[split.best_guesses != IGNORE].mean() > 0.99
     is_sure = split.labels != IGNORE
     assert (second == first)[is_sure].all() and (share[is_sure] == 255).all()
     is_shared = second != first
@@ -40,6 +41,23 @@ def test_the_share_of_an_even_blend_follows_its_color():
     assert {*np.unique(first[tied]), *np.unique(second[tied])} == {SKY, TREE}
     of_sky = np.where(first == SKY, share, 255 - share)[tied] / 255
     assert 0.35 < of_sky.min() < of_sky.max() < 0.65
+
+
+def test_shares_agree_with_exact_labels(pairs):
+    """On average over tied pixels, and over the other ambiguous ones, the first class has its share."""
+    found: dict[IgnoreReason, list[np.ndarray]] = {IgnoreReason.TIE: [], IgnoreReason.AMBIGUOUS: []}
+    for file in find_pairs(pairs, "train"):
+        picture, exact = read_pair(file)[1], exact_label(file)
+        first, second, share = np.moveaxis(decode_soft(picture), -1, 0)
+        cells = exact.reshape(SIDE, 2, SIDE, 4)
+        of_first, of_second = ((cells == ids[:, None, :, None]).mean((1, 3)) for ids in (first, second))
+        reasons = decode_with_reasons(picture).reasons
+        for reason, values in found.items():
+            at = (reasons == reason) & (first != second) & (second != IGNORE) & (of_first + of_second > 0.9)
+            values.append(np.stack((of_first[at], share[at] / 255)))
+    for values in found.values():
+        true, decoded = np.concatenate(values, 1)
+        assert len(true) > 500 and abs(true.mean() - decoded.mean()) < 0.08
 
 
 def test_strips_give_the_same_soft_labels(pairs, monkeypatch):

@@ -20,6 +20,8 @@ CHANGES = (
     {"lr": 1e-3},
     {"holdout": 3},
     {"extra_data": ("{pairs}:0.5",)},
+    {"teacher": DEFAULT_WEIGHTS},
+    {"soft_targets": True},
 )
 """Each of these changes the recipe."""
 

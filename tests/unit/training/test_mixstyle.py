@@ -10,14 +10,14 @@ from seg.training.mixstyle import _mix, add_mixstyle
 def test_mixed_features_keep_content_and_exchange_statistics():
     torch.manual_seed(0)
     stage = torch.nn.Identity()
-    features = torch.randn(16, 4, 8, 8) * torch.arange(1, 17).view(-1, 1, 1, 1) + 3
+    features = torch.randn(64, 4, 8, 8) * torch.arange(1, 65).view(-1, 1, 1, 1) + 3
     mixed = _mix(stage, None, features)
     deviation, mean = torch.std_mean(features, (2, 3), keepdim=True)
     mixed_deviation, mixed_mean = torch.std_mean(mixed, (2, 3), keepdim=True)
     content = (mixed - mixed_mean) / mixed_deviation
     torch.testing.assert_close(content, (features - mean) / deviation, atol=1e-3, rtol=0)
     changed = (mixed_deviation / deviation - 1).abs().amax((1, 2, 3)) > 0.01
-    assert 3 <= changed.sum() <= 13
+    assert 8 <= changed.sum() <= 32
     assert mixed_deviation.max() <= deviation.max() * 1.001
     assert _mix(stage.eval(), None, features) is None
 
