@@ -3,7 +3,6 @@
 Source: Zhou, Yang, Qiao, Xiang 2021, "Domain Generalization with MixStyle".
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,19 +20,9 @@ def add_mixstyle(backbone: nn.Module) -> None:
     Args:
         backbone: a ResNet, or a VGG whose stages end with poolings.
     """
-<<<<<<< HEAD
-    stages: Sequence[nn.Module]
-    if hasattr(backbone, "layer1"):
-        stages = [backbone.get_submodule("layer1"), backbone.get_submodule("layer2")]
-    else:
-        stages = [m for m in backbone.modules() if isinstance(m, nn.MaxPool2d)][:2]
-    for stage in stages:
-        stage.register_forward_hook(_mix)
-=======
     poolings = [name for name, module in backbone.named_modules() if isinstance(module, nn.MaxPool2d)]
     for name in ("layer1", "layer2") if hasattr(backbone, "layer1") else poolings[:2]:
         backbone.get_submodule(name).register_forward_hook(_mix)
->>>>>>> w26train
 
 
 def _mix(stage: nn.Module, _: Any, features: Tensor) -> Tensor | None:
