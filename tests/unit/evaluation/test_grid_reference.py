@@ -1,5 +1,7 @@
 """Cell-share references: scores of labels reduced to the output grid of a network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from seg.evaluation.grid_reference import GridReference, cell_share_mask, optimi
 
 def dataset(name: str, labels: np.ndarray) -> DecodedSplit:
     """A split with these labels; the other arrays are not used here."""
-    return DecodedSplit("val", (), name, labels, labels, labels, labels)
+    files = tuple(Path(f"{number}.png") for number in range(len(labels)))
+    return DecodedSplit("val", files, name, labels, labels, labels, labels)
 
 
 def street(width: int = 256, height: int = 128) -> np.ndarray:
