@@ -36,6 +36,7 @@ from seg.models.pretrained import PretrainedEncoder, with_credits
 from seg.models.registry import CARD_FILE, WEIGHTS_FILE, check_weights_name
 from seg.system.atomic_io import new_folder
 from seg.training.config import TrainConfig
+from seg.training.initialization import run_classes
 from seg.training.lineage import licence
 from seg.training.run import METRICS_FILE, Run, load_tensors, to_json_lines
 from seg.training.training_data import resize_mode_of
@@ -95,10 +96,16 @@ def publish(
     config, command, training = as_trained(run, TrainConfig.from_json(stored), stored["command"], state)
     encoder = with_credits(PretrainedEncoder(**stored["start"]))
     full = load_tensors(folder / "model.safetensors")
+    trained_classes = run_classes(stored)
     pairs_folder = data or paths.recorded(config.data)
     evaluator = _Evaluator(
         config, encoder, pairs_folder, _final_split(pairs_folder, config.holdout, state), on_progress
     )
+    if evaluator.final.classes.names != trained_classes.names:
+        raise PublishError(
+            f"{pairs_folder} has other classes than those that {folder} was trained on:"
+            f" {', '.join(trained_classes.names)}. Restore its description, or name other data: --data DIR."
+        )
     rounded = {key: _round(value) for key, value in full.items()}
     by_height: dict[str, dict[str, float]] = {}
     if working_height is None and config.holdout:

@@ -28,10 +28,19 @@ FORMER_NAMES = {
 }
 """Former setting names and their present ones, to read runs and cards from before version 1.0."""
 
-RUN_METADATA = ("command", "decoder_version", "start", "lineage", "distilled_from", "behavior", "created")
-"""Keys of config.json beside the settings: the command, the version of the label decoder, the
-`PretrainedEncoder`, the `Lineage` of the initial weights, name and hash of the teacher, and the
-`TRAINER_VERSION` of the code that started the run."""
+RUN_METADATA = (
+    "command",
+    "classes",
+    "decoder_version",
+    "start",
+    "lineage",
+    "distilled_from",
+    "behavior",
+    "created",
+)
+"""Keys of config.json beside the settings: the command, the classes, the version of the label decoder, the
+`PretrainedEncoder`, the `Lineage` of the initial weights, the teacher, and the `TRAINER_VERSION` of the code
+that started the run."""
 
 
 MAX_SHARE = 1000
@@ -47,7 +56,7 @@ class TrainConfig:
     """All settings of a training; the command line, config.json and the app's form derive from this class."""
 
     data: Path = field(default_factory=paths.default_dataset)
-    """Folder of the training pairs: train/1.jpg … and val/1.jpg …"""
+    """Folder of the training data: pairs, or photos and labels in one of the layouts of docs/datasets.md."""
     out: Path = field(default_factory=paths.default_run)
     """Folder of the run; it must be new or empty."""
     arch: Architecture = "fcn-resnet50"
@@ -61,19 +70,19 @@ class TrainConfig:
     """Initialize from published weights or from the folder of a finished run. Tensors of the same name and
     shape are copied; --encoder-weights is ignored."""
     extra_data: Annotated[tuple[str, ...], arg(aliases=["--mix"])] = ()
-    """Additional datasets, as DIR:SHARE: 0.1 adds a tenth as many samples as the data has pairs to every
+    """Additional datasets, as DIR:SHARE: 0.1 adds a tenth as many samples as the data has to every
     epoch."""
     holdout: Annotated[int, Ge(0), Le(10**9)] = 200
-    """Number of pairs at the end of train that are kept for validation (hold-out)."""
+    """Number of samples at the end of train that are kept for validation (hold-out)."""
     epochs: Annotated[int, Ge(1), Le(10**9)] = 20
-    """Number of passes over the training pairs."""
+    """Number of passes over the training data."""
     minutes: Annotated[float, Ge(0), Le(10**7)] = 0.0
     """Train for this many minutes instead of --epochs; the learning rate falls to 0 as they end. 0: train for
     --epochs."""
     batch_size: Annotated[int, Ge(1), Le(10**6)] = 8
     """Pairs per step."""
     height: Annotated[int, Ge(32), Le(8192), MultipleOf(32)] = 256
-    """Crop height in pixels; crops are twice as wide."""
+    """Crop height in pixels; crops of pairs are twice as wide, others have the shape of the photos."""
     scale: tuple[float, float] = (0.5, 2.0)
     """Range of the random scale of a crop, relative to the photo."""
     color_jitter: Annotated[float, Ge(0), arg(aliases=["--color"])] = 1.0

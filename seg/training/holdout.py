@@ -110,5 +110,5 @@ class HoldoutEvaluator:
             for variant, metrics in by_variant.items()
         )
         self.run.log(f"epoch {epoch + 1}: {summary}")
-        bar.console.print(f"epoch {epoch + 1} on {config.holdout} held-out pairs: {summary}")
+        bar.console.print(f"epoch {epoch + 1} on {config.holdout} held-out samples: {summary}")
         return by_variant

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from seg.data import label_decoder
-from seg.data.datasets import check_split, has_split, split_files
+from seg.data.datasets import check_split, classes_of, has_split, split_files
 from seg.data.split_folders import find_misplaced
 from seg.errors import printable
 from seg.inference.device import pick_training_device
@@ -61,6 +61,7 @@ def create(config: TrainConfig, command: str, on_note: Callable[[str], object] =
         on_note(note)
     metadata = {
         "command": command,
+        "classes": classes_of(config.data).classes,
         "decoder_version": label_decoder.DECODER_VERSION,
         "start": dataclasses.asdict(encoder),
         "lineage": lineage and dataclasses.asdict(lineage),
@@ -94,8 +95,9 @@ def check_pairs(config: TrainConfig) -> str:
     check_split(config.data, "train")
     if num_train < config.batch_size:
         raise TrainError(
-            f"{config.data} has {len(files)} pairs in train; with {config.holdout} held out, less than a"
-            f" batch of {config.batch_size} is left. Choose a smaller --holdout or --batch-size."
+            f"{config.data} has {len(files)} samples in train; with {config.holdout} held out, less than a"
+            f" batch of {config.batch_size} is left. Choose a smaller --holdout, for example"
+            f" {len(files) // 5}, or a smaller --batch-size."
         )
     check_split(config.data, "train", slice(num_train))
     for folder, _ in config.sets[1:]:
@@ -107,14 +109,14 @@ def check_pairs(config: TrainConfig) -> str:
         return ""
     misplaced = find_misplaced(config.data, "val")
     if not config.holdout:
-        remedy = misplaced or f"Add pairs in {config.data / 'val'}."
+        remedy = misplaced or f"Add samples in {config.data / 'val'}."
         raise TrainError(
-            f"{config.data} has no val, and no pairs of train are held out: the network could not be"
+            f"{config.data} has no val, and no samples of train are held out: the network could not be"
             f" evaluated and published. {remedy} Or choose --holdout."
         )
     return (
-        f"{config.data} has no val: publish will evaluate the network on the {config.holdout} held-out pairs"
-        f" of train. {misplaced}"
+        f"{config.data} has no val: publish will evaluate the network on the {config.holdout} held-out"
+        f" samples of train. {misplaced}"
     ).strip()
 
 
@@ -194,7 +196,7 @@ def _training(folder: Path) -> Iterator[None]:
 def _check_processes(config: TrainConfig, distributed: DistributedContext) -> None:
     if config.batch_size % distributed.size:
         raise TrainError(
-            f"A batch of {config.batch_size} pairs cannot be divided among {distributed.size} processes."
+            f"A batch of {config.batch_size} samples cannot be divided among {distributed.size} processes."
             f" Start another number of them, or choose a --batch-size that {distributed.size} divides."
         )
     if config.mixes_crops and config.batch_size // distributed.size % 2:

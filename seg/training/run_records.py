@@ -38,6 +38,7 @@ class _Config(TypedDict, total=False):
     start: _Encoder
     lineage: dict[str, Any] | None
     distilled_from: _Teacher | None
+    classes: list[list[Any]]
     behavior: int
     created: _Seconds
     epochs: _Positive

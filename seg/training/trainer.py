@@ -310,7 +310,7 @@ class Trainer:
         config = self.config
         if config.init_from:
             self.distributed.run_on_main(self._record_lineage)
-            load_matching_weights(model, config.init_from, self._log_and_print)
+            load_matching_weights(model, config.init_from, self.dataset.classes, self._log_and_print)
         else:
             backbone = ARCHITECTURES[config.arch].backbone
             self.run.log(load_pretrained(model.backbone, config.encoder_weights, backbone))
@@ -329,7 +329,7 @@ class Trainer:
     def _restore(self, model: dict[str, Tensor], optimizer: dict[str, Any], state: dict[str, Any]) -> None:
         if state["digests"] != self.digests:
             raise TrainError(
-                "The pairs have changed since this run started. Restore them, or start a new run."
+                "The training data has changed since this run started. Restore it, or start a new run."
             )
         if self.ema is not None:
             ema = {

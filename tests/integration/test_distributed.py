@@ -57,7 +57,7 @@ def test_two_processes_train_the_same_as_one(pairs, registry, tmp_path, techniqu
         process = start(registry, *command)
         output, _ = process.communicate(timeout=240)
         assert process.returncode == 0, output
-    assert output.count("on 5 held-out pairs") == 2  # of the two processes only one prints
+    assert output.count("on 5 held-out samples") == 2  # of the two processes only one prints
     assert sorted(p.name for p in alone.iterdir()) == sorted(p.name for p in together.iterdir())
     assert "on 2 processes on cpu" in (together / "log.txt").read_text()
     lines = [[line for line in Run(run).metrics()] for run in (alone, together)]
@@ -125,7 +125,7 @@ def test_unsupported_settings_are_reported_by_one_process(pairs, registry, cache
     process = start(registry, *LAUNCH, *options(pairs, tmp_path / "odd", "--batch-size", "3"))
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0 and not (tmp_path / "odd").exists()
-    assert output.replace("\n", " ").count("A batch of 3 pairs cannot be divided among 2 processes.") == 1
+    assert output.replace("\n", " ").count("A batch of 3 samples cannot be divided among 2 processes.") == 1
     process = start(registry, *LAUNCH, *options(pairs, tmp_path / "free", "--no-freeze-batchnorm"))
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0 and not (tmp_path / "free").exists()

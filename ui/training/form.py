@@ -50,7 +50,7 @@ LABELS = {
     "minutes": "Minutes (instead of epochs)",
     "height": "Crop height",
     "scale": "Scale range",
-    "holdout": "Validation (hold-out) pairs",
+    "holdout": "Validation (hold-out) samples",
     "extra_data": "Additional datasets",
     "lr": "Learning rate of the score layers",
     "encoder_lr": "Learning rate of the encoder",
