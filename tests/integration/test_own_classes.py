@@ -114,6 +114,6 @@ def test_compare_matches_classes_by_name(published):
         at.run()
         assert not at.exception, at.exception
         captions = " ".join(caption.value for caption in at.caption)
-        assert "Only mine has the classes way, plant." in captions
+        assert r"Only mine has the classes way, plant\." in captions
     finally:
         (published / "weights" / "fcn-resnet50-cityscapes").unlink()
