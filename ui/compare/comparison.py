@@ -7,6 +7,7 @@ import streamlit as st
 
 from seg.data.cityscapes import CLASSES
 from seg.evaluation import agreement
+from seg.evaluation.calibration import PERCENTILE
 from seg.evaluation.leaderboard import about_methods
 from seg.inference import mask_io
 from seg.models.factory import ARCHITECTURES
@@ -77,6 +78,8 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
         predicted.add(keys[card.name])
         st.rerun()
     with below:
+        if published_scores(factor, tta) == "variants":  # the limits are those of this detail
+            show_unlike_training(masks)
         _show_results(photo, cards, results, label, scored, point)
         export_section(photo, masks, factor, tta)
 
@@ -107,6 +110,27 @@ def _show_results(
         st.html(charts.times(prediction.seconds, prediction.device, prediction.working_size, prefix))
         if prediction.note:
             st.info(prediction.note, icon=":material/memory:")
+
+
+def show_unlike_training(masks: Sequence[Mask]) -> None:
+    """Note the networks whose logits are lower than on nearly all held-out photos of their training.
+
+    Args:
+        masks: The masks of a photo; those of cards without a calibration are left out.
+    """
+    for mask in finest(masks):
+        calibration = mask.card.calibration
+        if calibration is None:
+            continue
+        max_logit = mask.prediction.max_logits[mask.variant]
+        limit = calibration["max_logit_limit"][mask.variant]
+        if max_logit < limit:
+            st.caption(
+                f":material/info: This photo is unlike the training photos of {plain(mask.card.name)}, so "
+                f"its mask may have more errors. The mean maximum logit of {mask.title} is {max_logit:.1f}; "
+                f"on {PERCENTILE} % of {calibration['images']:,} held-out photos it is greater than "
+                f"{limit:.1f}."
+            )
 
 
 def show_pixel(photo: Photo, masks: Sequence[Mask], label: bytes | None, point: tuple[int, int]) -> None:

@@ -50,6 +50,8 @@ class CachedPrediction:
     masks: dict[str, bytes]  # train ids by variant, deflated
     confidence: dict[str, bytes]  # 255 times, at working resolution, deflated
     runner_up: dict[str, bytes]  # train ids at working resolution, deflated
+    entropy: dict[str, bytes]  # 255 times, at working resolution, deflated
+    max_logits: dict[str, float]  # mean over the pixels
     shares: dict[str, dict[str, float]]
     disagreement: dict[tuple[str, ...], float]  # the share of the pixels on which these variants differ
     seconds: dict[str, float]
@@ -348,6 +350,8 @@ def _for_display(prediction: Prediction) -> CachedPrediction:
             masks=by_variant(deflate, masks),
             confidence=by_variant(lambda pair: deflate(pair[0]), runner_ups),
             runner_up=by_variant(lambda pair: deflate(pair[1]), runner_ups),
+            entropy=by_variant(deflate, prediction.entropies.values()),
+            max_logits=prediction.max_logits,
             shares=by_variant(mask_io.shares, masks),
             disagreement=_disagreement(prediction.masks),
             seconds=prediction.seconds,
