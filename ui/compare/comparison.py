@@ -29,7 +29,13 @@ from ui.shared import charts
 from ui.shared.layout import fresh_container
 from ui.shared.text import plain, short
 from ui.state import predictions
-from ui.state.model_pool import OnQueuePosition, card_digest, ignore_queue_position, queue_notice
+from ui.state.model_pool import (
+    OnQueuePosition,
+    card_digest,
+    engine_name,
+    ignore_queue_position,
+    queue_notice,
+)
 from ui.state.photos import Photo
 from ui.state.session import session
 
@@ -105,6 +111,10 @@ def _show_results(
     class_section(photo, masks, label)
     if label is not None:
         truth_section(photo, masks, label, scored)
+    if engine := engine_name():
+        st.caption(
+            f"{engine} computes these masks; the scores of the model cards are those of PyTorch in fp32."
+        )
     for card, prediction in results:
         prefix = f"{card.name}: " if len(results) > 1 else ""
         st.html(charts.times(prediction.seconds, prediction.device, prediction.working_size, prefix))
