@@ -9,7 +9,13 @@ from PIL import Image
 
 from seg.data.cityscapes import NAMES, colorize
 from seg.interpretability import activations
-from seg.interpretability.receptive_field import mass_square_side, theoretical_field
+from seg.interpretability.receptive_field import (
+    PixelBox,
+    mass_square_side,
+    theoretical_field,
+    theoretical_unet_field,
+)
+from seg.interpretability.unet_activations import UNetActivations, unet_of
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard
 from ui.components.linked_images import Picture, data_url, linked_images
@@ -33,7 +39,7 @@ def pixel(point: Point, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def draw_fields(
-    photo: Photo, card: ModelCard, activity: activations.Activations, point: Point
+    photo: Photo, card: ModelCard, activity: predictions.Activations, point: Point
 ) -> Point | None:
     """Draw the theoretical and the effective receptive field of each variant.
 
@@ -41,13 +47,7 @@ def draw_fields(
         The point that was clicked last, or None.
     """
     at = pixel(point, activity.size)
-    with borrow_model(card) as predictor:
-        model = activations.fcn_of(predictor)
-        logits = {}
-        for v in card.variants:
-            steps = activations.decode_steps(model, activity.scores, v)
-            logits[v] = steps[activations.FINAL_UPSAMPLE[v]][:, at[0], at[1]]
-        boxes = {v: theoretical_field(model, v, at, activity.size) for v in card.variants}
+    predicted, boxes = _predictions_at(card, activity, at)
     chosen = st.selectbox(
         "Logit of",
         ["the predicted class", *NAMES],
@@ -55,9 +55,7 @@ def draw_fields(
         width=280,
         help="The gradient of this class’s logit at the point with respect to every pixel of the photo.",
     )
-    classes = {
-        v: NAMES.index(chosen) if chosen in NAMES else int(values.argmax()) for v, values in logits.items()
-    }
+    classes = {v: NAMES.index(chosen) if chosen in NAMES else own for v, own in predicted.items()}
     with st.spinner("Computing the gradient …", show_time=True):
         fields = predictions.receptive_fields(photo, card, activity.size[0], at, classes)
     height, width = activity.size
@@ -80,10 +78,28 @@ def draw_fields(
         "receptive field: all pixels that are connected to this point through the layers (Dumoulin, Visin "
         "2016). Orange is the **effective** receptive field: the gradient of the logit with respect to each "
         "pixel of this photo. It decreases from the center and covers only a part of the box (Luo et al. "
-        "2016). The boxes of all variants are similar, since all depend on the stride-32 scores; skip "
-        "connections add nearby detail."
+        "2016)." + " The boxes of all variants are similar, since all depend on the stride-32 scores; skip "
+        "connections add nearby detail." * (len(fields) > 1)
     )
     return clicked
+
+
+def _predictions_at(
+    card: ModelCard, activity: predictions.Activations, at: tuple[int, int]
+) -> tuple[dict[str, int], dict[str, PixelBox]]:
+    """Return the predicted class and the theoretical receptive field of each variant at a pixel."""
+    with borrow_model(card, activations=True) as predictor:
+        if isinstance(activity, UNetActivations):
+            [variant] = card.variants
+            box = theoretical_unet_field(unet_of(predictor), at, activity.size)
+            return {variant: int(activity.masks[()][at])}, {variant: box}
+        model = activations.fcn_of(predictor)
+        predicted, boxes = {}, {}
+        for v in card.variants:
+            logits = activations.decode_steps(model, activity.scores, v)[activations.FINAL_UPSAMPLE[v]]
+            predicted[v] = int(logits[:, at[0], at[1]].argmax())
+            boxes[v] = theoretical_field(model, v, at, activity.size)
+        return predicted, boxes
 
 
 def draw_attribution(
@@ -97,7 +113,7 @@ def draw_attribution(
     at, (height, width) = pixel(point, activity.size), activity.size
     street = Image.open(io.BytesIO(resized_jpeg(photo.jpeg, (width, height))))
     pictures, attributions = [], {}
-    with borrow_model(card) as predictor:
+    with borrow_model(card, activations=True) as predictor:
         model = activations.fcn_of(predictor)
         for v in card.variants:
             steps = activations.decode_steps(model, activity.scores, v)

@@ -51,10 +51,28 @@ def draw(photo: Photo, card: ModelCard, activity: activations.Activations) -> No
     overrides = _choose_overrides(variant)
     trained, _ = _compute_mask(card, activity, variant, activations.SkipOverrides())
     edited, seconds = _compute_mask(card, activity, variant, overrides)
-    changed = edited != trained
+    draw_masks(photo, variant, trained, edited)
     height, width = activity.size
+    st.caption(
+        f"Computed from cached scores in {1000 * seconds:.0f} ms, at the working resolution of {width} × "
+        f"{height} pixels; the encoder does not run again. With both skip weights of FCN-8s at 0, only the "
+        "upsampled stride-32 scores remain: coarse shapes, and blocks of 32 pixels with “nearest”."
+    )
+
+
+def draw_masks(photo: Photo, variant: str, trained: np.ndarray, edited: np.ndarray) -> None:
+    """Draw the mask of a network as trained, the edited mask, and where they differ.
+
+    Args:
+        photo: The photo.
+        variant: Variant of the network.
+        trained: H x W train ids at working resolution.
+        edited: H x W train ids at working resolution.
+    """
+    changed = edited != trained
+    height, width = trained.shape
     truth = None if photo.truth is None else resize_mask(mask_io.read_png(photo.truth), (width, height))
-    stride, only_changed = OUTPUT_STRIDE[variant], np.where(changed, edited, cityscapes.IGNORE)
+    stride, only_changed = OUTPUT_STRIDE.get(variant), np.where(changed, edited, cityscapes.IGNORE)
     original = f"{DISPLAY_NAMES[variant]} as trained"
     panes = [
         Pane("photo", "Photo", "photo", shown=False),
@@ -71,18 +89,13 @@ def draw(photo: Photo, card: ModelCard, activity: activations.Activations) -> No
     shares = mask_io.shares(trained), mask_io.shares(edited)
     size, jpeg = (width, height), resized_jpeg(photo.jpeg, (width, height))
     viewer(pack(jpeg, size, size, panes, present(shares), own=not photo.rendered), key="touched_viewer")
-    st.caption(
-        f"Computed from cached scores in {1000 * seconds:.0f} ms, at the working resolution of {width} × "
-        f"{height} pixels; the encoder does not run again. With both skip weights of FCN-8s at 0, only the "
-        "upsampled stride-32 scores remain: coarse shapes, and blocks of 32 pixels with “nearest”."
-    )
 
 
 def _compute_mask(
     card: ModelCard, activity: activations.Activations, variant: str, overrides: activations.SkipOverrides
 ) -> tuple[np.ndarray, float]:
     """Return the mask (H x W train ids) and the seconds that its computation took."""
-    with borrow_model(card) as predictor:
+    with borrow_model(card, activations=True) as predictor:
         start = time.perf_counter()
         steps = activations.decode_steps(activations.fcn_of(predictor), activity.scores, variant, overrides)
         mask = activations.mask_of(steps[activations.FINAL_UPSAMPLE[variant]], activity.size)

@@ -46,7 +46,14 @@ def draw(card: ModelCard) -> None:
     st.markdown(_INTRODUCTION)
     transposed_conv_demo(key="toy")
     st.subheader("Learned kernels of this network", anchor=False)
-    with borrow_model(card) as predictor:
+    if card.architecture == "unet-resnet50":
+        st.info(
+            "U-Net has no transposed convolution: its decoder repeats each cell twice in both directions "
+            "(nearest neighbor) and then convolves.",
+            icon=":material/info:",
+        )
+        return
+    with borrow_model(card, activations=True) as predictor:
         kernels = activations.upsampling_kernels(activations.fcn_of(predictor))
     name = next(iter(kernels))
     if len(kernels) > 1:
