@@ -105,7 +105,10 @@ class Calibrate:
         columns = [
             column
             for name, scores in outside.items()
-            for column in (f"{name} ({len(scores.features)})", f"beyond {calibration.PERCENTILE} %")
+            for column in (
+                f"{Path(name).name} ({len(scores.features)})",
+                f"beyond {calibration.PERCENTILE} %",
+            )
         ]
         title = f"AUROC against the held-out photos, and share beyond {calibration.PERCENTILE} % of them"
         table = Table("score", *columns, title=f"{title}, {DISPLAY_NAMES[variant]}")
