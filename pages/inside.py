@@ -4,9 +4,7 @@ import streamlit as st
 
 from seg.data.image_io import PhotoError
 from seg.interpretability import activations
-from seg.models.factory import ARCHITECTURES
-from seg.models.fcn import VARIANTS
-from ui.inside.views import VIEWS, show
+from ui.inside.views import ARCHITECTURES, VIEWS, show
 from ui.shared.layout import begin_page
 from ui.shared.photo_picker import choose_photo, render_thumbnails
 from ui.shared.text import plain
@@ -16,7 +14,10 @@ from ui.state.model_pool import MODEL_ERRORS
 SOURCES = """
 - Score layers, skip connections, learned upsampling: Long, Shelhamer, Darrell, *Fully Convolutional Networks
   for Semantic Segmentation*, CVPR 2015.
-- The encoder: He, Zhang, Ren, Sun, *Deep Residual Learning for Image Recognition*, 2015.
+- U-Net: Ronneberger, Fischer, Brox, *U-Net: Convolutional Networks for Biomedical Image Segmentation*,
+  MICCAI 2015.
+- The encoders: He, Zhang, Ren, Sun, *Deep Residual Learning for Image Recognition*, 2015; Simonyan,
+  Zisserman, *Very Deep Convolutional Networks for Large-Scale Image Recognition*, 2015.
 - Transposed convolution: Dumoulin, Visin, *A guide to convolution arithmetic for deep learning*, 2016; Odena,
   Dumoulin, Olah, *Deconvolution and Checkerboard Artifacts*, Distill 2016.
 - Receptive fields: Luo, Li, Urtasun, Zemel, *Understanding the Effective Receptive Field in Deep
@@ -32,9 +33,10 @@ def main() -> None:
     choices = st.container()  # its messages come and go without moving what follows
     with choices:
         card = choose_weights(comparable=False)[0]
-    if ARCHITECTURES[card.architecture].variants != VARIANTS:
+    if card.architecture not in ARCHITECTURES:
         st.info(
-            f"{plain(card.name)} is not an FCN with skip connections. Choose FCN weights in the sidebar.",
+            f"{plain(card.name)} has no skip connections. Choose weights of an FCN or a U-Net in the"
+            " sidebar.",
             icon=":material/schema:",
         )
         return

@@ -6,7 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from seg import paths
 from seg.cli.console import CommandError, console
@@ -21,6 +21,11 @@ class App:
     """Port of the server."""
     address: str = "localhost"
     """Address to listen on; 0.0.0.0 for all networks (see docs/deployment.md first)."""
+    engine: Literal["auto", "torch", "onnx", "openvino"] | None = None
+    """What computes masks: torch; onnx (ONNX Runtime) or openvino, on the CPU; auto: openvino on a CPU if it
+    is installed; by default SEG_ENGINE, or torch."""
+    precision: Literal["auto", "fp32", "bf16", "int8"] | None = None
+    """auto: the faster one of fp32 and bf16; int8 after `quantize`; by default SEG_PRECISION, or auto."""
 
     def run(self) -> None:
         if not 1 <= self.port <= 65535:
@@ -30,6 +35,7 @@ class App:
         settings["server"] |= {"port": self.port, "address": self.address}
         if not action_policy.is_local(self.address):
             settings["server"]["allowedHosts"] = ["*"]  # the names of the server are not known
+        self._set_engine()
         self._announce(settings)
         # -P: no module of the working directory is imported
         command = [
@@ -42,6 +48,17 @@ class App:
             *_options(settings),
         ]
         raise SystemExit(subprocess.call(command))
+
+    def _set_engine(self) -> None:
+        """Set the variables of the engine for the server, and check that it can compute the weights."""
+        chosen = {"SEG_ENGINE": self.engine, "SEG_PRECISION": self.precision}
+        os.environ.update({variable: value for variable, value in chosen.items() if value})
+        if not any(os.environ.get(variable) for variable in chosen):
+            return
+        from seg.inference.engines import check_engine, engine_setting  # they import PyTorch
+        from seg.models.registry import list_weights
+
+        check_engine(engine_setting(), list_weights())
 
     def _announce(self, settings: dict[str, Any]) -> None:
         """Print what the pages may start."""

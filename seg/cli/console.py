@@ -60,6 +60,24 @@ def load_split_with_progress(data: Path, split: str) -> DecodedSplit:
         return load_split(data, split, on_progress)
 
 
+def load_held_out(name: str, data: Path) -> DecodedSplit:
+    """The pairs of a data set that the training of published weights held out.
+
+    Raises:
+        CommandError: if there are none.
+    """
+    from seg.models.registry import read_card
+
+    card = read_card(name)
+    holdout = card.config.get("holdout")
+    if not isinstance(holdout, int) or holdout < 1:
+        raise CommandError(f"The training of {name} held out no pairs.")
+    train = load_split_with_progress(data, "train")
+    if train.digest not in card.data.values():
+        raise CommandError(f"{name} was not trained on {data}, so none of its pairs is held out.")
+    return train.held_out(holdout)
+
+
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[..., None]]:
     """Show progress: a bar on a terminal, else at most ten lines on standard error. Yields the function to

@@ -147,6 +147,7 @@ class Evaluate:
             "best_quality": self.tta,
             "engine": self.engine,
             "precision": self.precision,
+            "temperature": {} if self.tta else predictor.temperatures,
             "ignored": evaluate.ignored_pixels(split, indices) if self.ground_truth == "decoded" else None,
             "variants": {variant: evaluate.report(counted) for variant, counted in counts.items()},
             "paired_differences": evaluate.paired_differences(counts),

@@ -63,7 +63,7 @@ COMMANDS = {
         "profiling", "Benchmark", "Measure time and memory of every network beside its baselines."
     ),
     "profile-size": Entry("profiling", "ProfileSize", "Measure latency and memory by image size."),
-    "weights": Entry("weights", "Weights", "List, show or verify published weights."),
+    "weights": Entry("weights", "Weights", "List, show, verify or calibrate published weights."),
     "export": Entry(
         "weights",
         "Export",

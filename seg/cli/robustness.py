@@ -14,12 +14,12 @@ from seg.cli.console import (
     check_page,
     check_variants,
     console,
+    load_held_out,
     load_split_with_progress,
     progress_bar,
     save_json,
 )
 from seg.data.datasets import check_classes
-from seg.data.decode_cache import DecodedSplit
 from seg.errors import printable
 from seg.evaluation import robustness
 from seg.evaluation.corruptions import STRENGTHS
@@ -59,7 +59,11 @@ class Robustness:
         check_page(self.html, "--html")
         predictor = Predictor.from_pretrained(self.name, self.device, precision="fp32")
         check_variants(predictor.model.variants, self.variants)
-        split = self._load_split()
+        split = (
+            load_held_out(self.name, self.data)
+            if self.split == "held-out"
+            else load_split_with_progress(self.data, "val")
+        )
         indices = robustness.evenly_spaced(len(split), self.limit)
         check_classes(predictor.classes, split, self.name)
         with progress_bar("evaluating") as on_progress:
@@ -84,20 +88,6 @@ class Robustness:
         if self.html:
             write_html(results, variants, self.html)
             console.print(f"drawn to {self.html}", soft_wrap=True)
-
-    def _load_split(self) -> DecodedSplit:
-        if self.split == "val":
-            return load_split_with_progress(self.data, "val")
-        card = read_card(self.name)
-        holdout = card.config.get("holdout")
-        if not isinstance(holdout, int) or holdout < 1:
-            raise CommandError(f"The training of {self.name} held out no pairs; leave out --split held-out.")
-        train = load_split_with_progress(self.data, "train")
-        if train.digest not in card.data.values():
-            raise CommandError(
-                f"{self.name} was not trained on {self.data}, so none of its pairs is held out."
-            )
-        return train.held_out(holdout)
 
 
 def _print(results: Results, variants: Sequence[str]) -> None:

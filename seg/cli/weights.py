@@ -1,4 +1,4 @@
-"""Commands for published weights: list, show, verify, export."""
+"""Commands for published weights: list, show, verify, calibrate, export, quantize."""
 
 import sys
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from tyro.conf import Positional, subcommand
 
 from seg import paths
+from seg.cli.calibration import Calibrate
 from seg.cli.console import CommandError, console, load_split_with_progress, progress_bar, wide
 from seg.evaluation.evaluate import format_score
 from seg.inference.quantization import quantize
@@ -180,12 +181,13 @@ class Verify:
 
 @dataclass(frozen=True)
 class Weights:
-    """List, show or verify published weights."""
+    """List, show, verify or calibrate published weights."""
 
     action: (
         Annotated[List, subcommand("list")]
         | Annotated[Show, subcommand("show")]
         | Annotated[Verify, subcommand("verify")]
+        | Annotated[Calibrate, subcommand("calibrate")]
     )
 
     def run(self) -> None:

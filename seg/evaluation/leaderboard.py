@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import ClassSet
 from seg.data.decode_cache import HELD_OUT
-from seg.data.pairs import OnProgress
+from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation import evaluate
 from seg.evaluation.bootstrap import PairedDifference, paired_difference
 from seg.evaluation.grid_reference import GridReference
@@ -25,7 +28,9 @@ from seg.evaluation.photo_counts import counts_key, published_counts
 from seg.inference.device import Device, pick_device
 from seg.inference.postprocess import to_mask
 from seg.inference.predictor import Predictor
+from seg.inference.tta import TTA_SCALES
 from seg.models import encoder
+from seg.models.base import SegmentationModel
 from seg.models.factory import ARCHITECTURES, OUTPUT_STRIDE, Architecture, create_model, method_name
 from seg.models.model_card import ModelCard
 from seg.models.registry import METHODS, list_weights, read_card
@@ -38,6 +43,9 @@ HEIGHTS = (256, 320, 384, 512)
 
 REPEATS = 6
 """Number of turns in which the times are measured."""
+
+TimingCase = tuple[Architecture, encoder.ResNetVersion, str, bool, int]
+"""The factors of a time: architecture, ResNet version, variant, test-time augmentation, working height."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class LeaderboardRow:
         report: `evaluate.report`; without intervals and boundary IoU if another version evaluated the card.
         seconds: time for a 2:1 photo of 512 x 1024, from preprocessing to mask; None if not measured.
         common_height: the greatest working height of all cards, at which times are comparable.
+        common_case: the case of the time at that height.
         common_seconds: the time at that height; None if not measured.
         grid_reference: the cell-share reference of the output grid; None for test-time augmentation, for
             networks without one, and if the row was evaluated on other pairs.
@@ -76,12 +85,9 @@ class LeaderboardRow:
     report: dict[str, Any]
     seconds: float | None
     common_height: int
+    common_case: TimingCase
     common_seconds: float | None
     grid_reference: GridReference | None
-
-
-TimingCase = tuple[Architecture, encoder.ResNetVersion, str, bool, int]
-"""The factors of a time: architecture, ResNet version, variant, test-time augmentation, working height."""
 
 
 def cards(
@@ -138,6 +144,7 @@ def rows(
             report=report if is_current(card) else report | {"intervals": {}, "boundary_iou": None},
             seconds=seconds.get(_timing_case(card, variant, tta, card.working_height)),
             common_height=common_height,
+            common_case=_timing_case(card, variant, tta, common_height),
             common_seconds=seconds.get(_timing_case(card, variant, tta, common_height)),
             grid_reference=references.get((card.working_height, OUTPUT_STRIDE.get(variant, 0)))
             if card.metrics.get("digest") == digest and not tta
@@ -291,6 +298,31 @@ def measure(
             if on_progress:
                 on_progress(turn * len(cases) + number + 1, REPEATS * len(cases))
     return fastest
+
+
+def count_operations(cases: Sequence[TimingCase]) -> dict[TimingCase, int]:
+    """Count the operations of a 2:1 photo, which unlike times are the same on every machine.
+
+    Args:
+        cases: the cases to count.
+
+    Returns:
+        The multiplications and additions of the convolutions and matrix products of each case.
+    """
+    models: dict[tuple[Architecture, encoder.ResNetVersion], SegmentationModel] = {}
+    operations = {}
+    with FakeTensorMode(), torch.inference_mode():  # shapes without memory and arithmetic
+        for case in cases:
+            architecture, strides, variant, tta, height = case
+            if (architecture, strides) not in models:
+                model = create_model(architecture, len(CITYSCAPES), None, strides)
+                models[architecture, strides] = model.eval()
+            sides = [round(scale * height) for scale in (TTA_SCALES if tta else (1.0,))]
+            with FlopCounterMode(display=False) as counter:
+                for side in sides:
+                    models[architecture, strides](torch.empty(1, 3, side, PAIR_ASPECT * side), [variant])
+            operations[case] = counter.get_total_flops() * (2 if tta else 1)  # each is also mirrored
+    return operations
 
 
 def finest(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:

@@ -8,12 +8,19 @@ import plotly.graph_objects as go
 
 from seg.evaluation import evaluate
 from seg.evaluation.grid_reference import GridReference
-from seg.evaluation.leaderboard import STRIDES, LeaderboardRow, finest, format_row, header
+from seg.evaluation.leaderboard import (
+    STRIDES,
+    LeaderboardRow,
+    TimingCase,
+    finest,
+    format_row,
+    header,
+)
 from seg.models.factory import ARCHITECTURES
 from seg.system.atomic_io import write_atomic
 
 TICKS = [digit * 10**power for power in range(5) for digit in (1, 2, 5)]
-"""Ticks of the time axis in milliseconds."""
+"""Ticks of the cost axis."""
 
 COLORS = {
     "fcn-resnet50": ("#5eead4", "#14b8a6", "#115e59"),
@@ -81,13 +88,40 @@ def accuracy_time_figure(
         rows: the rows of the leaderboard.
         references: cell-share references by input height and stride.
     """
-    timed = [(row, row.common_seconds) for row in rows if row.common_seconds is not None]
+    timed = [(row, 1000 * row.common_seconds) for row in rows if row.common_seconds is not None]
+    return _accuracy_figure(timed, references, "Mean IoU by time per photo", "ms")
+
+
+def accuracy_operations_figure(
+    rows: Sequence[LeaderboardRow],
+    references: Mapping[tuple[int, int], GridReference],
+    operations: Mapping[TimingCase, int],
+) -> go.Figure:
+    """Plot mean IoU with its interval by the operations of a photo at the common height.
+
+    Args:
+        rows: the rows of the leaderboard.
+        references: cell-share references by input height and stride.
+        operations: `leaderboard.count_operations` of the rows.
+    """
+    counted = [(row, operations[row.common_case] / 1e9) for row in rows]
+    title = "Mean IoU by operations per photo"
+    return _accuracy_figure(counted, references, title, "GFLOP")
+
+
+def _accuracy_figure(
+    points: Sequence[tuple[LeaderboardRow, float]],
+    references: Mapping[tuple[int, int], GridReference],
+    title: str,
+    unit: str,
+) -> go.Figure:
+    """Plot mean IoU with its interval by the cost of each row, and the references as lines."""
     figure = go.Figure()
-    for row, seconds in timed:
+    for row, cost in points:
         mean_iou = row.report["mean_iou"]
         low, high = row.report["intervals"].get("mean_iou", (mean_iou, mean_iou))
         figure.add_scatter(
-            x=[1000 * seconds],
+            x=[cost],
             y=[mean_iou],
             error_y={
                 "type": "data",
@@ -104,7 +138,7 @@ def accuracy_time_figure(
                 "symbol": "diamond-open" if row.is_baseline else "star" if row.tta else "circle",
             },
         )
-    for row, _ in timed[:1]:
+    for row, _ in points[:1]:
         for stride in STRIDES:
             if (reference := references.get((row.common_height, stride))) is not None:
                 figure.add_hline(
@@ -113,9 +147,9 @@ def accuracy_time_figure(
                     line_color="#94a3b8",
                     annotation_text=f"cell-share reference of stride {stride}",
                 )
-        figure.update_xaxes(title=f"ms per photo, {row.common_height} high", type="log", tickvals=TICKS)
+        figure.update_xaxes(title=f"{unit} per photo, {row.common_height} high", type="log", tickvals=TICKS)
     figure.update_yaxes(title="mean IoU", range=[0, 1])
-    return _apply_layout(figure, "Mean IoU by time per photo", 520 + 22 * len(timed))
+    return _apply_layout(figure, title, 520 + 22 * len(points))
 
 
 def class_iou_figure(name: str, rows: Sequence[LeaderboardRow]) -> go.Figure:

@@ -6,9 +6,10 @@ adds one in int8. The last upsampling stays in PyTorch.
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 from seg import paths
 from seg.data import preprocess
 from seg.errors import StreetFCNError
-from seg.inference.device import CPU, bf16_is_fast
+from seg.inference.device import CPU, Device, bf16_is_fast, pick_device
 from seg.models.base import SIZE_MULTIPLE, LogitUpsampler, SegmentationModel
 from seg.models.model_card import ModelCard
 from seg.models.onnx_graph import write_onnx
+from seg.models.registry import read_card
 from seg.system.atomic_io import new_file
 
 Engine = Literal["auto", "torch", "onnx", "openvino"]
@@ -28,6 +30,11 @@ Precision = Literal["auto", "fp32", "bf16", "int8"]
 
 REQUIREMENTS = "requirements/engines.txt"
 """The additional packages that engines need."""
+
+ENGINE_VARIABLE, PRECISION_VARIABLE = "SEG_ENGINE", "SEG_PRECISION"
+"""Environment variables with the engine and the precision of the app."""
+
+DISPLAY_NAMES: dict[Engine, str] = {"torch": "PyTorch", "onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 
 INPUT = "image"
 
@@ -93,6 +100,69 @@ class CompiledModel(SegmentationModel):
         return {variant: (features[variant], self._upsamplers[variant]) for variant in requested}
 
 
+class EngineSetting(NamedTuple):
+    """The engine and the precision that an app uses for masks."""
+
+    engine: Engine
+    precision: Precision
+
+    @property
+    def device(self) -> Device:
+        """The device: engines other than PyTorch compute on the CPU, also beside a GPU."""
+        return "cpu" if self.engine in ("onnx", "openvino") else "auto"
+
+
+def engine_setting() -> EngineSetting:
+    """Return the setting of the environment; by default PyTorch in the faster precision.
+
+    Raises:
+        EngineError: if a variable has an unknown value, or the two do not fit together.
+    """
+    setting = EngineSetting(
+        cast(Engine, _environment_value(ENGINE_VARIABLE, get_args(Engine), "torch")),
+        cast(Precision, _environment_value(PRECISION_VARIABLE, get_args(Precision), "auto")),
+    )
+    selected = pick_device(setting.device)
+    return EngineSetting(choose_engine(setting.engine, selected, setting.precision), setting.precision)
+
+
+def _environment_value(variable: str, known: Sequence[str], default: str) -> str:
+    value = os.environ.get(variable, "").strip().lower() or default
+    if value not in known:
+        raise EngineError(f'{variable} is "{value}". Set it to one of {", ".join(known)}.')
+    return value
+
+
+def check_engine(setting: EngineSetting, names: Sequence[str]) -> None:
+    """Check that an engine can compute published weights, without exporting them.
+
+    Args:
+        setting: engine and precision.
+        names: names of the weights.
+
+    Raises:
+        EngineError: if a package is missing, or some of the weights have not been quantized.
+        WeightsError: if a card cannot be read.
+    """
+    if setting.engine == "torch":
+        return
+    _import({"onnx": "onnxruntime"}.get(setting.engine, setting.engine))
+    if setting.precision == "int8":
+        for name in names:
+            _quantized_file(read_card(name))
+
+
+def _quantized_file(card: ModelCard) -> Path:
+    """Return the file of `quantize`, or raise `EngineError` if there is none."""
+    file = engine_file(card.sha256, "int8")
+    if not file.is_file():
+        raise EngineError(
+            f"{card.name} has not been quantized on this machine. Do it once: python -m seg quantize"
+            f" {card.name}."
+        )
+    return file
+
+
 def choose_engine(engine: Engine, device: torch.device, precision: Precision) -> Engine:
     """Return the engine to use: ``auto`` is OpenVINO on a CPU if it is installed, else PyTorch.
 
@@ -133,15 +203,7 @@ def compile_model(
         EngineError: if the weights have not been quantized.
         ExportError: if a package is missing.
     """
-    if precision == "int8":
-        file = engine_file(card.sha256, "int8")
-        if not file.is_file():
-            raise EngineError(
-                f"{card.name} has not been quantized on this machine. Do it once: python -m seg quantize"
-                f" {card.name}."
-            )
-    else:
-        file = export_scores(model, card.sha256)
+    file = _quantized_file(card) if precision == "int8" else export_scores(model, card.sha256)
     if engine == "onnx":
         return CompiledModel(model, open_onnx(file))
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_fast(CPU))

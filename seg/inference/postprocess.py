@@ -1,5 +1,6 @@
 """Masks and confidences from logits, computed in strips of rows so that large photos need little memory."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -36,21 +37,32 @@ class LazyLogits:
         shape: K, H, W.
         rows: returns rows `top` to `bottom` (exclusive), K x (bottom - top) x W.
         device: the device that computes them.
+        temperature: the logits divided by it give the probabilities of the classes; no mask depends on it.
     """
 
     shape: tuple[int, int, int]
     rows: Callable[[int, int], Tensor]
     device: torch.device
+    temperature: float = 1.0
 
     @classmethod
-    def from_tensor(cls, tensor: Tensor) -> "LazyLogits":
+    def from_tensor(cls, tensor: Tensor, temperature: float = 1.0) -> "LazyLogits":
         """Wrap a K x H x W tensor that is in memory."""
         classes, height, width = tensor.shape
-        return cls((classes, height, width), lambda top, bottom: tensor[:, top:bottom].float(), tensor.device)
+
+        def rows(top: int, bottom: int) -> Tensor:
+            return tensor[:, top:bottom].float()
+
+        return cls((classes, height, width), rows, tensor.device, temperature)
 
     @classmethod
     def from_scores(
-        cls, scores: Tensor, upsampler: LogitUpsampler, size: tuple[int, int], timer: StageTimer
+        cls,
+        scores: Tensor,
+        upsampler: LogitUpsampler,
+        size: tuple[int, int],
+        timer: StageTimer,
+        temperature: float = 1.0,
     ) -> "LazyLogits":
         """Upsample scores on demand.
 
@@ -59,6 +71,7 @@ class LazyLogits:
             upsampler: upsamples them.
             size: height and width of the working image.
             timer: measures the upsampling.
+            temperature: that of the variant.
         """
 
         @torch.inference_mode()
@@ -68,7 +81,7 @@ class LazyLogits:
             timer.mark(UPSAMPLING)
             return logits
 
-        return cls((scores.shape[1], *size), rows, scores.device)
+        return cls((scores.shape[1], *size), rows, scores.device, temperature)
 
     def materialize(self) -> Tensor:
         """Return all logits as one K x H x W tensor."""
@@ -81,6 +94,8 @@ class PhotoMasks(NamedTuple):
     masks: dict[str, np.ndarray]
     confidences: dict[str, np.ndarray]
     runner_ups: dict[str, tuple[np.ndarray, np.ndarray]]
+    entropies: dict[str, np.ndarray]
+    max_logits: dict[str, float]
 
 
 def compute_masks(
@@ -91,21 +106,25 @@ def compute_masks(
     with_runner_up: bool = False,
     output_size: tuple[int, int] | None = None,
 ) -> PhotoMasks:
-    """Compute masks, confidences and runner-up classes by variant.
+    """Compute masks, confidences and the values of `ProbabilityMaps` by variant.
 
     Args:
         logits: logits at working resolution by variant.
         height: height of the photo in pixels.
         width: width of the photo in pixels.
         with_confidence: whether to compute the confidences.
-        with_runner_up: whether to compute the runner-up classes.
+        with_runner_up: whether to compute the runner-up classes, entropies and maximum logits.
         output_size: height and width of smaller masks; see `to_mask`.
     """
-    result = PhotoMasks({}, {}, {})
+    result = PhotoMasks({}, {}, {}, {}, {})
     for variant, variant_logits in logits.items():
         if with_runner_up:  # the logits are used twice, so they are kept, for one variant at a time
-            variant_logits = LazyLogits.from_tensor(variant_logits.materialize())
-            result.runner_ups[variant] = confidence_and_runner_up(variant_logits)
+            kept = variant_logits.materialize()
+            variant_logits = LazyLogits.from_tensor(kept, variant_logits.temperature)
+            maps = probability_maps(variant_logits)
+            result.runner_ups[variant] = maps.confidence, maps.runner_up
+            result.entropies[variant] = maps.entropy
+            result.max_logits[variant] = maps.mean_max_logit
         mask, confidence = to_mask(variant_logits, height, width, with_confidence, output_size)
         result.masks[variant] = mask
         if confidence is not None:
@@ -160,7 +179,7 @@ def to_mask(
             strip = strip if out_width == width else strip[:, :, columns.to(device)]
             highest, winner = strip.max(0)
             mask[part] = winner.byte()
-            confidence[part] = 1 / (strip - highest).exp_().sum(0)
+            confidence[part] = 1 / _log_ratios(strip, highest, logits.temperature).exp_().sum(0)
         elif (height, width) == (out_height, out_width) == (low_height, low_width):
             mask[part] = low[:, : part.stop - part.start].max(0).indices.byte()
         else:
@@ -244,27 +263,76 @@ def _argmax_bilinear(low: Tensor, above: Tensor, down: Tensor, left: Tensor, acr
     return mask
 
 
-def confidence_and_runner_up(logits: LazyLogits) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the confidence and the second most likely class at working resolution.
+class ProbabilityMaps(NamedTuple):
+    """What the probabilities of the classes say at working resolution.
+
+    Attributes:
+        confidence: the probability of the predicted class, scaled to 0-255; H x W uint8.
+        runner_up: the train id of the second most likely class; H x W uint8.
+        entropy: `normalized_entropy`, scaled to 0-255; H x W uint8.
+        mean_max_logit: the mean over the pixels of the largest logit, which no temperature divides.
+    """
+
+    confidence: np.ndarray
+    runner_up: np.ndarray
+    entropy: np.ndarray
+    mean_max_logit: float
+
+
+def probability_maps(logits: LazyLogits) -> ProbabilityMaps:
+    """Compute confidence, runner-up class, entropy and the mean maximum logit at working resolution.
 
     Args:
         logits: logits at working resolution.
-
-    Returns:
-        The confidence scaled to 0-255, and the train ids of the runner-up; both H x W uint8.
     """
     classes, height, width = logits.shape
-    confidence, runner_up = (
-        torch.empty((height, width), dtype=torch.uint8, device=logits.device) for _ in range(2)
+    confidence, runner_up, entropy = (
+        torch.empty((height, width), dtype=torch.uint8, device=logits.device) for _ in range(3)
     )
+    sum_of_highest = torch.zeros((), device=logits.device)
     strip_logits = _GPU_STRIP_LOGITS if _interpolates_everywhere(logits.device) else _STRIP_LOGITS
     strip_rows = max(1, strip_logits // (classes * width))
     for top in range(0, height, strip_rows):
         part = slice(top, min(top + strip_rows, height))
         strip = logits.rows(part.start, part.stop)
         highest, winner = strip.max(0)
-        confidence[part] = (255 / (strip - highest).exp_().sum(0)).round_().byte()
+        sum_of_highest += highest.sum()
+        share, uncertainty = _confidence_and_entropy(_log_ratios(strip, highest, logits.temperature))
+        confidence[part] = (255 * share).round_().byte()
+        entropy[part] = (255 * uncertainty).round_().byte()
         # twice as fast as topk(2)
         without_winner = strip.clone().scatter_(0, winner[None], float("-inf"))
         runner_up[part] = without_winner.max(0).indices.byte()
-    return confidence.cpu().numpy(), runner_up.cpu().numpy()
+    return ProbabilityMaps(
+        confidence.cpu().numpy(),
+        runner_up.cpu().numpy(),
+        entropy.cpu().numpy(),
+        float(sum_of_highest) / (height * width),
+    )
+
+
+def normalized_entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Compute the entropy of the class probabilities as a share of that of equal probabilities.
+
+    Args:
+        logits: K x ... values.
+        temperature: the logits are divided by it.
+
+    Returns:
+        Values of the other dimensions, from 0 (one class has probability 1) to 1 (all are equally likely).
+    """
+    return _confidence_and_entropy(_log_ratios(logits, logits.max(0).values, temperature))[1]
+
+
+def _log_ratios(logits: Tensor, highest: Tensor, temperature: float) -> Tensor:
+    """Return the logarithm of the probability of each class over that of the most likely one."""
+    ratios = logits - highest
+    return ratios if temperature == 1 else ratios.div_(temperature)
+
+
+def _confidence_and_entropy(log_ratios: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the probability of the most likely class and the normalized entropy, from `_log_ratios`."""
+    ratios = log_ratios.exp()
+    total = ratios.sum(0)
+    entropy = total.log() - ratios.mul_(log_ratios).sum(0) / total
+    return 1 / total, (entropy / math.log(len(log_ratios))).clamp_(0, 1)

@@ -1,7 +1,7 @@
 """Prediction of a photo: masks, confidences and the time of each stage, for the requested variants."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +52,9 @@ class Prediction:
     Attributes:
         masks: H x W uint8 train ids by variant.
         confidences: H x W float32 from 0 to 1 by variant; empty unless requested.
-        runner_ups: `confidence_and_runner_up` at working resolution by variant; empty unless requested.
+        runner_ups: confidence and runner-up of `ProbabilityMaps` at working resolution by variant; empty
+            unless requested.
+        entropies, max_logits: entropy and mean maximum logit likewise.
         seconds: time of each stage: decode, preprocess, encoder, heads, upsampling, post.
         working_size: height and width in pixels at which the photo went through the network.
         device: the device that computed the masks.
@@ -64,6 +66,8 @@ class Prediction:
     masks: dict[str, np.ndarray]
     confidences: dict[str, np.ndarray]
     runner_ups: dict[str, tuple[np.ndarray, np.ndarray]]
+    entropies: dict[str, np.ndarray]
+    max_logits: dict[str, float]
     seconds: dict[str, float]
     working_size: tuple[int, int]
     device: str
@@ -88,6 +92,9 @@ class Predictor:
         device: the device.
         bf16: whether to compute in bfloat16; by default the faster precision.
         resize_mode: how photos of other shapes are resized.
+        temperatures: by variant, what the logits are divided by for confidences and entropies; by default 1.
+            Test-time augmentation does not use them, because the mean of its predictions is calibrated
+            differently. No mask depends on them.
         classes: the classes of the network.
     """
 
@@ -98,6 +105,7 @@ class Predictor:
         device: torch.device,
         bf16: bool | None = None,
         resize_mode: preprocess.ResizeMode = "cover",
+        temperatures: Mapping[str, float] | None = None,
         classes: ClassSet = CITYSCAPES,
     ) -> None:
         self.note = ""
@@ -112,6 +120,7 @@ class Predictor:
         self.device = device
         self.working_height, self.resize_mode = working_height, resize_mode
         self.classes = classes
+        self.temperatures = dict(temperatures or {})
         self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
 
     @classmethod
@@ -141,13 +150,14 @@ class Predictor:
         model, card = load_weights(name, folder)
         selected = pick_device(device)
         engine = choose_engine(engine, selected, precision)
+        temperatures = card.calibration and card.calibration["temperature"]
         if engine == "torch":
             bf16 = None if precision == "auto" else precision == "bf16"
-            return cls.for_inference(
-                model, card.working_height, selected, bf16, card.resize_mode, card.class_set
-            )
+            options = (card.working_height, selected, bf16, card.resize_mode, temperatures, card.class_set)
+            return cls.for_inference(model, *options)
         compiled = compile_model(model.eval(), card, engine, precision)
-        return cls(compiled, card.working_height, CPU, False, card.resize_mode, card.class_set)
+        options = (card.working_height, CPU, False, card.resize_mode, temperatures, card.class_set)
+        return cls(compiled, *options)
 
     @classmethod
     def for_inference(
@@ -157,6 +167,7 @@ class Predictor:
         device: torch.device,
         bf16: bool | None = None,
         resize_mode: preprocess.ResizeMode = "cover",
+        temperatures: Mapping[str, float] | None = None,
         classes: ClassSet = CITYSCAPES,
     ) -> "Predictor":
         """Create a faster predictor by folding batch-norm, which changes the network: it cannot be trained.
@@ -165,11 +176,12 @@ class Predictor:
         """
         bf16 = bf16_is_fast(device) if bf16 is None else bf16
         fold_batchnorm(model.eval(), torch.bfloat16 if bf16 else torch.float32)
-        return cls(model, working_height, device, bf16, resize_mode, classes)
+        return cls(model, working_height, device, bf16, resize_mode, temperatures, classes)
 
     def with_resolution(self, working_height: int, resize_mode: preprocess.ResizeMode) -> "Predictor":
         """Return a predictor that uses the same network at another working resolution."""
-        return Predictor(self.model, working_height, self.device, self.bf16, resize_mode, self.classes)
+        options = (self.device, self.bf16, resize_mode, self.temperatures, self.classes)
+        return Predictor(self.model, working_height, *options)
 
     def with_cpu_fallback(self, work: Callable[["Predictor"], T]) -> T:
         """Call a function with this predictor, and repeat it on the CPU if a GPU cannot do it.
@@ -205,9 +217,8 @@ class Predictor:
         parameters = {id(p): nn.Parameter(tensors[id(p)], p.requires_grad) for p in self.model.parameters()}
         # the memo makes deepcopy use the CPU copies: the GPU has no room for copies of its own
         model = copy.deepcopy(self.model, tensors | parameters)
-        return Predictor(
-            model.float(), self.working_height, CPU, resize_mode=self.resize_mode, classes=self.classes
-        )
+        options = (self.working_height, CPU, None, self.resize_mode, self.temperatures, self.classes)
+        return Predictor(model.float(), *options)
 
     def working_size(
         self,
@@ -315,11 +326,13 @@ class Predictor:
             fused = self.model.fuse_skips(features, variants)
         timer.mark("heads")
         timer = StageTimer(seconds, self.device)  # of the upsampling, later
-        height, width = images.shape[-2:]
+        size = images.shape[-2], images.shape[-1]
         return [
             {
                 variant: LazyLogits.from_scores(
-                    scores[number : number + 1], upsampler, (height, width), timer
+                    scores[number : number + 1],
+                    *(upsampler, size, timer),
+                    self.temperatures.get(variant, 1.0),
                 )
                 for variant, (scores, upsampler) in fused.items()
             }
@@ -380,7 +393,7 @@ class Predictor:
             variants: the variants to compute; by default all.
             working_height: by default that of the predictor.
             with_confidence: whether to compute the confidences.
-            with_runner_up: whether to compute the runner-up classes.
+            with_runner_up: whether to compute runner-up classes, entropies and maximum logits.
             tta: use test-time augmentation, several scales and flips.
             output_size: height and width of smaller masks; their pixels are the nearest ones of the full
                 masks.

@@ -15,8 +15,10 @@ from torch import nn
 
 from seg.data import preprocess
 from seg.inference.predictor import Predictor
-from seg.interpretability.activations import fcn_of
+from seg.interpretability.activations import InspectionError
+from seg.interpretability.unet_activations import DECODER_STRIDES
 from seg.models.base import pad_to_multiple
+from seg.models.baselines import UNet
 from seg.models.fcn import FCN
 
 
@@ -51,6 +53,45 @@ def theoretical_field(model: FCN, variant: str, at: tuple[int, int], size: tuple
     return PixelBox(ends[0][0], ends[1][0], ends[0][1], ends[1][1])
 
 
+def theoretical_unet_field(model: UNet, at: tuple[int, int], size: tuple[int, int]) -> PixelBox:
+    """The pixels that a logit of a U-Net can depend on, from the geometry of the layers.
+
+    Args:
+        model: the U-Net.
+        at: row and column of the logit in the working image.
+        size: height and width of the working image.
+    """
+    layers = _layer_geometry(model.backbone)
+    ends = [
+        _unet_interval(layers, position, -(-side // 32) * 32) for position, side in zip(at, size, strict=True)
+    ]
+    return PixelBox(ends[0][0], ends[1][0], ends[0][1], ends[1][1])
+
+
+def _unet_interval(
+    layers: Mapping[int, list[tuple[int, int, int]]], position: int, side: int
+) -> tuple[int, int]:
+    """First and last pixel of the field along one side of the padded image."""
+    low, high = position - 1, position + 1  # the last 3 x 3 convolution, of the scores
+    intervals = []
+    for stride in reversed(DECODER_STRIDES):
+        last = side // stride - 1
+        # two 3 x 3 convolutions; what they concatenate reaches as far as their input
+        low, high = max(0, low - 2), min(last, high + 2)
+        if stride in layers:
+            intervals.append(_pixels(layers[stride], low, high))
+        low, high = low // 2, high // 2  # upsampled twice by nearest neighbor
+    intervals.append(_pixels(layers[32], low, high))
+    return min(first for first, _ in intervals), max(last for _, last in intervals)
+
+
+def _pixels(layers: list[tuple[int, int, int]], low: int, high: int) -> tuple[int, int]:
+    """First and last pixel of the field of the features low … high."""
+    for kernel, step, padding in reversed(layers):
+        low, high = low * step - padding, high * step - padding + kernel - 1
+    return low, high
+
+
 def _interval(
     layers: Mapping[int, list[tuple[int, int, int]]], variant: str, position: int, coarse: int
 ) -> tuple[int, int]:
@@ -63,18 +104,13 @@ def _interval(
         first, last = -(-(low + cut - 2 * factor + 1) // factor) - 1, (high + cut) // factor - 1
         return min(max(first, 0), cells - 1), min(max(last, 0), cells - 1)
 
-    def pixels(low: int, high: int, stride: int) -> tuple[int, int]:
-        for kernel, step, padding in reversed(layers[stride]):
-            low, high = low * step - padding, high * step - padding + kernel - 1
-        return low, high
-
     stride = int(variant[:-1])
     low, high = below(position, position, stride, coarse * 32 // stride)
-    intervals = [pixels(low, high, stride)]
+    intervals = [_pixels(layers[stride], low, high)]
     while stride < 32:
         stride *= 2
         low, high = below(low, high, 2, coarse * 32 // stride)
-        intervals.append(pixels(low, high, stride))
+        intervals.append(_pixels(layers[stride], low, high))
     return min(low for low, _ in intervals), max(high for _, high in intervals)
 
 
@@ -120,7 +156,7 @@ def effective_field(
     """How strongly a logit depends on each pixel of a photo: the magnitude of its gradient.
 
     Args:
-        predictor: a predictor of an FCN.
+        predictor: a predictor of an FCN or a U-Net.
         photo: an RGB photo.
         at: row and column of the logit in the working image.
         wanted: by variant, the train id of the class.
@@ -130,9 +166,11 @@ def effective_field(
         By variant, H x W float32: the absolute gradient, summed over red, green and blue.
 
     Raises:
-        InspectionError: if the network is not an FCN.
+        InspectionError: if it is another network.
     """
-    model, size = fcn_of(predictor), predictor.working_size(photo, working_height)
+    model, size = predictor.model, predictor.working_size(photo, working_height)
+    if not isinstance(model, FCN | UNet):
+        raise InspectionError("These weights are neither an FCN nor a U-Net. Choose others.")
     image = preprocess.to_image(photo, size).to(predictor.device, memory_format=torch.channels_last)
     fields = {}
     with torch.enable_grad():

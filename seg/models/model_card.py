@@ -82,6 +82,7 @@ class CardMetrics(TypedDict):
     tta: NotRequired[dict[str, VariantMetrics]]
     version: NotRequired[int]  # `evaluate.EVALUATION_VERSION`; 1 on cards without it
     ignored: NotRequired[IgnoredPixels]
+    temperature: NotRequired[dict[str, float]]  # of the confidences in `variants`, by variant; without it 1
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -102,6 +103,16 @@ class TrainingRecord(TypedDict):
     seconds: float
     ended: Literal["epochs", "time", "stopped"]  # after the last epoch, at the time limit, or earlier
     last_rate: float  # the learning rate of the last record, as a share of the maximum
+
+
+class CalibrationRecord(TypedDict):
+    """What `seg.evaluation.calibration` finds on the validation (hold-out) pairs of train."""
+
+    images: int
+    temperature: dict[str, float]  # by variant; the logits divided by it give calibrated probabilities
+    max_logit_limit: dict[
+        str, float
+    ]  # by variant; below this mean maximum logit, photos are unlike the pairs
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True))
@@ -132,6 +143,9 @@ class ModelCard:
     parameters: int
     licence: str
     training: TrainingRecord | None = None  # None on cards of earlier versions
+    calibration: CalibrationRecord | None = (
+        None  # None without held-out pairs and on cards of earlier versions
+    )
     class_categories: list[str] | None = None  # of each class; None for the Cityscapes classes
     class_colors: list[list[int]] | None = None  # RGB of each class; None for the Cityscapes classes
 
@@ -232,6 +246,8 @@ def _version_conflict(card: ModelCard) -> str:
         return "its preprocessing is not that of this version."
     if not 32 <= card.working_height <= 2048:
         return "its working height is not from 32 to 2048."
+    if card.calibration and not _has_usable_calibration(card):
+        return "its calibration is not that of its variants."
     if card.metrics and not _has_complete_metrics(card):
         return "its metrics are not those of this version."
     return ""
@@ -246,6 +262,15 @@ def _has_valid_classes(card: ModelCard) -> bool:
         1 < len(set(names)) == len(names) == len(categories) == len(colors) <= MAX_CLASSES
         and all(0 < len(text) <= MAX_NAME_LENGTH for text in (*names, *categories))
         and all(len(color) == 3 and min(color) >= 0 and max(color) <= 255 for color in colors)
+    )
+
+
+def _has_usable_calibration(card: ModelCard) -> bool:
+    """Return whether every variant has a temperature that its logits can be divided by, and a limit."""
+    record = card.calibration
+    return record is None or (
+        record["temperature"].keys() == record["max_logit_limit"].keys() == set(card.variants)
+        and all(0.01 <= temperature <= 100 for temperature in record["temperature"].values())
     )
 
 

@@ -1,8 +1,9 @@
 """Publication of a finished run: rounded to float16, evaluated as stored, hashed, and written with a model
 card.
 
-The working height is chosen on the held-out pairs of train; val is for the final evaluation only. Without a
-val, the metrics are those of the held-out pairs, and the card says so.
+The working height is chosen on the held-out pairs of train, and the confidences are calibrated on them; val
+is for the final evaluation only. Without a val, the metrics are those of the held-out pairs, and the card
+says so.
 """
 
 import hashlib
@@ -21,17 +22,25 @@ from torch import Tensor
 from seg import paths
 from seg.data import preprocess
 from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import IGNORE
 from seg.data.datasets import check_split, has_split, load_split
 from seg.data.decode_cache import DecodedSplit
 from seg.data.split_folders import find_misplaced
 from seg.errors import StreetFCNError, printable
-from seg.evaluation import evaluate, metrics
+from seg.evaluation import calibration, evaluate, metrics
 from seg.evaluation.bootstrap import paired_difference
 from seg.evaluation.photo_counts import COUNTS_FILE, to_npz
 from seg.inference.device import pick_device
 from seg.inference.predictor import Predictor
 from seg.models.factory import create_model
-from seg.models.model_card import CARD_FORMAT, EncoderRecord, ModelCard, TrainingRecord, to_json
+from seg.models.model_card import (
+    CARD_FORMAT,
+    CalibrationRecord,
+    EncoderRecord,
+    ModelCard,
+    TrainingRecord,
+    to_json,
+)
 from seg.models.pretrained import PretrainedEncoder, with_credits
 from seg.models.registry import CARD_FILE, WEIGHTS_FILE, check_weights_name
 from seg.system.atomic_io import new_folder
@@ -111,7 +120,7 @@ def publish(
     if working_height is None and config.holdout:
         by_height, working_height = evaluator.search_height(rounded)
     height = working_height or config.height
-    parameters, final_metrics, counts = evaluator.evaluate_final(rounded, full, height, tta)
+    parameters, final_metrics, counts, calibrated = evaluator.evaluate_final(rounded, full, height, tta)
     content = to_safetensors(parameters, {"format": "pt"})
     card = ModelCard(
         **_network_fields(name, config, evaluator.final),
@@ -123,6 +132,7 @@ def publish(
         metrics=final_metrics,
         **_file_fields(content, full),
         training=training,
+        calibration=calibrated,
     )
     _write(registry, card, content, counts, run)
     return card
@@ -293,12 +303,14 @@ class _Evaluator:
 
     def evaluate_final(
         self, rounded: dict[str, Tensor], full: dict[str, Tensor], height: int, tta: bool
-    ) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, evaluate.MetricAccumulator]]:
-        """The parameters to publish, rounded if that changes no metric, the metrics for their card, and the
-        counts of every photo."""
+    ) -> tuple[
+        dict[str, Tensor], dict[str, Any], dict[str, evaluate.MetricAccumulator], CalibrationRecord | None
+    ]:
+        """The parameters to publish, rounded if that changes no metric, the metrics for their card, the
+        counts of every photo, and the calibration."""
         split, config = self.final, self.config
         parameters, indices = rounded, range(len(split))
-        predictor = self._predictor(parameters)
+        predictor, calibrated = self._calibrated(parameters, height)
 
         def count(stage: str, tta: bool = False) -> dict[str, evaluate.MetricAccumulator]:
             on_progress = self._stage(stage)
@@ -318,7 +330,8 @@ class _Evaluator:
             )
             before = {v: evaluate.metrics_from_confusion(c, split.classes) for v, c in exact.items()}
             if not _equivalent(reports, before):
-                parameters, predictor = full, self._predictor(full)
+                parameters = full
+                predictor, calibrated = self._calibrated(full, height)
                 counts = count(f"{split.name}, not rounded")
                 reports = report(counts)
         with_tta = {"tta": report(count(f"{split.name}, multi-scale + flip", tta=True))} if tta else {}
@@ -328,20 +341,36 @@ class _Evaluator:
             "images": len(split),
             "digest": split.digest,
             "variants": reports,
+            "temperature": predictor.temperatures,
         }
         ignored = evaluate.ignored_pixels(split, indices)
         final_metrics |= {"ignored": ignored} if ignored else {}
-        return parameters, final_metrics | with_tta, counts
+        return parameters, final_metrics | with_tta, counts, calibrated
 
-    def _predictor(self, state: dict[str, Tensor]) -> Predictor:
+    def _calibrated(
+        self, state: dict[str, Tensor], height: int
+    ) -> tuple[Predictor, CalibrationRecord | None]:
+        """The network with the temperatures of the held-out pairs; None if none with labels was held out."""
+        config, predictor = self.config, self._predictor(state)
+        if not config.holdout or not has_split(self.data, "train"):
+            return predictor, None
+        split = load_split(self.data, "train").held_out(config.holdout)
+        if (split.labels == IGNORE).all():
+            return predictor, None
+        on_progress = self._stage("calibration, held-out pairs")
+        results = calibration.calibrate(predictor, split, config.variants, height, on_progress)
+        record = calibration.to_record(results, len(split))
+        return self._predictor(state, record["temperature"]), record
+
+    def _predictor(
+        self, state: dict[str, Tensor], temperatures: Mapping[str, float] | None = None
+    ) -> Predictor:
         model = create_model(
             self.config.arch, len(self.final.classes), self.config.variants, self.encoder.strides
         )
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        device, mode = pick_device("auto"), resize_mode_of(self.final)
-        return Predictor.for_inference(
-            model, self.config.height, device, bf16=False, resize_mode=mode, classes=self.final.classes
-        )
+        options = (self.config.height, pick_device("auto"), False, resize_mode_of(self.final), temperatures)
+        return Predictor.for_inference(model, *options, self.final.classes)
 
     def _stage(self, stage: str) -> evaluate.OnProgress | None:
         return None if self.on_progress is None else partial(self.on_progress, stage)

@@ -271,7 +271,7 @@ class Trainer:
             self.device,
             bf16,
             resize_mode_of(self.dataset),
-            self.dataset.classes,
+            classes=self.dataset.classes,
         )
 
     def eval_model(self) -> SegmentationModel:

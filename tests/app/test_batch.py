@@ -61,7 +61,9 @@ def look() -> Callable[[Image.Image], Prediction]:
 
     def predict_noise(photo: Image.Image) -> Prediction:
         noise = np.random.default_rng(photo.width).integers(0, 19, (2, photo.height, photo.width), np.uint8)
-        return Prediction({"32s": noise[0], "8s": noise[1]}, {}, {}, {"encoder": 0.1}, (96, 192), "cpu")
+        return Prediction(
+            {"32s": noise[0], "8s": noise[1]}, {}, {}, {}, {}, {"encoder": 0.1}, (96, 192), "cpu"
+        )
 
     return predict_noise
 

@@ -1,8 +1,6 @@
 """The Compare page without a browser: its content, and its messages about errors."""
 
 import csv
-import dataclasses
-import hashlib
 import io
 import json
 import re
@@ -14,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from pycocotools.coco import COCO
-from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
 
 from seg.data import cityscapes, label_decoder, scenes
@@ -25,9 +21,8 @@ from seg.data.cityscapes import CITYSCAPES
 from seg.data.pairs import find_pairs, read_pair
 from seg.inference import mask_io
 from seg.inference.predictor import Predictor
-from seg.models.factory import ARCHITECTURES, create_model
-from seg.models.model_card import to_json
 from seg.models.registry import CARD_FILE, DEFAULT_WEIGHTS, METHODS, WEIGHTS_FILE, read_card
+from tests.support.random_weights import write_weights
 from tests.support.visitor import unpacked
 from ui.compare import downloads, prediction_view
 from ui.shared import charts, rate_limit
@@ -167,32 +162,7 @@ def methods(tmp_path_factory: pytest.TempPathFactory, registry: Path) -> Path:
     folder = tmp_path_factory.mktemp("methods")
     template = read_card(DEFAULT_WEIGHTS, registry)
     for name, architecture in zip(METHODS, ("unet-resnet50", "fcn-vgg16", "fcn-resnet50"), strict=True):
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            variants = ARCHITECTURES[architecture].variants
-            model = create_model(architecture, len(cityscapes.CLASSES), variants, "v1")
-            for head in (
-                m
-                for m in model.modules()
-                if isinstance(m, torch.nn.Conv2d) and m.out_channels == len(cityscapes.CLASSES)
-            ):
-                torch.nn.init.normal_(head.weight, std=0.02)
-        content = save(
-            {
-                key: value.half() if value.is_floating_point() else value
-                for key, value in model.state_dict().items()
-            }
-        )
-        facts = {
-            "name": name,
-            "architecture": architecture,
-            "variants": list(variants),
-            "bytes": len(content),
-        }
-        card = dataclasses.replace(template, **facts, sha256=hashlib.sha256(content).hexdigest())
-        (folder / name).mkdir()
-        (folder / name / WEIGHTS_FILE).write_bytes(content)
-        (folder / name / CARD_FILE).write_bytes(to_json(card))
+        write_weights(folder, name, architecture, template)
     return folder
 
 

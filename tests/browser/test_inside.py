@@ -11,6 +11,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from seg.data import scenes
+from seg.models.registry import DEFAULT_WEIGHTS, read_card
+from tests.support.random_weights import write_weights
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,29 @@ def test_skips_are_switched_off_and_reset(arrive):
     expect(changed).to_contain_text("0.0% of the pixels")
     page.get_by_role("radio", name="FCN-32s", exact=True).click()
     expect(page.get_by_role("slider", name=re.compile("^Weight"))).to_have_count(0)
+
+
+def test_a_unet_is_drawn_and_its_skips_are_left_out(visit, serve, registry, tmp_path):
+    write_weights(tmp_path, "unet", "unet-resnet50", read_card(DEFAULT_WEIGHTS, registry))
+    page = visit(f"{serve(tmp_path)}/inside")
+    nodes = page.locator(".network-diagram .node")
+    expect(nodes).to_have_count(12)
+    assert "16 × 96 × 192" in page.locator('[data-node="decoder1"]').inner_text()
+    page.locator('[data-node="decoder8"]').click()
+    expect(page.locator(".network-diagram .large h4")).to_contain_text("Decoder, stride 8")
+    boxes = [node.bounding_box() for node in nodes.all()] + [page.locator(".large").bounding_box()]
+    for number, one in enumerate(boxes):
+        for other in boxes[:number]:
+            apart_x = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
+            apart_y = one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]
+            assert apart_x or apart_y
+    choose_view(page, "Edit skip connections")
+    changed = page.locator(".viewer figcaption").filter(has_text="Changed pixels")
+    expect(changed).not_to_contain_text(re.compile(r"\D0\.0% of the pixels"))
+    choose_view(page, "Receptive field")
+    expect(page.locator(".linked-images .box")).to_have_count(1)
+    choose_view(page, "Logit attribution")
+    expect(page.get_by_text("U-Net has no exact attribution")).to_be_visible()
 
 
 def test_a_transposed_convolution_by_hand(arrive):

@@ -346,7 +346,15 @@ def test_an_impossible_request_ends_in_a_message(arguments, sentence, capsys, tm
 
 
 COMMANDS = ("", "data fetch", "data check", "data render", "train", "evaluate", "publish", "predict")
-COMMANDS += ("weights list", "weights show", "weights verify", "table", "resolution", "robustness")
+COMMANDS += (
+    "weights list",
+    "weights show",
+    "weights verify",
+    "weights calibrate",
+    "table",
+    "resolution",
+    "robustness",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

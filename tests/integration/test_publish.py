@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from seg.data.datasets import load_split
-from seg.evaluation import evaluate
+from seg.evaluation import calibration, evaluate
 from seg.evaluation.metrics import compute_metrics
 from seg.inference.predictor import Predictor
 from seg.models.model_card import TrainingRecord
@@ -74,6 +74,20 @@ def test_the_card_has_tta_metrics_and_lineage(published, pairs, run):
     config = Run(run).config()
     assert card.init_from is None and card.resize_mode == "cover"
     assert card.samples_seen == config["batch_size"] * Run(run).load_latest()[2]["step"] > 0
+
+
+def test_confidences_are_calibrated_on_held_out_pairs(published, pairs):
+    registry, card = published
+    assert card.calibration is not None and card.calibration["images"] == 2
+    assert card.calibration["temperature"] == card.metrics["temperature"]
+    predictor = Predictor.from_pretrained("tiny", "cpu", registry, precision="fp32")
+    assert predictor.temperatures == card.calibration["temperature"]
+    held_out = load_split(pairs, "train").held_out(2)
+    results = calibration.calibrate(predictor, held_out, ["8s"])  # its temperatures are not applied twice
+    assert calibration.to_record(results, 2)["temperature"]["8s"] == predictor.temperatures["8s"]
+    counts = evaluate.accumulate(predictor, load_split(pairs, "val"), ["8s"], range(3))
+    report = card.metrics["variants"]["8s"]
+    assert evaluate.report(counts["8s"])["calibration_error"] == report["calibration_error"]
 
 
 def test_the_working_height_is_chosen_on_held_out_pairs(run, tmp_path):

@@ -241,7 +241,7 @@ def unpacked(blob: bytes) -> dict:
 
     header["photo"] = section(header["photo"])
     for pane in header["panes"]:
-        for name in ("ids", "confidence", "runner_up"):
+        for name in ("ids", "confidence", "runner_up", "entropy"):
             if pane[name]:
                 pane[name] = np.frombuffer(zlib.decompress(section(pane[name])), np.uint8)
     return header

@@ -6,6 +6,7 @@ from itertools import combinations
 import streamlit as st
 
 from seg.evaluation import agreement
+from seg.evaluation.calibration import PERCENTILE
 from seg.evaluation.leaderboard import about_methods
 from seg.inference import mask_io
 from seg.models.factory import ARCHITECTURES
@@ -28,7 +29,13 @@ from ui.shared.class_matching import compared_classes, label_in_classes, unmatch
 from ui.shared.layout import fresh_container
 from ui.shared.text import plain, short
 from ui.state import predictions
-from ui.state.model_pool import OnQueuePosition, card_digest, ignore_queue_position, queue_notice
+from ui.state.model_pool import (
+    OnQueuePosition,
+    card_digest,
+    engine_name,
+    ignore_queue_position,
+    queue_notice,
+)
 from ui.state.photos import Photo
 from ui.state.session import session
 
@@ -79,6 +86,8 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
         predicted.add(keys[card.name])
         st.rerun()
     with below:
+        if published_scores(factor, tta) == "variants":  # the limits are those of this detail
+            show_unlike_training(masks)
         _show_results(photo, cards, results, masks, label, scored, point)
         export_section(photo, masks, factor, tta)
 
@@ -106,11 +115,36 @@ def _show_results(
     class_section(photo, masks, label)
     if label is not None:
         truth_section(photo, masks, label, scored)
+    if engine := engine_name():
+        st.caption(
+            f"{engine} computes these masks; the scores of the model cards are those of PyTorch in fp32."
+        )
     for card, prediction in results:
         prefix = f"{card.name}: " if len(results) > 1 else ""
         st.html(charts.times(prediction.seconds, prediction.device, prediction.working_size, prefix))
         if prediction.note:
             st.info(prediction.note, icon=":material/memory:")
+
+
+def show_unlike_training(masks: Sequence[Mask]) -> None:
+    """Note the networks whose logits are lower than on nearly all held-out photos of their training.
+
+    Args:
+        masks: The masks of a photo; those of cards without a calibration are left out.
+    """
+    for mask in finest(masks):
+        calibration = mask.card.calibration
+        if calibration is None:
+            continue
+        max_logit = mask.prediction.max_logits[mask.variant]
+        limit = calibration["max_logit_limit"][mask.variant]
+        if max_logit < limit:
+            st.caption(
+                f":material/info: This photo is unlike the training photos of {plain(mask.card.name)}, so "
+                f"its mask may have more errors. The mean maximum logit of {mask.title} is {max_logit:.1f}; "
+                f"on {PERCENTILE} % of {calibration['images']:,} held-out photos it is greater than "
+                f"{limit:.1f}."
+            )
 
 
 def show_pixel(photo: Photo, masks: Sequence[Mask], label: bytes | None, point: tuple[int, int]) -> None:

@@ -202,6 +202,7 @@ def _pane(mask: Mask, measured: predictions.MaskMetrics | None, scores: str, *, 
         ids=prediction.masks[variant],
         confidence=prediction.confidence[variant],
         runner_up=prediction.runner_up[variant],
+        entropy=prediction.entropy[variant],
         working_size=prediction.working_size[::-1],
         stride=OUTPUT_STRIDE.get(variant),
     )

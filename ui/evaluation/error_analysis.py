@@ -12,7 +12,7 @@ from ui.components.confusion_matrix import confusion_matrix
 from ui.dataset.pair_cache import ChosenSplit
 from ui.evaluation import evaluation_runs
 from ui.shared.text import plain
-from ui.state.session import session
+from ui.state.session import forget_unless, session
 
 RECALL, PRECISION, PIXELS = "Recall", "Precision", "Pixels"
 MEAN_IOU = "mean IoU"
@@ -102,6 +102,7 @@ def draw_worst(card: ModelCard, pairs: ChosenSplit | None, evaluation: store.Sto
     with left:
         variant = choose_variant(card)
     with right:
+        forget_unless("worst_by", [MEAN_IOU, *card.classes])
         metric = st.selectbox(
             "Sort by",
             [MEAN_IOU, *card.classes],

@@ -12,7 +12,12 @@ from seg.data.classes import ClassSet
 from seg.data.decode_cache import HELD_OUT
 from seg.evaluation import evaluate, grid_reference, leaderboard
 from seg.evaluation.bootstrap import PairedDifference
-from seg.evaluation.leaderboard_html import accuracy_time_figure, class_iou_figure, size_iou_figure
+from seg.evaluation.leaderboard_html import (
+    accuracy_operations_figure,
+    accuracy_time_figure,
+    class_iou_figure,
+    size_iou_figure,
+)
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard, WeightsError, evaluated_on
 from seg.models.registry import list_weights, read_card
@@ -26,6 +31,9 @@ from ui.state.model_pool import card_digest
 
 GRID_REFERENCE = "cell shares"
 ALL_LABELLED = "mean IoU, all labelled"
+OPERATIONS = "operations"
+UNKNOWN = "–"
+"""Placeholder of values that a model card lacks or that were not measured."""
 
 References = dict[tuple[int, int], grid_reference.GridReference]
 """By working height and stride."""
@@ -39,6 +47,8 @@ _HELP = {
     "boundary IoU": "IoU of the pixels close to a class boundary, within 2 % of the diagonal.",
     GRID_REFERENCE: f"Cell-share reference of the output grid. {GRID_REFERENCE_HELP}",
     "ms": "Milliseconds for a 2:1 photo at the working height, on this machine.",
+    OPERATIONS: "Multiplications and additions for a 2:1 photo at the greatest working height of the table, "
+    "in billions. They are the same on every machine.",
 }
 
 
@@ -63,11 +73,13 @@ def draw(pairs: ChosenSplit | None, classes: ClassSet) -> None:
     cards = [*published, *baselines]
     digest, references = (pairs.digest, _references(cards, pairs.digest)) if pairs else ("", {})
     rows = leaderboard.rows(published, baselines, references, digest, _times())
+    operations = {} if _is_timed(rows) else _operations(tuple(row.common_case for row in rows))
     if rows:
         st.dataframe(
-            _columns(rows),
+            _columns(rows, operations),
             hide_index=True,
             column_config=_column_config(),
+            placeholder=UNKNOWN,
             key="all_weights",
             alt="Metrics of every variant of all weights. The model cards contain the same values.",
         )
@@ -88,7 +100,16 @@ def draw(pairs: ChosenSplit | None, classes: ClassSet) -> None:
         st.caption(plain(note[0].upper() + note[1:]) + ".")
     _show_comparisons(published)
     _measure_section(cards, pairs, references)
-    _figures(rows, references)
+    _figures(rows, references, operations)
+
+
+@st.cache_data(max_entries=4, show_spinner="Counting operations …")
+def _operations(cases: tuple[leaderboard.TimingCase, ...]) -> dict[leaderboard.TimingCase, int]:
+    return leaderboard.count_operations(cases)
+
+
+def _is_timed(rows: list[leaderboard.LeaderboardRow]) -> bool:
+    return any(row.common_seconds is not None for row in rows)
 
 
 @st.cache_data(max_entries=4, show_spinner="Comparing the networks …")
@@ -153,30 +174,47 @@ def _measure_section(cards: list[ModelCard], pairs: ChosenSplit | None, referenc
     if st.session_state["measure"]:
         measure(cases, sorted({card.working_height for card in cards}), pairs)
         st.rerun()
-    st.caption(
-        "Measures the time per photo on this machine and plots accuracy against it. Takes a minute or more."
-        if allowed()
-        else f"Measuring from this page is disabled: {why_not()}."
+    st.caption(_unmeasured_note(bool(cases), not references and pairs is not None))
+
+
+def _unmeasured_note(lacks_times: bool, lacks_references: bool) -> str:
+    """Return what is not measured yet, and what measuring takes."""
+    missing = ["times"] * lacks_times + ["cell-share references"] * lacks_references
+    note = (
+        "The model cards contain neither times nor cell-share references, which depend on the machine and on "
+        f"the dataset. Not measured here yet: {' and '.join(missing)}."
     )
+    if lacks_times and not _times():
+        note += " Until then the plot shows operations in place of times."
+    if not allowed():
+        return f"{note} Measuring from this page is disabled: {why_not()}."
+    return f"{note} Measuring takes a minute or more."
 
 
-def _figures(rows: list[leaderboard.LeaderboardRow], references: References) -> None:
+def _figures(
+    rows: list[leaderboard.LeaderboardRow],
+    references: References,
+    operations: dict[leaderboard.TimingCase, int],
+) -> None:
     if len(finest := leaderboard.finest(rows)) > 1:
         st.plotly_chart(
             class_iou_figure("the finest mask of each", finest),
             key="by_class_of_all",
             alt="Bars of the IoU of every class and network. The view Per class and size has the values.",
         )
-    if any(row.common_seconds is not None for row in rows):
-        st.plotly_chart(
-            accuracy_time_figure(rows, references),
-            key="accuracy_time",
-            alt=(
-                "Mean IoU against milliseconds per photo, with the cell-share references of strides 32, 16 "
-                "and 8. "
-                "The table has the values."
-            ),
-        )
+    if not rows:
+        return
+    timed = _is_timed(rows)
+    st.plotly_chart(
+        accuracy_time_figure(rows, references)
+        if timed
+        else accuracy_operations_figure(rows, references, operations),
+        key="accuracy_time",
+        alt=(
+            f"Mean IoU against {'milliseconds' if timed else 'operations'} per photo, with the cell-share "
+            "references of strides 32, 16 and 8. The table has the values."
+        ),
+    )
 
 
 def measure(cases: list[leaderboard.TimingCase], heights: list[int], pairs: ChosenSplit | None) -> None:
@@ -244,6 +282,7 @@ def draw_by_class(card: ModelCard) -> None:
         hide_index=True,
         key="iou_by_class",
         height="content",
+        placeholder=UNKNOWN,
         column_config={
             share: st.column_config.NumberColumn(format="%.2f %%"),
             **{DISPLAY_NAMES[row.variant]: bars for row in rows},
@@ -299,7 +338,9 @@ def _references(cards: list[ModelCard], digest: str) -> References:
     return {grid: stored[grid] for grid in grids if grid in stored}
 
 
-def _columns(rows: list[leaderboard.LeaderboardRow]) -> dict[str, list[Any]]:
+def _columns(
+    rows: list[leaderboard.LeaderboardRow], operations: dict[leaderboard.TimingCase, int]
+) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
         "network": [row.network for row in rows],
         "weights": [row.weights + " (baseline)" * row.is_baseline for row in rows],
@@ -312,6 +353,7 @@ def _columns(rows: list[leaderboard.LeaderboardRow]) -> dict[str, list[Any]]:
         "parameters": [row.parameters / 1e6 for row in rows],
         "height": [row.height for row in rows],
         "ms": [row.seconds and 1000 * row.seconds for row in rows],
+        OPERATIONS: [operations[row.common_case] / 1e9 if operations else None for row in rows],
         "pretraining": [row.start for row in rows],
         "samples seen": [row.samples_seen for row in rows],
     }
@@ -325,6 +367,7 @@ def _column_config() -> dict[str, Any]:
         "95 % CI": st.column_config.TextColumn(help=_HELP["95 % CI"]),
         "parameters": number(format="%.1f M"),
         "ms": number(format="%.0f", help=_HELP["ms"]),
+        OPERATIONS: number(format="%.0f G", help=_HELP[OPERATIONS]),
         "height": number(help="Working height in pixels."),
         "samples seen": number(help="Training samples, each a random crop of a photo."),
     }

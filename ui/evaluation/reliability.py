@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from seg import jobs
 from seg.evaluation import leaderboard, store
 from seg.evaluation.evaluate import BINS, format_score
 from seg.models.factory import DISPLAY_NAMES
@@ -39,6 +40,7 @@ def draw_calibration(
         reason = "The model card has no calibration data. Evaluate the weights here to compute it."
         evaluation_runs.evaluate_section(card, pairs, reason)
         return
+    temperatures = (evaluation.report if evaluation else card.metrics).get("temperature") or {}
     label_set = label_sets.choose_label_set(next(iter(calibrated.values())))
     calibrated = {
         variant: label_sets.of_label_set(report, label_set) for variant, report in calibrated.items()
@@ -59,6 +61,20 @@ def draw_calibration(
         f"underconfidence. The expected calibration error is the mean distance from the diagonal over {BINS} "
         "bins of confidence, weighted by their pixels (Guo et al. 2017)."
     )
+    st.caption(_scaling_note(card, temperatures))
+
+
+def _scaling_note(card: ModelCard, temperatures: Mapping[str, float]) -> str:
+    """Return whether the confidences are those before or after temperature scaling."""
+    if temperatures:
+        values = ", ".join(f"{DISPLAY_NAMES[v]} {value:.3f}" for v, value in temperatures.items())
+        return (
+            "These are the confidences **after** temperature scaling: the logits are divided by a "
+            f"temperature fitted on held-out pairs of train ({values}). Masks do not depend on it."
+        )
+    command = jobs.displayed_command(["weights", "calibrate", card.name])
+    hint = "" if card.calibration else f" The model card has no temperature; `{command}` prints one."
+    return f"These are the confidences **before** temperature scaling.{hint}"
 
 
 def draw_card(card: ModelCard, pairs: ChosenSplit | None, evaluation: store.StoredEvaluation | None) -> None:

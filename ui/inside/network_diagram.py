@@ -1,13 +1,12 @@
 """The Network view: encoder, scores, skip connections, transposed convolutions and masks of a photo as a
 drawing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import streamlit as st
 import torch
 
-from seg.data.cityscapes import CLASSES, NAMES
 from seg.interpretability import activations
 from seg.models.encoder import DISPLAY_NAMES as ENCODERS
 from seg.models.factory import ARCHITECTURES, DISPLAY_NAMES
@@ -25,14 +24,19 @@ from ui.components.network_diagram import (
 from ui.shared.pictures import resized_jpeg
 from ui.state.model_pool import borrow_model
 from ui.state.photos import Photo
+from ui.state.predictions import Activations
+from ui.state.session import forget_unless
 
 PREDICTED = "predicted class"
 
 _COLUMN = {2: 2, 4: 3, 8: 4, 16: 6, 32: 8}
 """Column of each stride. The columns between 8 and 16, and 16 and 32, hold the upsampled scores."""
 
-_RESNET_STAGES = {2: "conv1", 4: "conv2_x", 8: "conv3_x", 16: "conv4_x", 32: "conv5_x"}
-"""Names of the stages by stride: He et al. 2015, table 1."""
+_STAGES = {
+    "resnet50": {2: "conv1", 4: "conv2_x", 8: "conv3_x", 16: "conv4_x", 32: "conv5_x"},
+    "vgg16": {2: "conv2_2", 4: "conv3_3", 8: "conv4_3", 16: "conv5_3", 32: "pool5"},
+}
+"""Names of the stages by encoder and stride: He et al. 2015, table 1; Simonyan, Zisserman 2015."""
 
 _STEPS = {
     "32s": (
@@ -69,25 +73,39 @@ def draw(
     Returns:
         The point that was clicked last, or None.
     """
-    shown = st.selectbox(
+    shown = choose_class(card)
+    tensors = _tensors(card, activity)
+    nodes = [*encoder_nodes(photo, card, activity, 1, _COLUMN)]
+    nodes += [_score_node(name, values, shown, card) for name, values in tensors.items()]
+    edges = _edges(nodes)
+    title = title_of(shown)
+    return network_diagram(
+        nodes, edges, list(_steps(card, edges)), point, title, key="diagram", classes=card.class_set
+    )
+
+
+def choose_class(card: ModelCard) -> str:
+    """Draw the choice of what the nodes of scores show: `PREDICTED`, or the name of a class."""
+    options = [PREDICTED, *card.classes]
+    forget_unless("shown_class", options)
+    return st.selectbox(
         "Score nodes show",
-        [PREDICTED, *NAMES],
+        options,
         key="shown_class",
         bind="query-params",
         width=280,
         format_func=lambda name: "the predicted class" if name == PREDICTED else f"the scores of {name}",
     )
-    tensors = _tensors(card, activity)
-    nodes = [*_encoder_nodes(photo, card, activity)]
-    nodes += [_score_node(name, values, shown, card) for name, values in tensors.items()]
-    edges = _edges(nodes)
-    title = "the predicted class" if shown == PREDICTED else shown
-    return network_diagram(nodes, edges, list(_steps(card, edges)), point, title, key="diagram")
+
+
+def title_of(shown: str) -> str:
+    """Return the title of what is chosen by `choose_class`."""
+    return "the predicted class" if shown == PREDICTED else shown
 
 
 def _tensors(card: ModelCard, activity: activations.Activations) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
-    with borrow_model(card) as predictor:
+    with borrow_model(card, activations=True) as predictor:
         for variant in card.variants:
             tensors |= activations.decode_steps(activations.fcn_of(predictor), activity.scores, variant)
     height, width = activity.size
@@ -97,33 +115,48 @@ def _tensors(card: ModelCard, activity: activations.Activations) -> dict[str, to
     }
 
 
-def _encoder_nodes(photo: Photo, card: ModelCard, activity: activations.Activations) -> Iterator[Node]:
+def encoder_nodes(
+    photo: Photo,
+    card: ModelCard,
+    activity: Activations,
+    photo_column: int,
+    columns: Mapping[int, int],
+) -> Iterator[Node]:
+    """Yield the nodes of the photo and of the encoder, the first row of the drawing.
+
+    Args:
+        photo: The photo.
+        card: Card of the weights.
+        activity: Activations for the photo.
+        photo_column: Column of the photo.
+        columns: Column of each stride.
+    """
     height, width = activity.size
-    padded = tuple(32 * size for size in activity.scores[32].shape[1:])
-    padding = f" Padded to {padded[0]} × {padded[1]}, multiples of 32, by repeating the edge pixels."
+    padded = tuple(32 * size for size in activity.activity[32].shape)
     yield photo_node(
         resized_jpeg(photo.jpeg, (width, height)),
         (width, height),
         id="photo",
         title="Photo",
-        column=1,
+        column=photo_column,
         row=1,
         shape=f"3 × {height} × {width}",
-        text="The photo at its working resolution." + (padding if padded != activity.size else ""),
+        text="The photo at its working resolution."
+        + f" Padded to {padded[0]} × {padded[1]}, multiples of 32, by repeating the edge pixels."
+        * (padded != activity.size),
     )
     backbone = ARCHITECTURES[card.architecture].backbone
     for stride, values in activity.activity.items():
-        stage = f" ({_RESNET_STAGES[stride]})" if backbone == "resnet50" else ""
         channels = activity.channels[stride]
         yield strength_node(
             values,
             id=f"stage{stride}",
             title=f"Features, stride {stride}",
-            column=_COLUMN[stride],
+            column=columns[stride],
             row=1,
             shape=f"{channels} × {values.shape[0]} × {values.shape[1]}",
-            text=f"Features of {ENCODERS[backbone]}{stage}: {channels:,} channels for every {stride} × "
-            f"{stride} pixels. The picture shows their mean; bright is strong.",
+            text=f"Features of {ENCODERS[backbone]} ({_STAGES[backbone][stride]}): {channels:,} channels for "
+            f"every {stride} × {stride} pixels. The picture shows their mean; bright is strong.",
         )
 
 
@@ -135,13 +168,13 @@ def _score_node(name: str, values: torch.Tensor, shown: str, card: ModelCard) ->
     facts = {"id": name, "title": title, "shape": shape, "column": column, "row": row, "text": text}
     if shown == PREDICTED:
         return ids_node(values.max(0).indices.numpy().astype(np.uint8), **facts)
-    return score_node(values[NAMES.index(shown)].numpy(), **facts)
+    return score_node(values[card.classes.index(shown)].numpy(), **facts)
 
 
 def _description(name: str, stride: int, card: ModelCard) -> tuple[str, int, int, str]:
     """Return title, column, row and text of a node."""
     if name.startswith("score"):
-        classes = len(CLASSES)
+        classes = len(card.classes)
         text = f"{name}: a 1 × 1 convolution predicts {classes} class scores from the features of each cell."
         if stride != 32:
             text += " They are trained to correct the coarser scores to which they are added."

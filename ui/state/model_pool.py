@@ -8,8 +8,10 @@ import streamlit as st
 from PIL import Image
 
 from seg.inference.device import DeviceError
+from seg.inference.engines import DISPLAY_NAMES, EngineError, EngineSetting, engine_setting
 from seg.inference.predictor import Predictor
 from seg.models.model_card import ModelCard, WeightsError, to_json
+from seg.models.onnx_graph import ExportError
 from seg.system.request_queue import QueueFullError, RequestQueue
 from ui.shared import rate_limit
 from ui.state.photos import content_digest, reader
@@ -17,7 +19,10 @@ from ui.state.photos import content_digest, reader
 MAX_COMPARED = 4
 """Maximum number of weights in a comparison, and of networks in memory."""
 
-MODEL_ERRORS = (WeightsError, DeviceError, QueueFullError, rate_limit.LimitError)
+MODEL_ERRORS = (
+    *(WeightsError, DeviceError, EngineError, ExportError),
+    *(QueueFullError, rate_limit.LimitError),
+)
 """Errors for which no network is available, each with a message for the visitor."""
 
 OnQueuePosition = Callable[[int], object]
@@ -114,24 +119,40 @@ def place_in_queue(
         _PLACES.release()
 
 
+PYTORCH = EngineSetting("torch", "auto")
+
+
 @contextmanager
 def borrow_model(
-    card: ModelCard, on_queue_position: OnQueuePosition = ignore_queue_position
+    card: ModelCard, on_queue_position: OnQueuePosition = ignore_queue_position, *, activations: bool = False
 ) -> Iterator[Predictor]:
     """Wait for the turn of this thread and yield the network of published weights; decode no photo meanwhile.
 
     Args:
         card: Card of the weights.
         on_queue_position: Receives the number of photos ahead.
+        activations: Whether more than masks is needed: PyTorch computes it, whatever the server's engine.
 
     Raises:
         MODEL_ERRORS: No network is available; each has a message for the visitor.
     """
-    predictor = _load_predictor(card.name, card_digest(card))
+    setting = PYTORCH if activations else engine_setting()
+    predictor = _load_predictor(card.name, card_digest(card), setting)
     with _QUEUE.acquire(on_queue_position):
         yield predictor
 
 
+def engine_name() -> str:
+    """Return the engine that computes masks, such as "OpenVINO in int8"; empty for PyTorch."""
+    setting = engine_setting()
+    if setting.engine == "torch":
+        return ""
+    precision = "" if setting.precision == "auto" else f" in {setting.precision}"
+    return DISPLAY_NAMES[setting.engine] + precision
+
+
 @st.cache_resource(max_entries=MAX_COMPARED, show_spinner="Loading the network …")
-def _load_predictor(name: str, digest: str) -> Predictor:
-    return Predictor.from_pretrained(name)
+def _load_predictor(name: str, digest: str, setting: EngineSetting) -> Predictor:
+    return Predictor.from_pretrained(
+        name, device=setting.device, precision=setting.precision, engine=setting.engine
+    )

@@ -21,7 +21,7 @@ from seg.data import cityscapes
 from seg.evaluation import agreement, grid_reference, metrics
 from seg.inference import mask_io
 from seg.inference.predictor import Prediction, Predictor
-from seg.interpretability import activations
+from seg.interpretability import activations, unet_activations
 from seg.interpretability.receptive_field import effective_field
 from seg.models.model_card import ModelCard
 from seg.system.single_flight import SingleFlight
@@ -39,6 +39,8 @@ from ui.state.model_pool import (
 from ui.state.photos import DecodedPhotos, Photo, take_decoded
 from ui.state.session import session
 
+Activations = activations.Activations | unet_activations.UNetActivations
+
 _SINGLE_FLIGHT = SingleFlight()
 
 
@@ -50,6 +52,8 @@ class CachedPrediction:
     masks: dict[str, bytes]  # train ids by variant, deflated
     confidence: dict[str, bytes]  # 255 times, at working resolution, deflated
     runner_up: dict[str, bytes]  # train ids at working resolution, deflated
+    entropy: dict[str, bytes]  # 255 times, at working resolution, deflated
+    max_logits: dict[str, float]  # mean over the pixels
     shares: dict[str, dict[str, float]]
     disagreement: dict[tuple[str, ...], float]  # the share of the pixels on which these variants differ
     seconds: dict[str, float]
@@ -138,20 +142,24 @@ def forget_photo(photo: Photo) -> None:
 
 def activations_of(
     photo: Photo, card: ModelCard, working_height: int, on_queue_position: OnQueuePosition
-) -> activations.Activations:
-    """Compute the encoder's activations for a photo, or return the cached ones.
+) -> Activations:
+    """Compute the activations of a network for a photo, or return the cached ones.
 
     Raises:
         MODEL_ERRORS: No network is available.
-        activations.InspectionError: The photo is too large to inspect.
+        activations.InspectionError: The photo is too large to inspect, or the network has none to show.
     """
     take_decoded()
+    is_unet = card.architecture == "unet-resnet50"
 
-    def compute() -> activations.Activations:
-        with _turn(photo, card, on_queue_position) as (predictor, picture, _):
-            return predictor.with_cpu_fallback(
-                lambda network: activations.compute_activations(network, picture, working_height)
-            )
+    def inspect(network: Predictor, picture: Image.Image) -> Activations:
+        if is_unet:
+            return unet_activations.compute_unet_activations(network, picture, working_height)
+        return activations.compute_activations(network, picture, working_height)
+
+    def compute() -> Activations:
+        with _turn(photo, card, on_queue_position, activations=True) as (predictor, picture, _):
+            return predictor.with_cpu_fallback(lambda network: inspect(network, picture))
 
     cache = _sample_activations() if photo.rendered else session_cache("activations", 4)
     return _cached(
@@ -321,6 +329,8 @@ def _turn(
     card: ModelCard,
     on_queue_position: OnQueuePosition = ignore_queue_position,
     decoded: DecodedPhotos | None = None,
+    *,
+    activations: bool = False,
 ) -> Iterator[tuple[Predictor, Image.Image, float]]:
     """Wait for the turn of this thread; yield the network, the decoded photo and the seconds of decoding. It
     counts towards the visitor's rate limit.
@@ -330,6 +340,7 @@ def _turn(
         card: Card of the weights.
         on_queue_position: Receives the number of photos ahead.
         decoded: The photo, if it is decoded already; it is dropped if there is no room for it.
+        activations: Whether more than masks is needed, see `borrow_model`.
     """
     rate_limit.rate_limiter().count()
     with place_in_queue(on_queue_position) as place:
@@ -340,7 +351,7 @@ def _turn(
             start = time.perf_counter()
             picture = place.read(photo.data)
             seconds = time.perf_counter() - start
-        with borrow_model(card, on_queue_position) as predictor:
+        with borrow_model(card, on_queue_position, activations=activations) as predictor:
             yield predictor, picture, seconds
 
 
@@ -355,6 +366,8 @@ def _for_display(prediction: Prediction) -> CachedPrediction:
             masks=by_variant(deflate, masks),
             confidence=by_variant(lambda pair: deflate(pair[0]), runner_ups),
             runner_up=by_variant(lambda pair: deflate(pair[1]), runner_ups),
+            entropy=by_variant(deflate, prediction.entropies.values()),
+            max_logits=prediction.max_logits,
             shares=by_variant(lambda mask: mask_io.shares(mask, prediction.classes), masks),
             disagreement=_disagreement(prediction.masks),
             seconds=prediction.seconds,
@@ -379,7 +392,7 @@ def _receptive_fields(
     _photo: Photo,
     _card: ModelCard,
 ) -> dict[str, np.ndarray]:
-    with _turn(_photo, _card) as (predictor, picture, _):
+    with _turn(_photo, _card, activations=True) as (predictor, picture, _):
         return predictor.with_cpu_fallback(
             lambda network: effective_field(network, picture, pixel, dict(logits), working_height)
         )

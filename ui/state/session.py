@@ -1,5 +1,6 @@
 """The values that the app keeps in a visitor's session, apart from those of widgets."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import streamlit as st
@@ -70,6 +71,12 @@ class Session(TypedDict, total=False):
 def session() -> Session:
     """Return the visitor's session state with its types."""
     return cast(Session, st.session_state)
+
+
+def forget_unless(key: str, options: Iterable[object]) -> None:
+    """Forget the value of a widget that is not among its present options, before the widget is drawn."""
+    if st.session_state.get(key) not in (None, *options):
+        del st.session_state[key]
 
 
 def session_id() -> str | None:

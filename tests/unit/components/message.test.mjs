@@ -43,6 +43,7 @@ test("every array is found again, and nothing else is in a pane", async () => {
     ids: numbers(pane.ids),
     confidence: numbers(pane.confidence),
     runnerUp: numbers(pane.runnerUp),
+    entropy: numbers(pane.entropy),
   }));
   assert.deepEqual(readable, expected.panes);
 });

@@ -6,7 +6,6 @@ import { colorRamp, cssColor, opaque, rampGradient, rgba } from "../../../ui/com
 import { valueColors } from "../../../ui/components/network_diagram/tensors.js";
 import { cornerOf, samplesOf } from "../../../ui/components/viewer/paint.js";
 import {
-  CONFIDENCE_RAMP,
   classColors,
   fillPixels,
   MORE_ANSWERS,
@@ -14,6 +13,7 @@ import {
   RIGHT,
   sampleIndices,
   TWO_ANSWERS,
+  VALUE_RAMP,
   VEIL,
   WRONG,
 } from "../../../ui/components/viewer/pixels.js";
@@ -38,6 +38,7 @@ const pane = (id, kind, ids, extra = {}) => ({
     working_size: null,
     stride: null,
     confidence: null,
+    entropy: null,
     runnerUp: null,
     compared: [],
   },
@@ -161,12 +162,14 @@ test("a disagreement counts the classes that its masks name", () => {
   assert.deepEqual(draw({}, "all"), [VEIL, three, VEIL, VEIL, VEIL, two]);
 });
 
-test("confidence is read at working resolution", () => {
-  const model = makeModel();
-  Object.assign(model.panes[0], { working_size: [1, 2], confidence: Uint8Array.of(0, 255) });
-  const [low, high] = [CONFIDENCE_RAMP[0], CONFIDENCE_RAMP[255]];
-  assert.deepEqual(draw({ layer: "confidence" }, "first", { model }), [low, low, low, high, high, high]);
-});
+for (const layer of ["confidence", "entropy"]) {
+  test(`${layer} is read at working resolution`, () => {
+    const model = makeModel();
+    Object.assign(model.panes[0], { working_size: [1, 2], [layer]: Uint8Array.of(0, 255) });
+    const [low, high] = [VALUE_RAMP[0], VALUE_RAMP[255]];
+    assert.deepEqual(draw({ layer }, "first", { model }), [low, low, low, high, high, high]);
+  });
+}
 
 test("below the threshold an eighth of the opacity stays", () => {
   const model = makeModel();

@@ -133,7 +133,7 @@ test("a probe names the class, how sure the network is, and what comes second", 
 });
 
 test("outside the photo, and in the photo's own pane, there is nothing to say", () => {
-  const pane = { ids: new Uint8Array(8), working_size: null, confidence: null, runnerUp: null };
+  const pane = { ids: new Uint8Array(8), working_size: null, confidence: null, runnerUp: null, entropy: null };
   for (const point of [
     { x: -0.1, y: 0 },
     { x: 4, y: 0 },

@@ -72,7 +72,7 @@ def test_the_committed_example_matches_the_python_message():
         for pane in payload["panes"]:
             pane |= {
                 name: pane[name] if pane[name] is None else pane[name].tolist()
-                for name in ("ids", "confidence", "runner_up")
+                for name in ("ids", "confidence", "runner_up", "entropy")
             }
     assert now == committed
     assert json.loads(json.dumps(expected)) == json.loads((FOLDER / "message.json").read_text())

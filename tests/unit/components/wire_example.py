@@ -20,8 +20,10 @@ def message() -> tuple[bytes, dict]:
 
     rng = np.random.default_rng(0)
     ids, coarse_ids = (rng.integers(0, 19, SIZE[::-1], np.uint8) for _ in range(2))
-    confidence, runner_up = (rng.integers(0, 256, WORK[::-1], np.uint8) for _ in range(2))
-    arrays = {"ids": deflate(ids), "confidence": deflate(confidence), "runner_up": deflate(runner_up)}
+    at_work = {
+        name: rng.integers(0, 256, WORK[::-1], np.uint8) for name in ("confidence", "runner_up", "entropy")
+    }
+    arrays = {name: deflate(values) for name, values in (at_work | {"ids": ids}).items()}
     panes = [
         Pane("photo", "Photo", "photo", "straße.jpg"),
         Pane("8s", "FCN-8s", "mask", **arrays, working_size=WORK, stride=8),
@@ -43,8 +45,12 @@ def message() -> tuple[bytes, dict]:
                 },
                 "ids": {"8s": ids, "32s": coarse_ids, "truth": ids}.get(pane.id, np.zeros(0)).ravel().tolist()
                 or None,
-                "confidence": confidence.ravel().tolist() if pane.id == "8s" else None,
-                "runnerUp": runner_up.ravel().tolist() if pane.id == "8s" else None,
+                **{
+                    {"runner_up": "runnerUp"}.get(name, name): values.ravel().tolist()
+                    if pane.id == "8s"
+                    else None
+                    for name, values in at_work.items()
+                },
             }
             for pane in panes
         ],

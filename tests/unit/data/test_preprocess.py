@@ -12,8 +12,9 @@ from seg.inference import postprocess
 from seg.inference.postprocess import (
     MAX_MASK_WIDTH,
     LazyLogits,
-    confidence_and_runner_up,
     nearest_indices,
+    normalized_entropy,
+    probability_maps,
     to_mask,
 )
 
@@ -117,13 +118,27 @@ def test_nearest_indices_match_pillow():
     assert (nearest_indices(2048, 4000).numpy() == pillows).all()
 
 
-def test_confidence_and_runner_up_match_the_softmax():
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0])
+def test_probability_maps_match_the_softmax(temperature):
     logits = torch.randn(19, 7, 11, generator=torch.Generator().manual_seed(0)) * 3
-    sure, second = confidence_and_runner_up(LazyLogits.from_tensor(logits))
-    probability = logits.softmax(0)
-    np.testing.assert_allclose(sure, 255 * probability.max(0).values, atol=0.51)
-    order = logits.argsort(0, descending=True)
-    np.testing.assert_array_equal(second, order[1])
+    lazy = LazyLogits.from_tensor(logits, temperature)
+    confidence, runner_up, entropy, mean_max_logit = probability_maps(lazy)
+    assert mean_max_logit == pytest.approx(float(logits.max(0).values.mean()), rel=1e-5)
+    probability = (logits / temperature).softmax(0)
+    np.testing.assert_allclose(confidence, 255 * probability.max(0).values, atol=0.51)
+    np.testing.assert_array_equal(runner_up, logits.argsort(0, descending=True)[1])
+    share = -(probability * probability.log()).sum(0) / np.log(19)
+    np.testing.assert_allclose(entropy, 255 * share, atol=0.51)
+    torch.testing.assert_close(normalized_entropy(logits, temperature), share)
+    mask, sure = to_mask(lazy, 7, 11, with_confidence=True)
+    np.testing.assert_allclose(sure, probability.max(0).values, atol=1e-6)
+    np.testing.assert_array_equal(mask, to_mask(LazyLogits.from_tensor(logits), 7, 11)[0])
+
+
+def test_entropy_is_bounded_for_extreme_logits():
+    equal, one_sure = torch.zeros(19, 1, 1), torch.tensor([1e4] + 18 * [-1e4]).view(19, 1, 1)
+    extremes = torch.cat([equal, one_sure], 2)
+    np.testing.assert_array_equal(probability_maps(LazyLogits.from_tensor(extremes)).entropy, [[255, 0]])
 
 
 def test_gpus_mask_like_cpus_with_other_operations(monkeypatch):
@@ -134,7 +149,7 @@ def test_gpus_mask_like_cpus_with_other_operations(monkeypatch):
     cases = [((64, 96), None), ((150, 130), None), ((40, 50), None), ((300, 200), (60, 50))]
     expected = [to_mask(logits, *size, output_size=output) for size, output in cases]
     sure = [to_mask(logits, *size, True, output) for size, output in cases]
-    second = confidence_and_runner_up(logits)
+    maps = probability_maps(logits)
     monkeypatch.setattr(postprocess, "_interpolates_everywhere", lambda device: True)
     monkeypatch.setattr(postprocess, "_GPU_STRIP_LOGITS", 200_000)  # several strips
     for (size, output), (mask, _), (same, confidence) in zip(cases, expected, sure, strict=True):
@@ -142,7 +157,7 @@ def test_gpus_mask_like_cpus_with_other_operations(monkeypatch):
         other_mask, other = to_mask(logits, *size, True, output)
         np.testing.assert_array_equal(other_mask, same)
         np.testing.assert_allclose(other, confidence, atol=1e-6)
-    for result, value in zip(confidence_and_runner_up(logits), second, strict=True):
+    for result, value in zip(probability_maps(logits), maps, strict=True):
         np.testing.assert_array_equal(result, value)
 
 

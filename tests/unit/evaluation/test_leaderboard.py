@@ -10,7 +10,12 @@ from seg.data import cityscapes
 from seg.data.datasets import load_split
 from seg.evaluation import evaluate, leaderboard
 from seg.evaluation.grid_reference import GridReference
-from seg.evaluation.leaderboard_html import accuracy_time_figure, class_iou_figure, write_html
+from seg.evaluation.leaderboard_html import (
+    accuracy_operations_figure,
+    accuracy_time_figure,
+    class_iou_figure,
+    write_html,
+)
 from seg.evaluation.photo_counts import COUNTS_FILE, published_counts
 from seg.inference.predictor import Predictor
 from seg.models.model_card import ModelCard, to_json
@@ -109,6 +114,19 @@ def test_a_row_may_lack_a_time(card):
     assert [(row.seconds, row.common_seconds) for row in rows] == 3 * [(None, None)]
     assert leaderboard.format_row(rows[0])[-2:] == ["–", "–"]
     assert not accuracy_time_figure(rows, {}).data and len(class_iou_figure(card.name, rows).data) == 3
+
+
+def test_operations_replace_times_that_are_not_measured(card):
+    both = dataclasses.replace(card, metrics=card.metrics | {"tta": card.metrics["variants"]})
+    rows = leaderboard.rows([both], [], {}, "these", {})
+    operations = leaderboard.count_operations([row.common_case for row in rows])
+    coarse, _, fine, _, _, with_tta = (operations[row.common_case] for row in rows)
+    assert coarse < fine and 5 * fine < with_tta < 8 * fine
+    # the encoder of ResNet-50: 4.1 billion multiplications for 224 x 224 pixels (He et al. 2015, table 1)
+    assert coarse == pytest.approx(2 * 4.1e9 * 96 * 192 / 224**2, rel=0.15)
+    figure = accuracy_operations_figure(rows, {(96, 8): REFERENCE}, operations)
+    assert [trace.x[0] for trace in figure.data] == [operations[row.common_case] / 1e9 for row in rows]
+    assert "stride 8" in figure.layout.annotations[0].text
 
 
 def published(folder: Path, name: str, confusions: dict[str, np.ndarray], card: ModelCard) -> ModelCard:

@@ -42,6 +42,8 @@ def test_a_prediction_has_the_photo_size_and_all_parts(predictor, photo):
             sure.shape == second.shape == prediction.working_size and sure.dtype == second.dtype == np.uint8
         )
         assert second.max() < 19
+        entropy = prediction.entropies[variant]
+        assert entropy.shape == prediction.working_size and entropy.dtype == np.uint8 and entropy.max() > 0
     assert set(prediction.seconds) == {"decode", "preprocess", "encoder", "heads", "upsampling", "post"}
     assert all(took >= 0 for took in prediction.seconds.values())
     assert prediction.working_size == (115, 192) and prediction.device == "cpu"
@@ -53,6 +55,23 @@ def test_a_single_variant_equals_that_of_all_three(predictor, photo):
         alone = predictor.predict(photo, [variant])
         assert list(alone.masks) == [variant]
         assert (alone.masks[variant] == together.masks[variant]).mean() > 0.999
+
+
+def test_a_temperature_changes_confidences_and_no_mask(predictor, photo):
+    def predict(temperatures: dict[str, float], tta: bool = False):
+        options = (predictor.model, 96, predictor.device, predictor.bf16, "cover", temperatures)
+        resized = Predictor(*options).with_resolution(96, "fit_height")
+        return resized.predict(photo, with_confidence=True, with_runner_up=True, tta=tta)
+
+    plain, scaled = predict({}), predict({"8s": 2.0})
+    for variant, mask in plain.masks.items():
+        np.testing.assert_array_equal(scaled.masks[variant], mask)
+        same = np.array_equal(plain.confidences[variant], scaled.confidences[variant])
+        assert same == (variant != "8s")
+    assert scaled.confidences["8s"].mean() < plain.confidences["8s"].mean()
+    assert scaled.entropies["8s"].mean() > plain.entropies["8s"].mean()
+    with_tta = [predict(temperatures, tta=True).confidences["8s"] for temperatures in ({}, {"8s": 2.0})]
+    np.testing.assert_array_equal(*with_tta)
 
 
 def test_the_network_is_not_changed_by_use(predictor, photo):

@@ -174,7 +174,7 @@ def test_the_square_that_contains_a_share():
 
 
 @pytest.mark.slow
-def test_a_network_without_skips_is_refused(photo):
+def test_another_network_is_refused(photo):
     unet = Predictor(create_model("unet-resnet50", CLASSES, ("unet",)), 64, torch.device("cpu"))
     with pytest.raises(activations.InspectionError, match="not an FCN with skip connections"):
         activations.compute_activations(unet, photo)

@@ -47,6 +47,16 @@ def test_published_weights_load_and_verify(registry):
     assert verify_weights(DEFAULT_WEIGHTS, registry) == card == read_card(DEFAULT_WEIGHTS, registry)
 
 
+def test_a_calibration_must_fit_the_variants(copied):
+    values = {"32s": 1.1, "16s": 1.2, "8s": 1.3}
+    edit(copied, calibration={"images": 2, "temperature": values, "max_logit_limit": values})
+    assert read_card(DEFAULT_WEIGHTS, copied).calibration["temperature"]["16s"] == 1.2
+    for wrong in ({"8s": 1.0}, values | {"8s": 0.0}):
+        edit(copied, calibration={"images": 2, "temperature": wrong, "max_logit_limit": values})
+        with pytest.raises(WeightsError, match="calibration"):
+            read_card(DEFAULT_WEIGHTS, copied)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_shipped_weights_are_complete_and_state_their_origin(name):
     card = verify_weights(name, SHIPPED)

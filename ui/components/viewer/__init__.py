@@ -50,6 +50,7 @@ class Pane:
     ids: bytes | None = None  # H x W train ids at the display size
     confidence: bytes | None = None  # 255 times, at working resolution
     runner_up: bytes | None = None  # train ids at working resolution
+    entropy: bytes | None = None  # 255 times, at working resolution
     working_size: tuple[int, int] | None = None  # width and height
     stride: int | None = None  # of the finest output grid, in working pixels
     compared: tuple[str, ...] = ()  # ids of the panes of a disagreement map
@@ -113,7 +114,7 @@ def pack(
         sections.append(content)
         return sum(map(len, sections[:-1])), len(content)
 
-    arrays = ("ids", "confidence", "runner_up")
+    arrays = ("ids", "confidence", "runner_up", "entropy")
     facts = ("id", "title", "kind", "note", "shown", "working_size", "stride", "compared")
     header = {
         "photo_digest": hashlib.sha256(jpeg).hexdigest(),

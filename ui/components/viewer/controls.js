@@ -5,7 +5,7 @@ import { createElement } from "../dom.js";
 import { ClassList } from "./class_list.js";
 import { DifferenceTable } from "./difference_table.js";
 import { KEYS } from "./keyboard.js";
-import { answersLegend, confidenceLegend, errorLegend } from "./legends.js";
+import { answersLegend, confidenceLegend, entropyLegend, errorLegend } from "./legends.js";
 import { writeLink } from "./link.js";
 import { LAYER_NAMES, LAYERS, MAX_PANES } from "./state.js";
 
@@ -36,6 +36,7 @@ export class Controls {
     this.moreTools = this.makeMoreTools();
     this.differences = new DifferenceTable(viewer);
     this.confidenceLegend = confidenceLegend();
+    this.entropyLegend = entropyLegend();
     this.errorLegend = errorLegend();
     this.answersLegend = answersLegend();
     this.classes = new ClassList(viewer);
@@ -110,6 +111,7 @@ export class Controls {
     this.toggles.swipe.hidden = panes.length < 2;
     this.toggles.grid.hidden = !panes.some((pane) => pane.stride);
     this.confidenceLegend.hidden = layer !== "confidence";
+    this.entropyLegend.hidden = layer !== "entropy";
     this.errorLegend.hidden = layer !== "error";
     this.answersLegend.hidden = !shown.some((pane) => pane.kind === "disagreement");
     if (state.help && !this.keys.open) this.keys.showModal();

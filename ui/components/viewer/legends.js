@@ -2,7 +2,7 @@
 
 import { rampGradient } from "../color.js";
 import { createElement } from "../dom.js";
-import { CONFIDENCE_RAMP, MORE_ANSWERS, RIGHT, TWO_ANSWERS, WRONG } from "./pixels.js";
+import { MORE_ANSWERS, RIGHT, TWO_ANSWERS, VALUE_RAMP, WRONG } from "./pixels.js";
 
 /** @import { Rgb } from "./types.js" */
 
@@ -11,9 +11,24 @@ function spot(color) {
   return createElement("i", { class: "spot", style: `background: rgb(${color})` });
 }
 
+function valueGradient() {
+  return createElement("i", { style: `background: ${rampGradient(VALUE_RAMP)}` });
+}
+
 export function confidenceLegend() {
-  const gradient = createElement("i", { style: `background: ${rampGradient(CONFIDENCE_RAMP)}` });
-  return createElement("div", { class: "ramp" }, "0%", gradient, "100% confidence");
+  return createElement("div", { class: "ramp" }, "0%", valueGradient(), "100% confidence");
+}
+
+export function entropyLegend() {
+  const reading = "Dark: one class is likely. Bright: the probability is spread over several classes.";
+  return createElement(
+    "div",
+    { class: "ramp" },
+    "0%",
+    valueGradient(),
+    "100% of the largest entropy",
+    createElement("span", {}, reading),
+  );
 }
 
 export function errorLegend() {

@@ -24,11 +24,12 @@ export function parsePacked(bytes) {
  */
 export function unpackPanes(header, section) {
   const array = async (/** @type {Section | null} */ place) => (place ? inflate(section(place)) : null);
-  const unpackPane = async (/** @type {PackedPane} */ { ids, confidence, runner_up, ...facts }) => ({
+  const unpackPane = async (/** @type {PackedPane} */ { ids, confidence, runner_up, entropy, ...facts }) => ({
     ...facts,
     ids: await array(ids),
     confidence: await array(confidence),
     runnerUp: await array(runner_up),
+    entropy: await array(entropy),
   });
   return Promise.all(header.panes.map(unpackPane));
 }

@@ -18,8 +18,8 @@ const SELECTED = rgba(255, 196, 0, 255);
 const BLACK = rgba(0, 0, 0, 255);
 const FADED = 0.12; // of the opacity
 
-/** Dark blue over green to yellow: readable in gray and with any color vision. */
-export const CONFIDENCE_RAMP = colorRamp([
+/** Dark blue over green to yellow, for values at working resolution: readable in gray and with any color vision. */
+export const VALUE_RAMP = colorRamp([
   [68, 1, 84],
   [59, 82, 139],
   [33, 145, 140],
@@ -98,7 +98,8 @@ export function fillPixels(pixels, model, pane, state, samples) {
   const pair = maskPair(model, state);
   if (state.cell && pair) return fillCell(pixels, model, pair, state.cell, samples);
   if (pane.kind === "disagreement") return fillAnswerCounts(pixels, model, pane, samples);
-  if (state.layer === "confidence" && pane.confidence) return fillConfidence(pixels, model, pane, samples);
+  if (state.layer === "confidence" && pane.confidence) return fillValues(pixels, model, pane, pane.confidence, samples);
+  if (state.layer === "entropy" && pane.entropy) return fillValues(pixels, model, pane, pane.entropy, samples);
   const mask = /** @type {MaskPane} */ (pane);
   if (state.layer === "error" && model.truth && pane.kind !== "truth") return fillErrors(pixels, model, mask, state, samples);
   const table = classColors(model.classes, state);
@@ -173,12 +174,12 @@ function fillOutlines(pixels, size, { ids }, table, { columns, rows }) {
  * @param {Uint32Array} pixels
  * @param {Size} size
  * @param {Pane} pane
+ * @param {Uint8Array} values at working resolution
  * @param {Samples} samples
  */
-function fillConfidence(pixels, size, pane, samples) {
-  const confidence = /** @type {Uint8Array} */ (pane.confidence);
+function fillValues(pixels, size, pane, values, samples) {
   visitWorkingPixels(size, pane, samples, (position, index) => {
-    pixels[position] = CONFIDENCE_RAMP[confidence[index]];
+    pixels[position] = VALUE_RAMP[values[index]];
   });
 }
 

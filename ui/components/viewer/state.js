@@ -8,6 +8,7 @@ export const LAYERS = {
   mask: "Mask",
   outlines: "Outlines",
   confidence: "Confidence",
+  entropy: "Entropy",
   error: "Errors",
   disagreement: "Disagreement",
 };

@@ -5,7 +5,7 @@
 /** @typedef {{ width: number, height: number }} Size */
 /** @typedef {[offset: number, length: number]} Section Where bytes lie after the header. */
 /** @typedef {"photo" | "mask" | "truth" | "disagreement" | "awaited"} PaneKind */
-/** @typedef {"overlay" | "mask" | "outlines" | "confidence" | "error" | "disagreement"} Layer */
+/** @typedef {"overlay" | "mask" | "outlines" | "confidence" | "entropy" | "error" | "disagreement"} Layer */
 /** @typedef {[first: number, second: number]} ClassPair Train ids: the class in the first pane of a pair, and in the second. */
 
 /**
@@ -40,6 +40,7 @@
  * @property {Section | null} ids deflated
  * @property {Section | null} confidence deflated
  * @property {Section | null} runner_up deflated
+ * @property {Section | null} entropy deflated
  */
 
 /** @typedef {PaneFacts & PackedArrays} PackedPane */
@@ -64,6 +65,7 @@
  * @property {Uint8Array | null} ids train ids of the photo as it is shown; null: the pane shows the photo alone
  * @property {Uint8Array | null} confidence at working resolution, 255 times
  * @property {Uint8Array | null} runnerUp train ids at working resolution
+ * @property {Uint8Array | null} entropy at working resolution, 255 times
  */
 
 /** @typedef {PaneFacts & PaneArrays & { compared: string[] }} UnpackedPane */

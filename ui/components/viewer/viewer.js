@@ -74,10 +74,11 @@ export class Viewer {
   }
 
   place() {
-    const { tools, moreTools, differences, confidenceLegend, errorLegend, answersLegend, classes, keys } = this.controls;
+    const { tools, moreTools, differences, classes, keys } = this.controls;
+    const { confidenceLegend, entropyLegend, errorLegend, answersLegend } = this.controls;
     this.root.replaceChildren(
       ...[tools, moreTools, differences.pair, this.group, this.readout.element],
-      ...[confidenceLegend, errorLegend, answersLegend, differences.matrix, classes.element, keys],
+      ...[confidenceLegend, entropyLegend, errorLegend, answersLegend, differences.matrix, classes.element, keys],
     );
   }
 
@@ -157,6 +158,7 @@ export class Viewer {
       error: Boolean(model.truth),
       disagreement: this.hasPair(model),
       confidence: model.panes.some((pane) => pane.confidence),
+      entropy: model.panes.some((pane) => pane.entropy),
     };
     return LAYER_NAMES.filter((layer) => available[layer] ?? true);
   }
