@@ -29,7 +29,7 @@ from safetensors.torch import load_file
 
 from benchmarks import soak, training_step
 from seg.data import cityscapes, label_decoder, preprocess, scenes
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.data.isolated_reading import IsolatedReader
 from seg.data.pairs import PAIR_ASPECT, SIDE
 from seg.data.statistics import class_shares

@@ -3,9 +3,18 @@
 import streamlit as st
 
 from seg import paths
-from seg.data.pairs import DatasetError, list_datasets
+from seg.data.datasets import list_datasets
+from seg.data.pairs import DatasetError
 from seg.errors import user_message
-from ui.dataset import class_distribution, label_decoding, pair_browser, pair_cache, scene_renderer
+from ui.dataset import (
+    class_distribution,
+    description_editor,
+    image_set_view,
+    label_decoding,
+    pair_browser,
+    pair_cache,
+    scene_renderer,
+)
 from ui.dataset.import_data import import_section, no_data
 from ui.shared.layout import begin_page
 from ui.shared.text import plain
@@ -18,7 +27,7 @@ def main() -> None:
     """Draw the page."""
     begin_page(
         "Dataset",
-        "Browse training pairs, inspect how their labels are decoded, and render synthetic streets.",
+        "Browse training data, inspect how labels are read, import your own, and render synthetic streets.",
     )
     view = st.segmented_control(
         "View",
@@ -39,10 +48,18 @@ def main() -> None:
     views = {BROWSE: pair_browser.draw, FREQUENCIES: class_distribution.draw, DECODING: label_decoding.draw}
     try:
         chosen = pair_cache.choose_split(datasets, with_split=view != FREQUENCIES)
-        if problem := pair_cache.label_problem(chosen):
-            st.error(plain(problem), icon=":material/broken_image:")
-        if view == BROWSE or not problem:  # the pairs show what is wrong
-            views[view](chosen)
+        image_set = image_set_view.image_set_of(chosen)
+        if image_set is not None:
+            image_set_view.summarize(image_set, chosen)
+            if view == DECODING:
+                description_editor.draw(image_set)
+            else:
+                {BROWSE: image_set_view.browse, FREQUENCIES: image_set_view.check}[view](image_set, chosen)
+        else:
+            if problem := pair_cache.label_problem(chosen):
+                st.error(plain(problem), icon=":material/broken_image:")
+            if view == BROWSE or not problem:  # the pairs show what is wrong
+                views[view](chosen)
     except (DatasetError, OSError) as error:
         st.error(plain(user_message(error)), icon=":material/broken_image:")
     import_section()

@@ -36,7 +36,7 @@ def main() -> None:
     evaluation = evaluation_runs.load_evaluation(card, pairs)
     try:
         if view == ALL:
-            leaderboard_view.draw(pairs)
+            leaderboard_view.draw(pairs, card.class_set)
         elif view == CARD:
             reliability.draw_card(card, pairs, evaluation)
         elif view == WORST:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from seg import paths
-from seg.data.label_check import check_labels
-from seg.data.pairs import find_pairs
+from seg.data.datasets import check_split
 from seg.errors import printable
 from seg.evaluation import store
 from seg.models.factory import ARCHITECTURES
@@ -112,7 +111,7 @@ def evaluate(name: str, data: Path, folder: Path, photos: int) -> None:
         DatasetError: if the pairs have no labels.
         StatusError: if a process evaluates them already, or is being started.
     """
-    check_labels(find_pairs(data, "val"))
+    check_split(data, "val")
     folder.mkdir(parents=True, exist_ok=True)
     with _starting(folder, store.NOTE):
         process = spawn_detached(folder / OUTPUT, "evaluate", name, "--data", str(data), "--keep")

@@ -12,9 +12,9 @@ from tyro.conf import Positional
 from seg import paths
 from seg.cli.console import CommandError, console, load_held_out, load_split_with_progress, progress_bar, wide
 from seg.data import scenes
-from seg.data.decode_cache import PairDataset
+from seg.data.datasets import check_classes
+from seg.data.decode_cache import DecodedSplit
 from seg.data.image_io import read_photo
-from seg.data.label_check import check_labels
 from seg.data.pairs import PAIR_ASPECT
 from seg.evaluation import calibration, out_of_distribution
 from seg.evaluation.evaluate import format_score
@@ -53,7 +53,7 @@ class Calibrate:
         others = {str(folder): _photos_of(folder) for folder in self.unlike}
         predictor = Predictor.from_pretrained(self.name, self.device, precision="fp32")
         held_out = load_held_out(self.name, self.data)
-        check_labels(held_out.files)
+        check_classes(predictor.classes, held_out, self.name)
         variants = predictor.model.variants
         with progress_bar("calibrating") as on_progress:
             by_variant = calibration.calibrate(predictor, held_out, variants, on_progress=on_progress)
@@ -79,7 +79,7 @@ class Calibrate:
     def _compare(
         self,
         predictor: Predictor,
-        held_out: PairDataset,
+        held_out: DecodedSplit,
         result: calibration.VariantCalibration,
         others: dict[str, list[Path]],
     ) -> None:

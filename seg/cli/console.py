@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from seg.data.decode_cache import PairDataset, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import DecodedSplit
 from seg.errors import StreetFCNError, printable, user_message
 from seg.system.atomic_io import write_json
 
@@ -54,12 +55,12 @@ def error_message(error: BaseException) -> str:
     return user_message(error) or "Stopped."
 
 
-def load_split_with_progress(data: Path, split: str) -> PairDataset:
+def load_split_with_progress(data: Path, split: str) -> DecodedSplit:
     with progress_bar(f"decoding {split}") as on_progress:
         return load_split(data, split, on_progress)
 
 
-def load_held_out(name: str, data: Path) -> PairDataset:
+def load_held_out(name: str, data: Path) -> DecodedSplit:
     """The pairs of a data set that the training of published weights held out.
 
     Raises:

@@ -10,11 +10,15 @@ from rich.table import Table
 from tyro.conf import Positional, subcommand
 
 from seg import paths
+from seg.cli import image_sets
 from seg.cli.console import CommandError, console, load_split_with_progress, progress_bar
 from seg.data import cityscapes, label_decoder, scenes
+from seg.data.description import FILE, write_description
 from seg.data.download import download
+from seg.data.image_set import find_image_set
 from seg.data.label_check import LabelHalfError, check_labels, find_faults, summarize
-from seg.data.pairs import SPLITS, find_pairs, has_pairs
+from seg.data.layouts import unknown_layout
+from seg.data.pairs import SPLITS, DatasetError, find_pairs, has_pairs
 from seg.data.split_folders import find_misplaced
 from seg.data.statistics import class_shares
 from seg.errors import printable
@@ -36,17 +40,21 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Check:
-    """Verify and decode the pairs of a data set, and print the class frequencies.
+    """Verify a data set and print its class frequencies.
 
-    It fails if any pair cannot be used.
+    It fails if any sample cannot be used.
     """
 
     folder: Positional[Path]
-    """Folder of the pairs: train/1.jpg … and val/1.jpg …"""
+    """Folder of the data set: pairs, or photos and labels in one of the layouts of docs/datasets.md."""
     split: Literal["train", "val"] | None = None
     """Split to check; by default both."""
 
     def run(self) -> None:
+        image_set = find_image_set(self.folder)
+        if image_set is not None:
+            image_sets.check(image_set, (self.split,) if self.split else SPLITS)
+            return
         table = Table(
             "class", title=f"share of the pixels that have a class, decoder {label_decoder.DECODER_VERSION}"
         )
@@ -120,6 +128,28 @@ def _error(problems: Sequence[_Problem]) -> CommandError:
     return CommandError(" ".join(problem.sentence for problem in problems))
 
 
+@dataclass(frozen=True)
+class Describe:
+    """Write the dataset.json of a folder of photos and labels, to correct names, colors and ignored ids."""
+
+    folder: Positional[Path]
+    """Folder of the data set, in one of the layouts of docs/datasets.md."""
+
+    def run(self) -> None:
+        image_set = find_image_set(self.folder)
+        if image_set is None:
+            raise DatasetError(unknown_layout(self.folder))
+        file = image_set.root / FILE
+        if file.exists():
+            raise CommandError(f"{file} exists already; edit it, or delete it first.")
+        write_description(image_set.root, image_set.description)
+        console.print(
+            f"{file} describes {len(image_set.classes)} classes. Edit it, then check it: python -m seg data"
+            f" check {self.folder}",
+            soft_wrap=True,
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Render(scenes.SceneOptions):
     """Render street scenes with exact labels as a data set of pairs; options that are not given vary from
@@ -145,11 +175,12 @@ class Render(scenes.SceneOptions):
 
 @dataclass(frozen=True)
 class Data:
-    """Download, check or render a data set."""
+    """Download, check, describe or render a data set."""
 
     action: (
         Annotated[Fetch, subcommand("fetch")]
         | Annotated[Check, subcommand("check")]
+        | Annotated[Describe, subcommand("describe")]
         | Annotated[Render, subcommand("render")]
     )
 

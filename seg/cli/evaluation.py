@@ -23,9 +23,8 @@ from seg.cli.console import (
     wide,
 )
 from seg.cli.metric_tables import print_comparisons, print_ignored, print_metrics, print_paired_differences
-from seg.data import cityscapes
-from seg.data.label_check import check_labels
-from seg.data.pairs import cached_content_hash, find_pairs
+from seg.data.datasets import check_classes, check_split, split_digest, split_files
+from seg.data.image_set import find_image_set
 from seg.errors import printable
 from seg.evaluation import evaluate, grid_reference, resolution_study, store
 from seg.evaluation import leaderboard as comparison
@@ -85,11 +84,13 @@ class Evaluate:
         predictor = Predictor.from_pretrained(
             self.name, self.device, precision=self.precision, engine=self.engine
         )
-        files = find_pairs(self.data, self.split)
-        check_labels(files[: self.limit])
+        files = split_files(self.data, self.split)
+        check_split(self.data, self.split, slice(self.limit))
         check_variants(predictor.model.variants, self.variants)
+        if self.ground_truth != "decoded" and find_image_set(self.data) is not None:
+            raise CommandError("--ground-truth goes with pairs only.")
         sha256 = read_card(self.name).sha256
-        folder = store.store_dir(sha256, cached_content_hash(files))
+        folder = store.store_dir(sha256, split_digest(self.data, self.split))
         if not self.keep:
             self._evaluate(predictor, len(files), sha256, folder)
             return
@@ -111,6 +112,7 @@ class Evaluate:
 
         try:
             split = load_split_with_progress(self.data, self.split)
+            check_classes(predictor.classes, split, self.name)
             with progress_bar("evaluating") as bar:
 
                 def on_progress(done: int, total: int) -> None:
@@ -158,7 +160,7 @@ class Evaluate:
 
     def _print(self, results: dict[str, Any]) -> None:
         quality = ", multi-scale + flip (TTA)" if self.tta else ""
-        title = f"{self.name} on {results['images']} pairs of {self.data} {self.split}{quality}"
+        title = f"{self.name} on {results['images']} photos of {self.data} {self.split}{quality}"
         print_metrics(title, results["variants"])
         print_ignored(results["ignored"])
         print_paired_differences(results["paired_differences"])
@@ -198,11 +200,13 @@ class Leaderboard:
         if self.baselines and not self.baselines.is_dir():
             raise CommandError(f"There is no folder {self.baselines}.")
         check_page(self.out, "--out")
-        published, baselines = comparison.cards(self.baselines or paths.baselines())
+        split = load_split_with_progress(self.data, "val")
+        published, baselines = comparison.cards(self.baselines or paths.baselines(), classes=split.classes)
         cards = (*published, *baselines)
+        if not cards:
+            raise CommandError(f"No published weights predict the classes of {self.data}.")
         working_heights = sorted({card.working_height for card in published})
         heights = sorted({*comparison.HEIGHTS, *(card.working_height for card in cards)})
-        split = load_split_with_progress(self.data, "val")
         about = f"{len(split)} labels of {self.data} val"
         with progress_bar("cell-share references") as on_progress:
             references = grid_reference.reference_scores(
@@ -265,7 +269,7 @@ class Leaderboard:
         classes = Table(
             "class", *(row.network for row in finest), title="IoU by class, finest variant of each network"
         )
-        for name in cityscapes.NAMES:
+        for name in finest[0].report["iou"] if finest else ():
             classes.add_row(name, *(evaluate.format_score(row.report["iou"][name]) for row in finest))
         console.print(classes)
 
@@ -299,6 +303,8 @@ class Resolution:
             return
         predictor = Predictor.from_pretrained(self.name, self.device)
         split = load_split_with_progress(self.data, "val")
+        if not split.is_pairs:
+            raise CommandError("This measurement needs pairs; use --photos and --classes for other photos.")
         with progress_bar("evaluating") as on_progress:
             rows = resolution_study.study(predictor, split, self.count, on_progress)
         variant = DISPLAY_NAMES[predictor.model.variants[-1]]

@@ -30,7 +30,7 @@ COMMANDS = {
     "predict": Entry(
         "predict", "Predict", "Segment photos, or all photos of folders and zips, and write their masks."
     ),
-    "data": Entry("data", "Data", "Download, check or render a data set."),
+    "data": Entry("data", "Data", "Download, check, describe or render a data set."),
     "train": Entry("training", "Train", "Train a network, or continue a run: --resume RUN alone."),
     "cost": Entry(
         "training",

@@ -14,20 +14,25 @@ def print_metrics(title: str, rows: dict[str, dict]) -> None:
     """Print the reports of some variants; the label sets follow the metrics on the unambiguous pixels."""
     table = Table("", *(DISPLAY_NAMES[v] for v in rows), title=title)
     reports = list(rows.values())
+    unambiguous = "on unambiguous pixels" if "all_labelled" in reports[0] else "on labelled pixels"
     label_sets = {key: name for key, name in evaluate.LABEL_SETS.items() if key in reports[0]}
     for name, of_set in (
-        ("on unambiguous pixels", reports),
+        (unambiguous, reports),
         *((f"on {name}", [report[key] for report in reports]) for key, name in label_sets.items()),
     ):
         table.add_row(name, *("" for _ in reports), style="bold")
         _add_means(table, of_set)
         table.add_section()
-    table.add_row("on unambiguous pixels", style="bold")
+    if label_sets:
+        table.add_row(unambiguous, style="bold")
     for sizes in zip(*(r["by_size"] for r in reports), strict=True):
         table.add_row(
             evaluate.size_bin_label(sizes[0]), *(evaluate.format_score(size["iou"]) for size in sizes)
         )
-    for group in ("category_iou", "iou"):
+    groups = ["category_iou", "iou"]
+    if list(reports[0]["category_iou"]) == list(reports[0]["iou"]):  # every class is a category of its own
+        groups = groups[1:]
+    for group in groups:
         table.add_section()
         for name in reports[0][group]:
             table.add_row(name, *(evaluate.format_score(r[group][name]) for r in reports))

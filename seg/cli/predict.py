@@ -18,6 +18,7 @@ from tyro.conf import Positional, arg
 
 from seg.cli.console import CommandError, check_height, check_variants, console
 from seg.data import photo_files
+from seg.data.cityscapes import CITYSCAPES
 from seg.inference import directory, ray_engine
 from seg.inference.device import Device
 from seg.inference.engines import Engine, Precision
@@ -99,6 +100,8 @@ class Predict:
         card = read_card(self.weights)
         variants = self.variants or tuple(card.variants)
         check_variants(card.variants, variants)
+        if self.label_ids and card.class_set != CITYSCAPES:
+            raise CommandError(f"--label-ids writes Cityscapes ids, and {self.weights} has other classes.")
         height = self.height or card.working_height
         settings = directory.PredictSettings(
             *(self.weights, card.sha256, variants, height, card.resize_mode),

@@ -19,7 +19,7 @@ from seg.cli.console import (
     progress_bar,
     save_json,
 )
-from seg.data.label_check import check_labels
+from seg.data.datasets import check_classes
 from seg.errors import printable
 from seg.evaluation import robustness
 from seg.evaluation.corruptions import STRENGTHS
@@ -65,7 +65,7 @@ class Robustness:
             else load_split_with_progress(self.data, "val")
         )
         indices = robustness.evenly_spaced(len(split), self.limit)
-        check_labels([split.files[i] for i in indices])
+        check_classes(predictor.classes, split, self.name)
         with progress_bar("evaluating") as on_progress:
             by_variant = robustness.evaluate_corrupted(predictor, split, indices, on_progress)
         if predictor.note:

@@ -134,13 +134,13 @@ class Publish:
                 f"{DISPLAY_NAMES[variant]} {format_score(value)}" for variant, value in mean_ious.items()
             )
             console.print(
-                f"{height} pixels high: mean IoU {by_variant} on the held-out pairs", soft_wrap=True
+                f"{height} pixels high: mean IoU {by_variant} on the held-out samples", soft_wrap=True
             )
         print_metrics(
             f"{self.name} on {evaluated_on(card.metrics)}",
             card.metrics["variants"],
         )
-        print_ignored(card.metrics["ignored"])
+        print_ignored(card.metrics.get("ignored"))
         if card.height_search and card.metrics["split"] == HELD_OUT:
             console.print("The working height was chosen on the same pairs, which favors these metrics.")
         if self.tta:
@@ -169,7 +169,7 @@ class Runs:
             "state",
             "step",
             "left",
-            "mean IoU on the held-out pairs",
+            "mean IoU on the held-out samples",
             "what happened",
         )
         for status in statuses:

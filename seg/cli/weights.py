@@ -75,11 +75,11 @@ class Export:
         console.print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
         if not self.count:
             return
-        height = read_card(self.name).working_height
+        card = read_card(self.name)
         with progress_bar("comparing") as on_progress:
             exported = export.open_exported(self.out, self.format)
             rows, own_seconds, file_seconds = parity(
-                exported, module, height, self.data, self.count, on_progress
+                exported, module, card.working_height, self.data, self.count, on_progress, card.class_set
             )
         of = f"val of {self.data}" if self.data else "rendered scenes"
         table = Table(
@@ -99,7 +99,7 @@ class Export:
             )
         console.print(table)
         console.print(
-            f"median of a photo {height} high: PyTorch {1000 * own_seconds:.0f} ms, the file"
+            f"median of a photo {card.working_height} high: PyTorch {1000 * own_seconds:.0f} ms, the file"
             f" {1000 * file_seconds:.0f} ms"
         )
 

@@ -4,21 +4,9 @@ The table follows Cityscapes' ``cityscapesscripts/helpers/labels.py`` (Cordts et
 evaluated classes have train ids 0-18, everything else is ``IGNORE``.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-IGNORE = 255
-"""The train id of pixels without a class, which are not used for training or evaluation."""
-
-
-class Class(NamedTuple):
-    """One of the nineteen evaluated classes."""
-
-    name: str
-    category: str
-    color: tuple[int, int, int]
-
+from seg.data.classes import IGNORE, Class, ClassSet
 
 CLASSES = (
     Class("road", "flat", (128, 64, 128)),
@@ -43,14 +31,11 @@ CLASSES = (
 )
 """The classes in the order of their train ids: ``CLASSES[id].name``."""
 
-NAMES = tuple(c.name for c in CLASSES)
+CITYSCAPES = ClassSet(CLASSES)
 
-TRAIN_ID = {c.name: i for i, c in enumerate(CLASSES)}
-
-CATEGORIES = tuple(dict.fromkeys(c.category for c in CLASSES))
-
-PALETTE = np.array([c.color for c in CLASSES], np.uint8)
-"""19 x 3 uint8: the color of each train id."""
+NAMES, TRAIN_ID, CATEGORIES, PALETTE = (
+    *(CITYSCAPES.names, CITYSCAPES.train_id, CITYSCAPES.categories, CITYSCAPES.palette),
+)
 
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The id of each class in Cityscapes' ``_labelIds.png`` files, which distinguish 34 categories."""
@@ -77,10 +62,8 @@ VOID_COLORS = {
 
 
 def colorize(label: np.ndarray) -> np.ndarray:
-    """Convert train ids of any shape to RGB colors, ... x 3 uint8; other ids are black."""
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(CLASSES)] = PALETTE
-    return table[label]
+    """Convert train ids of any shape to the Cityscapes colors, ... x 3 uint8; other ids are black."""
+    return CITYSCAPES.colorize(label)
 
 
 def downsample_majority(label: np.ndarray, side: int) -> np.ndarray:

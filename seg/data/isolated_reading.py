@@ -17,6 +17,8 @@ import psutil
 from PIL import Image
 
 from seg import paths
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.image_io import READING_SECONDS, TOO_MUCH_MEMORY, PhotoError
 from seg.data.label_import import ImportedLabel, LabelCoding, LabelImportError
 from seg.data.reader_process import receive, send
@@ -115,19 +117,24 @@ class IsolatedReader:
 
     @contextmanager
     def label(
-        self, data: bytes, size: tuple[int, int], coding: LabelCoding | None = None
+        self,
+        data: bytes,
+        size: tuple[int, int],
+        coding: LabelCoding | None = None,
+        classes: ClassSet = CITYSCAPES,
     ) -> Iterator[ImportedLabel]:
         """Read a label as `label_import.read_label`. The next picture is read after the end of the block.
 
         Raises:
             LabelImportError: if the file cannot be used, or takes too long or too much memory to read.
         """
-        with self._answer({"what": "label", "size": size, "coding": coding}, data) as (message, ids):
+        request = {"what": "label", "size": size, "coding": coding, "classes": classes.classes}
+        with self._answer(request, data) as (message, ids):
             if "error" in message:
                 raise LabelImportError(message["error"])
             width, height = message["size"]
             label = np.frombuffer(ids, np.uint8).reshape(height, width)
-            yield ImportedLabel(label, message["coding"], message["other_coding"])
+            yield ImportedLabel(label, message["coding"], message["other_coding"], classes)
 
     @contextmanager
     def _answer(

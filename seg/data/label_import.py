@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from seg.data import cityscapes, image_io, label_check, label_decoder
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import IGNORE, ClassSet
 from seg.data.label_check import MIN_HALVES_DIFFERENCE, MIN_PALETTE_MATCH
 from seg.data.pairs import PAIR_ASPECT, SIDE, restore_aspect
 from seg.data.pixel_conversion import strips
@@ -29,7 +31,7 @@ _MAX_BLENDED_PIXELS = 2_500_000
 _SAMPLE_PIXELS = 1_000_000
 """Pixels that decide whether a picture is a label."""
 
-_FROM_LABEL_ID = np.full(256, cityscapes.IGNORE, np.uint8)
+_FROM_LABEL_ID = np.full(256, IGNORE, np.uint8)
 _FROM_LABEL_ID[list(cityscapes.LABEL_IDS)] = range(len(cityscapes.CLASSES))
 _LABEL_ID_COUNT = 34
 _CITYSCAPES_COLORS = np.array([*cityscapes.PALETTE, *cityscapes.VOID_COLORS.values()], np.int32)
@@ -47,26 +49,39 @@ class ImportedLabel(NamedTuple):
     coding: LabelCoding
     other_coding: LabelCoding | None = None
     """Another coding that the values fit as well, so that a person must decide; else None."""
+    class_set: ClassSet = CITYSCAPES
+    """The classes of the train ids."""
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes that occur, the largest first."""
-        counts = np.array(Image.fromarray(self.label).histogram())[: len(cityscapes.CLASSES)]
-        return [cityscapes.NAMES[k] for k in np.argsort(-counts, kind="stable") if counts[k]]
+        counts = np.array(Image.fromarray(self.label).histogram())[: len(self.class_set)]
+        return [self.class_set.names[k] for k in np.argsort(-counts, kind="stable") if counts[k]]
 
     @property
     def ignored_fraction(self) -> float:
         """Fraction of the pixels without a class."""
-        return float((self.label == cityscapes.IGNORE).mean())
+        return float((self.label == IGNORE).mean())
 
 
-def read_label(data: bytes, size: tuple[int, int], coding: LabelCoding | None = None) -> ImportedLabel:
+def codings_of(classes: ClassSet) -> tuple[LabelCoding, ...]:
+    """Return the codings in which labels of some classes can be read."""
+    return CODINGS if classes == CITYSCAPES else ("train ids", "colors")
+
+
+def read_label(
+    data: bytes,
+    size: tuple[int, int],
+    coding: LabelCoding | None = None,
+    classes: ClassSet = CITYSCAPES,
+) -> ImportedLabel:
     """Read the file of a label picture.
 
     Args:
         data: the content of the file.
         size: (width, height) of the photo, to which the label is resized by nearest neighbor.
         coding: how the picture encodes classes; None to detect it.
+        classes: the classes of the label.
 
     Raises:
         LabelImportError: if the file is not a label picture (of this coding), if no pixel has a class, or if
@@ -85,7 +100,10 @@ def read_label(data: bytes, size: tuple[int, int], coding: LabelCoding | None = 
             picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
         except UnidentifiedImageError:  # formats that Pillow has no plugin for have no indices either
             picture = upright
-        imported = _to_train_ids(picture, np.asarray(upright), coding)
+        if classes == CITYSCAPES:
+            imported = _to_train_ids(picture, np.asarray(upright), coding)
+        else:
+            imported = _to_ids_of(classes, picture, np.asarray(upright), coding)
     except image_io.PhotoError as error:
         raise LabelImportError(str(error)) from None
     if not imported.classes:
@@ -148,6 +166,36 @@ def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | N
     )
 
 
+def _to_ids_of(
+    classes: ClassSet, picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | None
+) -> ImportedLabel:
+    """Read a label of other classes than those of Cityscapes: train ids, or exact colors."""
+    values = _id_values(picture)
+    in_colors = _colors_to_ids(classes, rgb) if coding != "train ids" else None
+    if in_colors is not None and (coding == "colors" or values is None or picture.mode == "P"):
+        return ImportedLabel(in_colors, "colors", None, classes)
+    if values is None or coding == "colors":
+        raise LabelImportError(
+            f"This label picture has colors that are not those of the {len(classes)} classes of the weights."
+            " Choose a PNG in the colors of the legend, or of train ids: the order of the classes, from 0."
+        )
+    if values.min() < 0 or values.max() > 255:
+        raise LabelImportError(f"This picture's values go up to {values.max()}; train ids are 0 to 255.")
+    ids = values.astype(np.uint8)
+    return ImportedLabel(np.where(ids < len(classes), ids, IGNORE), "train ids", None, classes)
+
+
+def _colors_to_ids(classes: ClassSet, rgb: np.ndarray) -> np.ndarray | None:
+    """Convert exact colors to train ids, black to `IGNORE`; None if there are other colors."""
+    codes = rgb.astype(np.int32) @ np.array((65536, 256, 1), np.int32)
+    by_code = {int(np.array(c.color) @ (65536, 256, 1)): k for k, c in enumerate(classes.classes)}
+    by_code.setdefault(0, IGNORE)
+    used, index = np.unique(codes, return_inverse=True)
+    if any(int(code) not in by_code for code in used):
+        return None
+    return np.array([by_code[int(code)] for code in used], np.uint8)[index].reshape(codes.shape)
+
+
 def _id_values(picture: Image.Image) -> np.ndarray | None:
     """Return the values of a picture that may hold ids, H x W; None for a color picture."""
     if picture.mode == "P":
@@ -179,7 +227,7 @@ def _palette_ids(picture: Image.Image) -> np.ndarray:
 
 
 def _are_ids(values: np.ndarray) -> np.ndarray:
-    return (values < _LABEL_ID_COUNT) | (values == cityscapes.IGNORE)
+    return (values < _LABEL_ID_COUNT) | (values == IGNORE)
 
 
 def _detected_ids(picture: Image.Image, rgb: np.ndarray) -> np.ndarray | None:
@@ -200,7 +248,7 @@ def _from_ids(values: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:
     """Interpret values as ids of the given coding; if it is None, of the one that `_fitting_codings` "
     "prefers."""
     used = _unique(values)
-    used = used[used != cityscapes.IGNORE]
+    used = used[used != IGNORE]
     most = int(used.max()) if used.size else 0
     if used.size and (used.min() < 0 or most >= _LABEL_ID_COUNT):
         raise _unknown_ids(values)

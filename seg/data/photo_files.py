@@ -36,6 +36,9 @@ _EXTRA_ENDINGS = (".labelids.png", "_labelids.png", ".confidence.png")
 
 _MASK_PALETTE = cityscapes.colorize(np.arange(256)).tobytes()
 
+MASK_COMMENT = "mask of Street FCN"
+"""A comment in masks of other classes, whose palettes vary."""
+
 
 class FileKind(Enum):
     """What a file in a folder of photos is."""
@@ -84,7 +87,7 @@ def classify(name: str, head: bytes) -> FileKind:
     suffix = PurePath(name).suffix.lower()
     if suffix in _SIDECAR_SUFFIXES:
         return FileKind.OTHER
-    is_ours = head[12:16] == b"IHDR" and _MASK_PALETTE in head
+    is_ours = head[12:16] == b"IHDR" and (_MASK_PALETTE in head or MASK_COMMENT.encode() in head)
     if is_ours or name.lower().endswith(_EXTRA_ENDINGS):
         return FileKind.MASK
     if suffix in _RAW_SUFFIXES:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from seg.data import image_io, label_import
+from seg.data.classes import ClassSet
 from seg.errors import StreetFCNError
 from seg.system.resource_limits import limit_memory, processor_time_limit
 
@@ -41,7 +42,8 @@ def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
     """Read a photo or a label, or check the header of a photo.
 
     Args:
-        request: ``what`` is "photo", "header" or "label"; a label has ``size`` and ``coding``.
+        request: ``what`` is "photo", "header" or "label"; a label has ``size``, ``coding`` and
+            ``classes``.
         data: the file.
 
     Returns:
@@ -55,7 +57,8 @@ def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
             if request["what"] == "photo":
                 photo = image_io.read_photo(data)
                 return {"size": photo.size, "info": photo.info}, photo.tobytes()
-            label = label_import.read_label(data, tuple(request["size"]), request["coding"])
+            classes = ClassSet.of(*zip(*request["classes"], strict=True))
+            label = label_import.read_label(data, tuple(request["size"]), request["coding"], classes)
             codings = {"coding": label.coding, "other_coding": label.other_coding}
             return {"size": label.label.shape[::-1], **codings}, label.label.tobytes()
     except StreetFCNError as error:

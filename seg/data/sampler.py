@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from seg.data.rare_classes import RareClassDraw
+
 
 class EpochSampler(Sampler[Tensor]):
     """Batches of samples, shuffled anew in every epoch.
@@ -19,7 +21,7 @@ class EpochSampler(Sampler[Tensor]):
         num_train: number of samples of the first dataset. extra: for each additional dataset its size and the
             share of `num_train` that is drawn from it in an epoch. batch_size: samples per batch; the rest of
             an epoch that does not fill a batch is left out. seed: the seed of the order. epochs: number of
-            epochs; None for an endless sequence.
+            epochs; None for an endless sequence. rare: replaces some samples of the first dataset.
     """
 
     def __init__(
@@ -29,8 +31,10 @@ class EpochSampler(Sampler[Tensor]):
         batch_size: int,
         seed: int,
         epochs: int | None,
+        rare: RareClassDraw | None = None,
     ) -> None:
         self.num_train, self.batch_size, self.seed, self.epochs = num_train, batch_size, seed, epochs
+        self.rare = rare
         self.extra = [(size, round(share * num_train)) for size, share in extra]
         self.first_step = 0
 
@@ -47,7 +51,8 @@ class EpochSampler(Sampler[Tensor]):
             index = torch.randint(size, (drawn,), generator=generator)
             rows.append(torch.stack((torch.full_like(index, dataset), index), 1))
         order = torch.cat(rows)
-        return order[torch.randperm(len(order), generator=generator)]
+        order = order[torch.randperm(len(order), generator=generator)]
+        return order if self.rare is None else self.rare.redraw(order, generator)
 
     def __iter__(self) -> Iterator[Tensor]:
         """Batches from `first_step` on, each B x 2 int64 rows of (dataset, index)."""

@@ -11,17 +11,18 @@ from seg.data import cityscapes, label_decoder
 from seg.data.pairs import SIDE, OnProgress, exact_label, read_pair
 
 
-def class_pixel_counts(label: np.ndarray) -> np.ndarray:
+def class_pixel_counts(label: np.ndarray, classes: int = len(cityscapes.CLASSES)) -> np.ndarray:
     """Count the pixels of each class.
 
     Args:
         label: n x H x W uint8 train ids.
+        classes: K, the number of classes.
 
     Returns:
-        n x 20: pixels of each class, and finally the ignored pixels.
+        n x (K + 1): pixels of each class, and finally the ignored pixels.
     """
     counts = np.stack([np.bincount(image.reshape(-1), minlength=256) for image in label])
-    return counts[:, [*range(len(cityscapes.CLASSES)), cityscapes.IGNORE]]
+    return counts[:, [*range(classes), cityscapes.IGNORE]]
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,17 @@ def label_statistics(files: tuple[Path, ...], on_progress: OnProgress | None = N
     return reduce(add, statistics)
 
 
-def class_shares(label: np.ndarray) -> tuple[np.ndarray, float]:
+def class_shares(label: np.ndarray, classes: int = len(cityscapes.CLASSES)) -> tuple[np.ndarray, float]:
     """Compute class frequencies.
 
     Args:
         label: n x H x W uint8 train ids, or one H x W label.
+        classes: K, the number of classes.
 
     Returns:
-        The share of each class among the pixels with a class (19 values), and the share of ignored pixels.
+        The share of each class among the pixels with a class (K values), and the share of ignored pixels.
     """
     # one image at a time, because bincount widens its argument to eight bytes per pixel
     counts = np.sum([np.bincount(part.reshape(-1), minlength=256) for part in label], axis=0)
-    class_counts = counts[: len(cityscapes.CLASSES)]
+    class_counts = counts[:classes]
     return class_counts / max(class_counts.sum(), 1), float(counts[cityscapes.IGNORE] / max(counts.sum(), 1))

@@ -4,17 +4,25 @@ All randomness derives from (seed, step): a step gets the same crops on every de
 processes and after every resumption.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seg.data.cityscapes import IGNORE
+from seg.data.draws import Uniform, batch_draws, to_device
 from seg.data.pairs import PAIR_ASPECT
 from seg.data.preprocess import normalize
+from seg.data.random_corruptions import corrupt_crops
 
 GRAY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
+
+_CORRUPTIONS, MIXING = 1, 2
+"""Streams of random numbers beside that of the crops, which do not change it."""
+
+
+def crop_width(height: int, aspect: float) -> int:
+    """Return the width of crops of a height: the multiple of 32 that is closest to an aspect."""
+    return max(32, 32 * round(height * aspect / 32))
 
 
 def augment(
@@ -26,15 +34,18 @@ def augment(
     scale: tuple[float, float] = (0.5, 2.0),
     color: float = 1.0,
     shard: tuple[int, int] = (0, 1),
+    corruptions: float = 0.0,
+    width: int | None = None,
+    sizes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draw one random crop of each photo and its label.
 
-    The horizontal squeeze of the pairs is undone. A crop is flipped with probability 1/2, scaled, changed in
+    The horizontal squeeze of pairs is undone. A crop is flipped with probability 1/2, scaled, changed in
     aspect by up to a quarter, placed at random, and varied in color, blur and noise.
 
     Args:
-        photos: N x S x S x 3 uint8 RGB.
-        labels: N x S x S uint8 train ids.
+        photos: N x A x B x 3 uint8 RGB.
+        labels: N x A x B uint8 train ids, or N x A x B x 3 soft labels as of `label_decoder.decode_soft`.
         height: H, the height of the crops in pixels.
         seed: the seed of the training.
         step: the step of the training.
@@ -42,42 +53,51 @@ def augment(
         color: the strength of the color changes; 0 for none.
         shard: (index, number of shards) if the samples are one of several equal parts of a batch; each
             sample gets the crop that it has in the whole batch.
+        corruptions: the probability of a crop to be corrupted; see `corrupt_crops`.
+        width: W, the width of the crops in pixels; by default twice the height, as for pairs.
+        sizes: N x 2, height and width of each photo at the top left of its array, in host memory; None for
+            pairs.
 
     Returns:
-        N x 3 x H x 2H float32 normalized images and N x H x 2H int64 train ids, ``IGNORE`` outside the photo.
+        N x 3 x H x W float32 normalized images and N x H x W int64 train ids, ``IGNORE`` outside the photo;
+        soft labels are N x 3 x H x W.
     """
-    n, width = len(labels), PAIR_ASPECT * height
-    index, num_shards = shard
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-
-    def uniform(low: float, high: float) -> Tensor:
-        values = torch.rand(n * num_shards, generator=generator)[index * n : (index + 1) * n]
-        return values * (high - low) + low
-
-    theta = _sample_affine(uniform, scale)
+    n, width = len(labels), PAIR_ASPECT * height if width is None else width
+    uniform = batch_draws(n, seed, step, shard)
+    # pairs show scenes of the shape of the crops
+    stretch = None if sizes is None else width / height * sizes[:, 0] / sizes[:, 1]
+    theta = _sample_affine(uniform, scale, stretch)
+    in_array = theta if sizes is None else _in_arrays(theta, sizes, photos.shape)
     params = _sample_color_params(uniform, color)
 
     device = photos.device
     # a single asynchronous copy, so that the GPU is not kept waiting
-    device_params = _to_device(torch.cat((theta.flatten(1), params["color"]), 1), device)
+    device_params = to_device(torch.cat((in_array.flatten(1), params["color"]), 1), device)
     affine = device_params[:, :6].reshape(n, 2, 3)
-    rgb = _crop_photos(photos.permute(0, 3, 1, 2).float().div_(255), affine, height, width)
-    label = _crop_labels(labels, affine, height, width)
+    rgb = _crop_photos(photos.permute(0, 3, 1, 2).float().div_(255), affine, (height, width), sizes)
+    label = _crop_labels(labels, affine, (height, width), with_last_column=sizes is not None)
+    if corruptions:
+        corrupt_crops(rgb, theta, batch_draws(n, seed, step, shard, _CORRUPTIONS), corruptions)
     rgb = _recolor(rgb, device_params[:, 6:])
     _blur_and_noise(rgb, params)
     return normalize(rgb.clamp_(0, 1)), label  # a camera clips as well
 
 
-def _crop_photos(rgb: Tensor, affine: Tensor, height: int, width: int) -> Tensor:
-    """Resample N x 3 x S x S photos to N x 3 x H x W crops, once and with antialiasing, as Pillow's bilinear
+def _crop_photos(rgb: Tensor, affine: Tensor, size: tuple[int, int], sizes: Tensor | None) -> Tensor:
+    """Resample N x 3 x A x B photos to N x 3 x H x W crops, once and with antialiasing, as Pillow's bilinear
     resize does at prediction. The transforms scale along the axes, so rows and columns are separate."""
-    rows = _resampling_weights(affine[:, 1, 1], affine[:, 1, 2], height, rgb.shape[-2], rgb.shape[-2])
-    # JPEG mixes the chroma of the last column with that of the label beside it
-    columns = _resampling_weights(affine[:, 0, 0], affine[:, 0, 2], width, rgb.shape[-1], rgb.shape[-1] - 1)
+    height, width = rgb.shape[-2:]
+    if sizes is None:  # JPEG mixes the chroma of the last column with that of the label beside it
+        usable = torch.tensor((height, width - 1)).expand(len(rgb), 2)
+    else:
+        usable = sizes
+    usable = to_device(usable.float(), rgb.device)
+    rows = _resampling_weights(affine[:, 1, 1], affine[:, 1, 2], size[0], height, usable[:, 0])
+    columns = _resampling_weights(affine[:, 0, 0], affine[:, 0, 2], size[1], width, usable[:, 1])
     return rows[:, None] @ rgb @ columns[:, None].transpose(-1, -2)
 
 
-def _resampling_weights(scale: Tensor, shift: Tensor, num_out: int, side: int, usable: int) -> Tensor:
+def _resampling_weights(scale: Tensor, shift: Tensor, num_out: int, side: int, usable: Tensor) -> Tensor:
     """Return N x out x side: the weight of each source pixel in each pixel of a crop.
 
     Args:
@@ -85,37 +105,48 @@ def _resampling_weights(scale: Tensor, shift: Tensor, num_out: int, side: int, u
         shift: N, its translation.
         num_out: pixels of the crop along the axis.
         side: pixels of the photo along the axis.
-        usable: the first of these; the last of them fills the crop outside the photo.
+        usable: N, the number of the first of these that show the photo; the last of them fills the crop
+            outside the photo.
     """
     device = scale.device
     out = (2 * torch.arange(num_out, device=device) + 1) / num_out - 1
     center = ((scale[:, None] * out + shift[:, None] + 1) * side - 1) / 2
     # a pixel of a smaller crop covers several pixels of the photo
     radius = (scale.abs() * side / num_out).clamp(min=1)[:, None, None]
-    distance = center.clamp(0, usable - 1)[..., None] - torch.arange(side, device=device)
+    pixels = torch.arange(side, device=device)
+    distance = center.clamp(min=0).minimum(usable[:, None] - 1)[..., None] - pixels
     weights = (1 - distance.abs() / radius).clamp_(min=0)
-    weights[..., usable:] = 0
+    weights.masked_fill_(pixels >= usable[:, None, None], 0)
     return weights / weights.sum(-1, keepdim=True)
 
 
-def _crop_labels(labels: Tensor, affine: Tensor, height: int, width: int) -> Tensor:
-    """Resample N x S x S labels to N x H x W; the last column, which photos leave out, is ignored."""
-    grid = F.affine_grid(affine, [len(labels), 1, height, width], align_corners=False)
+def _crop_labels(labels: Tensor, affine: Tensor, size: tuple[int, int], with_last_column: bool) -> Tensor:
+    """Resample N x A x B labels to N x H x W, or N x A x B x 3 soft ones to N x 3 x H x W.
+
+    The last column of pairs, which photos leave out, is ignored.
+    """
+    planes = labels.unsqueeze(1) if labels.ndim == 3 else labels.permute(0, 3, 1, 2)
+    grid = F.affine_grid(affine, [len(labels), 1, *size], align_corners=False)
     # shifted by one: grid_sample fills with zeros outside the photo; train ids are exact in float
-    shifted = torch.where(labels == IGNORE, 0, labels + 1).unsqueeze(1).float()
-    shifted[..., -1] = 0
+    shifted = torch.where(planes == IGNORE, 0, planes + 1).float()
+    if not with_last_column:
+        shifted[..., -1] = 0
     shifted = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    ids = shifted[:, 0].long()
-    return torch.where(ids == 0, IGNORE, ids - 1)
+    ids = shifted.long()
+    ids = torch.where(ids == 0, IGNORE, ids - 1)
+    return ids[:, 0] if labels.ndim == 3 else ids
 
 
-def _sample_affine(uniform: Callable[[float, float], Tensor], scale: tuple[float, float]) -> Tensor:
-    """Draw N x 2 x 3 affine transforms for affine_grid."""
+def _sample_affine(uniform: Uniform, scale: tuple[float, float], stretch: Tensor | None = None) -> Tensor:
+    """Draw N x 2 x 3 affine transforms for affine_grid; `stretch` is how much wider in shape than its photo
+    each crop is."""
     size = torch.exp(uniform(*torch.tensor(scale).log().tolist()))
     aspect = torch.exp(uniform(-0.22, 0.22))
     flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
     # in the coordinates of grid_sample (-1 to 1), a crop of a photo enlarged `size` times spans 1/size of it
     across, down = 1 / (size * aspect.sqrt()), 1 / (size / aspect.sqrt())
+    if stretch is not None:
+        across = across * stretch
     left = uniform(-1, 1) * (1 - across).abs()
     top = uniform(-1, 1) * (1 - down).abs()
     theta = torch.zeros(len(size), 2, 3)
@@ -124,11 +155,20 @@ def _sample_affine(uniform: Callable[[float, float], Tensor], scale: tuple[float
     return theta
 
 
-def _to_device(host: Tensor, device: torch.device) -> Tensor:
-    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host
+def _in_arrays(theta: Tensor, sizes: Tensor, shape: torch.Size) -> Tensor:
+    """Convert transforms from the coordinates of photos to those of N x A x B x 3 arrays, at whose top left
+    the photos are."""
+    height, width = (sizes / torch.tensor(shape[1:3])).unbind(1)
+    return torch.stack(
+        (
+            torch.stack((theta[:, 0, 0] * width, theta[:, 0, 1], (theta[:, 0, 2] + 1) * width - 1), 1),
+            torch.stack((theta[:, 1, 0], theta[:, 1, 1] * height, (theta[:, 1, 2] + 1) * height - 1), 1),
+        ),
+        1,
+    )
 
 
-def _sample_color_params(uniform: Callable[[float, float], Tensor], strength: float) -> dict[str, Tensor]:
+def _sample_color_params(uniform: Uniform, strength: float) -> dict[str, Tensor]:
     """Draw gamma, gain, contrast, saturation and white balance (N x 7), blur, noise and noise seed (N)."""
 
     def happens(probability: float) -> Tensor:

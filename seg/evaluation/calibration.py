@@ -19,8 +19,8 @@ from scipy import optimize
 from torch import Tensor
 
 from seg.data.cityscapes import IGNORE
-from seg.data.decode_cache import PairDataset
-from seg.data.pairs import PAIR_ASPECT, SIDE, OnProgress
+from seg.data.decode_cache import DecodedSplit
+from seg.data.pairs import SIDE, OnProgress
 from seg.evaluation import metrics
 from seg.evaluation.evaluate import BINS
 from seg.inference.postprocess import LazyLogits
@@ -54,7 +54,7 @@ class VariantCalibration:
 
 def calibrate(
     predictor: Predictor,
-    split: PairDataset,
+    split: DecodedSplit,
     variants: Sequence[str],
     working_height: int | None = None,
     on_progress: OnProgress | None = None,
@@ -63,7 +63,7 @@ def calibrate(
 
     Args:
         predictor: the network; its own temperatures are not used.
-        split: the pairs; never val, because the metrics of val are published.
+        split: the photos; never val, because the metrics of val are published.
         variants: the variants to calibrate.
         working_height: by default that of the predictor.
         on_progress: called with the number of photos done and of all.
@@ -75,15 +75,19 @@ def calibrate(
         MemoryError: with a message for users, if the machine runs out of memory.
     """
     samples: dict[str, list[Tensor]] = {variant: [] for variant in variants}
-    for done, pixels in enumerate(split.photos, 1):
-        photo = Image.fromarray(np.asarray(pixels))
-        for variant, sample in sample_logits(predictor, photo, variants, working_height, PAIR_ASPECT).items():
+    labels, guesses = [], []
+    for index in range(len(split)):
+        photo, label, best_guess = split.photo(index), split.label(index), split.best_guess(index)
+        for variant, sample in sample_logits(
+            predictor, photo, variants, working_height, split.scene_aspect
+        ).items():
             samples[variant].append(sample)
+        labels.append(_sampled(label))
+        guesses.append(_sampled(label if best_guess is None else best_guess))
         if on_progress:
-            on_progress(done, len(split))
-    labels, guesses = (_sampled(array) for array in (split.labels, split.best_guesses))
+            on_progress(index + 1, len(split))
     return {
-        variant: _calibrate(torch.stack(of_variant), labels, guesses)
+        variant: _calibrate(torch.stack(of_variant), torch.stack(labels), torch.stack(guesses))
         for variant, of_variant in samples.items()
     }
 
@@ -174,6 +178,8 @@ def _errors(logits: Tensor, labels: Tensor, temperature: float) -> tuple[float, 
     return before, after
 
 
-def _sampled(labels: np.ndarray) -> Tensor:
-    """Return photos x N classes at the points of `sample_logits`."""
-    return torch.from_numpy(labels[:, _SAMPLED, _SAMPLED].reshape(len(labels), -1).astype(np.int64))
+def _sampled(label: np.ndarray) -> Tensor:
+    """Return N classes of a label at the points of `sample_logits`."""
+    if label.shape != (SIDE, SIDE):
+        label = np.asarray(Image.fromarray(label).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+    return torch.from_numpy(label[_SAMPLED, _SAMPLED].reshape(-1).astype(np.int64))

@@ -18,19 +18,13 @@ import numpy as np
 from PIL import Image
 from scipy.signal import fftconvolve
 
+from seg.data import fog
+
 STRENGTHS = (1, 2, 3)
 """The strengths of each corruption, the weakest first."""
 
 REFERENCE_ROWS = 256
 """Rows of the picture in which noise has one grain per pixel and which JPEG compresses."""
-
-HORIZON, NEAREST, FARTHEST = 0.42, 2.64, 100.0
-"""Fog: the row of the horizon as a share of the height; the distance in meters at which the road is one
-height below it, for a camera 1.2 m above the road as that of Cityscapes; and the distance of everything that
-is above the horizon."""
-
-AIR_LIGHT = 210.0
-"""Brightness of dense fog by day, 0 to 255."""
 
 _BOX, _BILINEAR = Image.Resampling.BOX, Image.Resampling.BILINEAR
 
@@ -55,17 +49,10 @@ class _View:
 
 
 def _fog(view: _View, density: float) -> np.ndarray:
-    """Mix with the light of the air by distance (Koschmieder 1924); `density` is per meter.
-
-    A photo has no distances. Those of a flat road follow from the height in the picture; everything above the
-    horizon is taken to be `FARTHEST` away. Buildings, trees and vehicles are therefore in denser fog than
-    they would be. The densities are those of Sakaridis, Dai and Van Gool 2018, "Semantic Foggy Scene
-    Understanding with Synthetic Data".
-    """
+    """Mix with the light of the air by distance; `density` is per meter."""
     rows = (np.arange(len(view.photo)) + 0.5) / len(view.photo)
-    distance = np.minimum(NEAREST / np.maximum(rows - HORIZON, 1e-6), FARTHEST)
-    share = np.exp(-density * distance)[:, None, None]
-    return view.photo * share + AIR_LIGHT * (1 - share)
+    share = fog.transmission(rows, density)[:, None, None]
+    return view.photo * share + fog.AIR_LIGHT * (1 - share)
 
 
 def _exposure(view: _View, stops: float) -> np.ndarray:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
-from seg.data import cityscapes, label_decoder
-from seg.data.decode_cache import PairDataset, load_split
-from seg.data.label_check import check_labels
+from seg.data import label_decoder
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import IGNORE, ClassSet
+from seg.data.datasets import check_classes, check_split, load_split
+from seg.data.decode_cache import DecodedSplit
 from seg.data.label_decoder import IgnoreReason
-from seg.data.pairs import PAIR_ASPECT, OnProgress, exact_label, read_pair
+from seg.data.pairs import OnProgress, exact_label, read_pair
 from seg.evaluation import metrics
 from seg.evaluation.bootstrap import confidence_intervals, paired_difference
 from seg.inference.device import Device
@@ -46,6 +47,7 @@ class MetricAccumulator:
     """The counts of one variant over a split.
 
     Attributes:
+        classes: the classes of the labels.
         boundary_width: `metrics.boundary_width` of the labels.
         on: the counts against other labels of the same photos, by a key of `LABEL_SETS`.
         confusions: a K x K matrix for each photo.
@@ -54,12 +56,20 @@ class MetricAccumulator:
         calibration: sum of `metrics.calibration`.
     """
 
+    classes: ClassSet = CITYSCAPES
     boundary_width: int = 0
     on: dict[str, "MetricAccumulator"] = field(default_factory=dict)
     confusions: list[np.ndarray] = field(default_factory=list)
-    boundary: np.ndarray = field(default_factory=lambda: np.zeros((2, len(cityscapes.CLASSES)), np.int64))
+    boundary: np.ndarray = field(init=False)
     segments: list[np.ndarray] = field(default_factory=list)
     calibration: np.ndarray = field(default_factory=lambda: np.zeros((3, BINS)))
+
+    def __post_init__(self) -> None:
+        self.boundary = np.zeros((2, len(self.classes)), np.int64)
+
+    def of(self, label_set: str) -> "MetricAccumulator":
+        """Return the counts against the labels of a key of `LABEL_SETS`."""
+        return self.on.setdefault(label_set, MetricAccumulator(self.classes))
 
     def add(self, label: np.ndarray, mask: np.ndarray, confidence: np.ndarray) -> None:
         """Add the counts of one photo.
@@ -69,17 +79,17 @@ class MetricAccumulator:
             mask: H x W uint8 train ids.
             confidence: H x W, from 0 to 1.
         """
-        classes = len(cityscapes.CLASSES)
+        classes = len(self.classes)
         self.boundary_width = metrics.boundary_width(label.shape)
-        self.confusions.append(metrics.confusion(label, mask, classes, cityscapes.IGNORE).astype(np.int32))
-        self.boundary += metrics.boundary_counts(label, mask, classes, cityscapes.IGNORE)
-        self.segments.append(metrics.component_ious(label, mask, classes, cityscapes.IGNORE))
-        self.calibration += metrics.calibration(label, mask, confidence, BINS, cityscapes.IGNORE)
+        self.confusions.append(metrics.confusion(label, mask, classes, IGNORE).astype(np.int32))
+        self.boundary += metrics.boundary_counts(label, mask, classes, IGNORE)
+        self.segments.append(metrics.component_ious(label, mask, classes, IGNORE))
+        self.calibration += metrics.calibration(label, mask, confidence, BINS, IGNORE)
 
 
 def photo_confusions(
     predictor: Predictor,
-    split: PairDataset,
+    split: DecodedSplit,
     variants: Sequence[str],
     indices: Sequence[int],
     working_height: int | None = None,
@@ -98,18 +108,18 @@ def photo_confusions(
     Returns:
         By variant, photos x K x K int32.
     """
-    classes = len(cityscapes.CLASSES)
+    classes = len(split.classes)
     counts = {variant: np.zeros((len(indices), classes, classes), np.int32) for variant in variants}
     pairs = _predictions(predictor, split, variants, indices, working_height, on_progress=on_progress)
     for photo, pair in enumerate(pairs):
         for variant, [(mask, _)] in pair.masks.items():
-            counts[variant][photo] = metrics.confusion(pair.label, mask, classes, cityscapes.IGNORE)
+            counts[variant][photo] = metrics.confusion(pair.label, mask, classes, IGNORE)
     return counts
 
 
 def confusion_matrices(
     predictor: Predictor,
-    split: PairDataset,
+    split: DecodedSplit,
     variants: Sequence[str],
     indices: Sequence[int],
     working_height: int | None = None,
@@ -122,7 +132,7 @@ def confusion_matrices(
 
 def accumulate(
     predictor: Predictor,
-    split: PairDataset,
+    split: DecodedSplit,
     variants: Sequence[str],
     indices: Sequence[int],
     working_height: int | None = None,
@@ -149,7 +159,7 @@ def accumulate(
     Returns:
         The counts by variant.
     """
-    accumulators = {variant: MetricAccumulator() for variant in variants}
+    accumulators = {variant: MetricAccumulator(split.classes) for variant in variants}
     pairs = _predictions(
         predictor,
         split,
@@ -166,13 +176,9 @@ def accumulate(
             accumulator = accumulators[variant]
             _add(accumulator, pair.label, at_label_size)
             if pair.best_guess is not None:
-                _add(
-                    accumulator.on.setdefault("all_labelled", MetricAccumulator()),
-                    pair.best_guess,
-                    at_label_size,
-                )
+                _add(accumulator.of("all_labelled"), pair.best_guess, at_label_size)
             if pair.exact is not None:
-                _add(accumulator.on.setdefault("exact", MetricAccumulator()), pair.exact, at_exact_size[0])
+                _add(accumulator.of("exact"), pair.exact, at_exact_size[0])
     return accumulators
 
 
@@ -194,7 +200,7 @@ class _PairPrediction:
 
 def _predictions(
     predictor: Predictor,
-    split: PairDataset,
+    split: DecodedSplit,
     variants: Sequence[str],
     indices: Sequence[int],
     working_height: int | None,
@@ -206,14 +212,13 @@ def _predictions(
     """Yield labels and masks of each pair; exact labels only together with confidences, for a report."""
     for done, i in enumerate(indices):
         if ground_truth == "decoded":
-            label, best_guess = split.labels[i], split.best_guesses[i]
+            label, best_guess = split.label(i), split.best_guess(i)
         else:
             label, best_guess = label_decoder.decode_nearest_color(read_pair(split.files[i])[1]), None
-        exact = exact_label(split.files[i]) if with_confidence else None
+        exact = exact_label(split.files[i]) if with_confidence and split.is_pairs else None
         sizes = [label.shape] if exact is None else [label.shape, exact.shape]
-        photo = Image.fromarray(split.photos[i])
         masks = predictor.predict_masks(
-            photo, variants, sizes, working_height, tta, with_confidence, aspect=PAIR_ASPECT
+            split.photo(i), variants, sizes, working_height, tta, with_confidence, aspect=split.scene_aspect
         )
         yield _PairPrediction(label, best_guess, exact, masks)
         if on_progress:
@@ -252,8 +257,9 @@ def evaluate(
         StreetFCNError: if the weights or the data cannot be used.
     """
     predictor = Predictor.from_pretrained(weights, device, precision="fp32")
+    check_split(Path(data), split, slice(limit))
     pairs = load_split(Path(data), split)
-    check_labels(pairs.files[:limit])
+    check_classes(predictor.classes, pairs, weights)
     indices = range(len(pairs))[:limit]
     accumulators = accumulate(
         predictor,
@@ -279,12 +285,12 @@ def report(counts: MetricAccumulator) -> dict[str, Any]:
     """
     confusions = np.stack(counts.confusions)
     by_class, mean = metrics.boundary_iou(counts.boundary)
-    own = metrics_from_confusion(confusions.sum(0, dtype=np.int64)) | {
+    own = metrics_from_confusion(confusions.sum(0, dtype=np.int64), counts.classes) | {
         "intervals": {name: list(bounds) for name, bounds in confidence_intervals(confusions).items()},
         "boundary_iou": _number(mean),
         "boundary_width": counts.boundary_width,
         "boundary_iou_by_class": {
-            name: _number(value) for name, value in zip(cityscapes.NAMES, by_class, strict=True)
+            name: _number(value) for name, value in zip(counts.classes.names, by_class, strict=True)
         },
         "by_size": _by_size(np.concatenate(counts.segments)),
         "calibration_error": _number(metrics.calibration_error(counts.calibration)),
@@ -293,7 +299,7 @@ def report(counts: MetricAccumulator) -> dict[str, Any]:
     return own | {key: report(others) for key, others in counts.on.items()}
 
 
-def ignored_pixels(split: PairDataset, indices: Sequence[int]) -> dict[str, Any]:
+def ignored_pixels(split: DecodedSplit, indices: Sequence[int]) -> dict[str, Any] | None:
     """Compute which labelled pixels of a split are ambiguous, as `evaluate --json` writes them.
 
     Args:
@@ -301,8 +307,11 @@ def ignored_pixels(split: PairDataset, indices: Sequence[int]) -> dict[str, Any]
         indices: the evaluated pairs.
 
     Returns:
-        ``share`` of the labelled pixels that are ignored, and ``by_reason`` the share of each reason.
+        ``share`` of the labelled pixels that are ignored, and ``by_reason`` the share of each reason; None if
+        no label is ambiguous, because they are not those of pairs.
     """
+    if split.reason_counts is None:
+        return None
     counts = split.reason_counts[list(indices)].sum(0, dtype=np.int64)
     reasons = (IgnoreReason.TIE, IgnoreReason.AMBIGUOUS, IgnoreReason.UNKNOWN)
     labelled = max(1, int(counts[IgnoreReason.KEPT] + counts[list(reasons)].sum()))
@@ -333,20 +342,18 @@ def paired_differences(counts: Mapping[str, MetricAccumulator]) -> list[dict[str
     return rows
 
 
-def metrics_from_confusion(confusion: np.ndarray) -> dict[str, Any]:
-    """Compute the metrics that depend only on a K x K confusion matrix, as JSON values."""
+def metrics_from_confusion(confusion: np.ndarray, classes: ClassSet = CITYSCAPES) -> dict[str, Any]:
+    """Compute the metrics that depend only on a K x K confusion matrix of some classes, as JSON values."""
     overall = metrics.compute_metrics(confusion)
-    groups = [cityscapes.CATEGORIES.index(c.category) for c in cityscapes.CLASSES]
+    groups = [classes.categories.index(c.category) for c in classes.classes]
     by_category = metrics.compute_metrics(metrics.merge_classes(confusion, groups)).iou
     return {
         "pixel_accuracy": _number(overall.pixel_accuracy),
         "mean_accuracy": _number(overall.mean_accuracy),
         "mean_iou": _number(overall.mean_iou),
         "frequency_weighted_iou": _number(overall.frequency_weighted_iou),
-        "iou": {name: _number(v) for name, v in zip(cityscapes.NAMES, overall.iou, strict=True)},
-        "category_iou": {
-            name: _number(v) for name, v in zip(cityscapes.CATEGORIES, by_category, strict=True)
-        },
+        "iou": {name: _number(v) for name, v in zip(classes.names, overall.iou, strict=True)},
+        "category_iou": {name: _number(v) for name, v in zip(classes.categories, by_category, strict=True)},
         "confusion": confusion.tolist(),
     }
 

@@ -6,7 +6,7 @@ Neither is an upper bound: the optimized scores show that the maximum on this gr
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from seg import paths
 from seg.data import cityscapes, label_decoder
-from seg.data.decode_cache import PairDataset
-from seg.data.pairs import PAIR_ASPECT, OnProgress
+from seg.data.decode_cache import DecodedSplit
+from seg.data.pairs import OnProgress
 from seg.evaluation import metrics
 from seg.models.base import SIZE_MULTIPLE
 from seg.system.atomic_io import write_json
@@ -157,7 +157,7 @@ def _enlarging(side: int, working_side: int, stride: int) -> Tensor:
 
 
 def reference_scores(
-    split: PairDataset,
+    split: DecodedSplit,
     heights: Sequence[int],
     strides: Sequence[int],
     on_progress: OnProgress | None = None,
@@ -166,8 +166,8 @@ def reference_scores(
     """Compute the references of a split, and store them in the cache folder.
 
     Args:
-        split: the pairs.
-        heights: input heights in pixels; inputs are twice as wide.
+        split: the labels.
+        heights: input heights in pixels; inputs have the aspect of the scenes.
         strides: output strides in pixels.
         on_progress: called with the number of steps done and of all.
         optimized_heights: the input heights for which scores are optimized too; that takes seconds per label.
@@ -196,29 +196,31 @@ def reference_scores(
             on_progress(done, steps)
 
     if unpooled:
-        shares = _mean_ious(split.labels, unpooled, cell_share_mask, step)
+        shares = _mean_ious(split, range(len(split)), unpooled, cell_share_mask, step)
         stored |= {case: GridReference(mean_iou) for case, mean_iou in shares.items()}
     for case in unfitted:
-        fitted = _mean_ious(split.labels[sample], [case], optimized_mask, step)
-        pooled = _mean_ious(split.labels[sample], [case], cell_share_mask, lambda: None)
+        fitted = _mean_ious(split, sample, [case], optimized_mask, step)
+        pooled = _mean_ious(split, sample, [case], cell_share_mask, lambda: None)
         stored[case] = GridReference(stored[case].cell_shares, pooled[case], fitted[case])
     _store(split.digest, stored)
     return {case: stored[case] for case in wanted}
 
 
 def _mean_ious(
-    labels: np.ndarray,
+    split: DecodedSplit,
+    indices: Iterable[int],
     cases: Sequence[tuple[int, int]],
     reduce: Callable[[np.ndarray, Size, int], np.ndarray],
     on_label: Callable[[], None],
 ) -> dict[tuple[int, int], float]:
     """Return the mean IoU of reduced labels by input height and stride."""
-    classes = len(cityscapes.CLASSES)
+    classes = len(split.classes)
     totals = {case: np.zeros((classes, classes), np.int64) for case in cases}
-    for label in labels:
-        label = np.array(label)
+    for index in indices:
+        label = np.array(split.label(index))
+        aspect = split.scene_aspect or label.shape[1] / label.shape[0]
         for (height, stride), total in totals.items():
-            mask = reduce(label, (height, PAIR_ASPECT * height), stride)
+            mask = reduce(label, (height, round(aspect * height)), stride)
             total += metrics.confusion(label, mask, classes, cityscapes.IGNORE)
         on_label()
     return {case: metrics.compute_metrics(total).mean_iou for case, total in totals.items()}

@@ -17,7 +17,8 @@ from PIL import Image
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from seg.data import cityscapes
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.decode_cache import HELD_OUT
 from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation import evaluate
@@ -89,12 +90,15 @@ class LeaderboardRow:
     grid_reference: GridReference | None
 
 
-def cards(baselines: Path, registry: Path | None = None) -> tuple[list[ModelCard], list[ModelCard]]:
-    """Read the cards of all published weights and of the baselines.
+def cards(
+    baselines: Path, registry: Path | None = None, classes: ClassSet = CITYSCAPES
+) -> tuple[list[ModelCard], list[ModelCard]]:
+    """Read the cards of the published weights and of the baselines that predict the same classes.
 
     Args:
         baselines: a registry that contains only cards, of networks that are not shipped.
         registry: the registry of the weights; by default all of `paths.registries()`.
+        classes: the classes; weights with others cannot be compared.
 
     Returns:
         The cards of the published weights, and those of the baselines.
@@ -102,8 +106,9 @@ def cards(baselines: Path, registry: Path | None = None) -> tuple[list[ModelCard
     Raises:
         WeightsError: if a card cannot be used.
     """
-    published = [read_card(name, registry) for name in list_weights(registry)]
-    return published, [read_card(name, baselines) for name in list_weights(baselines)]
+    both = ([read_card(name, folder) for name in list_weights(folder)] for folder in (registry, baselines))
+    published, others = ([card for card in found if card.class_set.names == classes.names] for found in both)
+    return published, others
 
 
 def rows(
@@ -195,7 +200,10 @@ def comparisons(published: Sequence[ModelCard], registry: Path | None = None) ->
     ]
 
     def difference(pair: Sequence[tuple[str, str]], label_set: str | None) -> PairedDifference:
-        first, second = (counts[name][counts_key(variant, label_set)] for name, variant in pair)
+        # labels that are not of pairs are unambiguous everywhere, so their counts are the same
+        first, second = (
+            counts[name].get(counts_key(variant, label_set), counts[name][variant]) for name, variant in pair
+        )
         return paired_difference(first, second)
 
     rows = []
@@ -277,7 +285,7 @@ def measure(
     networks = {}
     for architecture, strides, *_ in cases:
         variants = ARCHITECTURES[architecture].variants
-        model = create_model(architecture, len(cityscapes.CLASSES), variants, strides)
+        model = create_model(architecture, len(CITYSCAPES), variants, strides)
         networks[architecture, strides] = Predictor.for_inference(model, 1, torch_device).model
     fastest: dict[TimingCase, float] = {}
     for turn in range(REPEATS):
@@ -307,7 +315,7 @@ def count_operations(cases: Sequence[TimingCase]) -> dict[TimingCase, int]:
         for case in cases:
             architecture, strides, variant, tta, height = case
             if (architecture, strides) not in models:
-                model = create_model(architecture, len(cityscapes.CLASSES), None, strides)
+                model = create_model(architecture, len(CITYSCAPES), None, strides)
                 models[architecture, strides] = model.eval()
             sides = [round(scale * height) for scale in (TTA_SCALES if tta else (1.0,))]
             with FlopCounterMode(display=False) as counter:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from seg.data import cityscapes, preprocess, scenes
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import PAIR_ASPECT, OnProgress
 from seg.evaluation import metrics
 from seg.evaluation.bootstrap import PairedDifference, paired_difference
@@ -32,7 +32,7 @@ View = tuple[Image.Image, np.ndarray]
 """A photo and its label, which may have another size."""
 
 
-def crop_to_aspect(split: PairDataset, indices: Sequence[int], shape: float, width: int) -> Iterator[View]:
+def crop_to_aspect(split: DecodedSplit, indices: Sequence[int], shape: float, width: int) -> Iterator[View]:
     """Yield the central crop of each photo in another shape, with restored aspect.
 
     Args:
@@ -78,7 +78,7 @@ def mean_ious(predictor: Predictor, views: Iterator[View], heights: Sequence[int
 
 
 def study(
-    predictor: Predictor, split: PairDataset, count: int, on_progress: OnProgress | None = None
+    predictor: Predictor, split: DecodedSplit, count: int, on_progress: OnProgress | None = None
 ) -> list[dict[str, Any]]:
     """Measure mean IoU for all sources, shapes and widths.
 

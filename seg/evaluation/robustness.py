@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, computed_field
 
 from seg import paths
 from seg.data import cityscapes
-from seg.data.decode_cache import PairDataset
-from seg.data.pairs import PAIR_ASPECT, OnProgress
+from seg.data.decode_cache import DecodedSplit
+from seg.data.pairs import OnProgress
 from seg.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from seg.evaluation.metrics import compute_metrics, confusion
 from seg.inference.predictor import Predictor
@@ -93,7 +93,7 @@ def evenly_spaced(count: int, limit: int) -> list[int]:
 
 
 def evaluate_corrupted(
-    predictor: Predictor, split: PairDataset, indices: Sequence[int], on_progress: OnProgress | None = None
+    predictor: Predictor, split: DecodedSplit, indices: Sequence[int], on_progress: OnProgress | None = None
 ) -> dict[str, VariantRobustness]:
     """Evaluate all variants on the same photos, clean and with every corruption and strength.
 
@@ -102,22 +102,23 @@ def evaluate_corrupted(
 
     Args:
         predictor: the network.
-        split: the pairs.
-        indices: the pairs to evaluate.
+        split: the data.
+        indices: the photos to evaluate.
         on_progress: called with the number of predictions done and of all.
 
     Returns:
         The results by variant.
     """
-    classes, variants = len(cityscapes.CLASSES), predictor.model.variants
+    classes, variants = len(split.classes), predictor.model.variants
     cases = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
     counts = np.zeros((len(variants), 1 + len(cases), classes, classes), np.int64)
     for photo, index in enumerate(indices):
-        label, clean = split.labels[index], np.asarray(split.photos[index])
+        label, clean = split.label(index), np.asarray(split.photo(index))
+        aspect = split.scene_aspect or clean.shape[1] / clean.shape[0]
         for case in range(1 + len(cases)):
-            pixels = corrupt(clean, *cases[case - 1], index, PAIR_ASPECT) if case else clean
+            pixels = corrupt(clean, *cases[case - 1], index, aspect) if case else clean
             picture = Image.fromarray(pixels)
-            masks = predictor.predict_masks(picture, variants, [label.shape], aspect=PAIR_ASPECT)
+            masks = predictor.predict_masks(picture, variants, [label.shape], aspect=split.scene_aspect)
             for number, variant in enumerate(variants):
                 mask, _ = masks[variant][0]
                 counts[number, case] += confusion(label, mask, classes, cityscapes.IGNORE)

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from seg.data import preprocess
+from seg.data.classes import ClassSet
 from seg.data.image_io import READING_SECONDS, PhotoError, exif_orientation, reduction_note
 from seg.inference import prediction_files
 from seg.inference.job_plan import PROGRESS, Job, JobResult
@@ -283,8 +284,8 @@ class Pipeline:
             facts |= {"int8": True} if settings.int8 else {}
             facts["seconds"] = prediction.seconds | {"decode": decode_seconds}
             stale_variants = sorted(DISPLAY_NAMES.keys() - prediction.masks.keys())
-            outputs = (prediction.masks, facts, stale_variants, settings.label_ids, prediction.confidences)
-            write_args = (job.target, *outputs)
+            extras = settings.label_ids, prediction.confidences, prediction.classes
+            write_args = (job.target, prediction.masks, facts, stale_variants, *extras)
             future = self._submit(defer_sigterm, prediction_files.write, *write_args)
             seconds = {"decode": decode_seconds, "model": model_seconds}
             writing.append(_Writing(job, future, write_args, seconds, reduction_note(photo)))
@@ -335,7 +336,9 @@ class Pipeline:
         return JobResult(task.job, seconds=task.seconds | {"write": write_seconds}, note=task.note)
 
 
-_WriteArguments = tuple[str, dict[str, np.ndarray], dict[str, Any], list[str], bool, dict[str, np.ndarray]]
+_WriteArguments = tuple[
+    str, dict[str, np.ndarray], dict[str, Any], list[str], bool, dict[str, np.ndarray], ClassSet
+]
 """The arguments of `prediction_files.write`, in its order."""
 
 
@@ -362,7 +365,7 @@ class _Writing(NamedTuple):
 def _buffered_bytes(task: _Reading | _Writing) -> int:
     """Return the size of the pixels that a task keeps in this process."""
     if isinstance(task, _Writing):
-        _, masks, _, _, _, confidences = task.args
+        _, masks, _, _, _, confidences, _ = task.args
         return sum(array.nbytes for arrays in (masks, confidences) for array in arrays.values())
     if not task.future.done() or task.future.exception():
         return 0

@@ -8,54 +8,65 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from seg.data.cityscapes import CLASSES, LABEL_IDS, NAMES, colorize
+from seg.data.cityscapes import CITYSCAPES, LABEL_IDS
+from seg.data.classes import ClassSet
+from seg.data.photo_files import MASK_COMMENT
 from seg.inference.polygons import outline_segments
 
 
-def png(mask: np.ndarray) -> bytes:
+def png(mask: np.ndarray, classes: ClassSet = CITYSCAPES) -> bytes:
     """Encode a mask as an 8-bit indexed PNG whose indices are the train ids.
 
     The encoding is lossless; `read_png` reads it back. Ids without a class (255, ignored) are shown black.
 
     Args:
         mask: H x W uint8 train ids.
+        classes: the classes of the ids.
 
     Raises:
         ValueError: if `mask` is not a mask.
     """
     out = io.BytesIO()
-    indexed_image(mask).save(out, "PNG")
+    comment = None
+    if classes != CITYSCAPES:  # whose palette identifies a mask
+        comment = PngInfo()
+        comment.add_text("Comment", MASK_COMMENT)
+    indexed_image(mask, classes).save(out, "PNG", pnginfo=comment)
     return out.getvalue()
 
 
-def indexed_image(mask: np.ndarray) -> Image.Image:
-    """Return a mask as an indexed picture (mode P) with the Cityscapes palette.
+def indexed_image(mask: np.ndarray, classes: ClassSet = CITYSCAPES) -> Image.Image:
+    """Return a mask as an indexed picture (mode P) with the colors of its classes.
 
     Args:
         mask: H x W uint8 train ids.
+        classes: the classes of the ids.
 
     Raises:
         ValueError: if `mask` is not a mask.
     """
     check_mask(mask)
     picture = Image.fromarray(mask)
-    picture.putpalette(colorize(np.arange(256)).tobytes())  # 256 entries: an index without one breaks the PNG
+    # 256 entries: an index without one breaks the PNG
+    picture.putpalette(classes.colorize(np.arange(256)).tobytes())
     return picture
 
 
-def color_png(mask: np.ndarray) -> bytes:
-    """Encode a mask as an RGB PNG in the Cityscapes colors, with ignored pixels black.
+def color_png(mask: np.ndarray, classes: ClassSet = CITYSCAPES) -> bytes:
+    """Encode a mask as an RGB PNG in the colors of its classes, with ignored pixels black.
 
     Args:
         mask: H x W uint8 train ids.
+        classes: the classes of the ids.
 
     Raises:
         ValueError: if `mask` is not a mask.
     """
     check_mask(mask)
     out = io.BytesIO()
-    Image.fromarray(colorize(mask)).save(out, "PNG")
+    Image.fromarray(classes.colorize(mask)).save(out, "PNG")
     return out.getvalue()
 
 
@@ -66,12 +77,13 @@ def confidence_png(confidence: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def coco(mask: np.ndarray, file_name: str) -> dict[str, Any]:
+def coco(mask: np.ndarray, file_name: str, classes: ClassSet = CITYSCAPES) -> dict[str, Any]:
     """Convert a mask to the contents of a COCO annotation file (cocodataset.org, "Data format").
 
     Args:
         mask: H x W uint8 train ids.
         file_name: name of the photo.
+        classes: the classes of the ids.
 
     Returns:
         JSON values with one annotation per class present, as uncompressed run lengths, so holes are kept.
@@ -82,7 +94,7 @@ def coco(mask: np.ndarray, file_name: str) -> dict[str, Any]:
     """
     check_mask(mask)
     annotations: list[dict[str, Any]] = []
-    for k in _classes_in(mask):
+    for k in _ids_in(mask, classes):
         is_class = mask == k
         columns = np.flatnonzero(is_class.any(0))
         rows = np.flatnonzero(is_class.any(1))
@@ -95,15 +107,16 @@ def coco(mask: np.ndarray, file_name: str) -> dict[str, Any]:
                 "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
             }
         )
-    return _coco_file(mask, file_name, annotations)
+    return _coco_file(mask, file_name, annotations, classes)
 
 
-def coco_polygons(mask: np.ndarray, file_name: str) -> dict[str, Any]:
+def coco_polygons(mask: np.ndarray, file_name: str, classes: ClassSet = CITYSCAPES) -> dict[str, Any]:
     """Convert a mask to a COCO annotation file with polygons and ``iscrowd`` 0.
 
     Args:
         mask: H x W uint8 train ids.
         file_name: name of the photo.
+        classes: the classes of the ids.
 
     Returns:
         JSON values with one annotation per connected segment of a class. Category ids are train ids.
@@ -120,10 +133,10 @@ def coco_polygons(mask: np.ndarray, file_name: str) -> dict[str, Any]:
             "area": segment.area,
             "bbox": list(segment.box),
         }
-        for k in _classes_in(mask)
+        for k in _ids_in(mask, classes)
         for segment in outline_segments(mask == k)
     ]
-    return _coco_file(mask, file_name, annotations)
+    return _coco_file(mask, file_name, annotations, classes)
 
 
 def label_ids_png(mask: np.ndarray) -> bytes:
@@ -145,14 +158,18 @@ def label_ids_png(mask: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def _classes_in(mask: np.ndarray) -> list[int]:
-    return np.unique(mask[mask < len(CLASSES)]).tolist()
+def _ids_in(mask: np.ndarray, classes: ClassSet) -> list[int]:
+    return np.unique(mask[mask < len(classes)]).tolist()
 
 
-def _coco_file(mask: np.ndarray, file_name: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+def _coco_file(
+    mask: np.ndarray, file_name: str, annotations: list[dict[str, Any]], classes: ClassSet
+) -> dict[str, Any]:
     return {
         "images": [{"id": 1, "file_name": file_name, "width": mask.shape[1], "height": mask.shape[0]}],
-        "categories": [{"id": k, "name": c.name, "supercategory": c.category} for k, c in enumerate(CLASSES)],
+        "categories": [
+            {"id": k, "name": c.name, "supercategory": c.category} for k, c in enumerate(classes.classes)
+        ],
         "annotations": [
             {"id": number, "image_id": 1} | annotation for number, annotation in enumerate(annotations, 1)
         ],
@@ -189,7 +206,7 @@ def read_png(data: bytes) -> np.ndarray:
     return np.array(picture)
 
 
-def shares(mask: np.ndarray) -> dict[str, float]:
+def shares(mask: np.ndarray, classes: ClassSet = CITYSCAPES) -> dict[str, float]:
     """Compute the share of pixels (0-1) that each class covers.
 
     Ignored pixels (255) belong to no class but count as pixels, so with them the shares add up to less than
@@ -197,6 +214,7 @@ def shares(mask: np.ndarray) -> dict[str, float]:
 
     Args:
         mask: H x W uint8 train ids.
+        classes: the classes of the ids.
 
     Returns:
         Share by class name, for the classes present, in descending order.
@@ -206,17 +224,21 @@ def shares(mask: np.ndarray) -> dict[str, float]:
     """
     check_mask(mask)
     # unlike bincount, a histogram does not widen the bytes
-    counts = np.array(Image.fromarray(mask).histogram()[: len(CLASSES)])
-    return {NAMES[k]: float(counts[k] / mask.size) for k in np.argsort(-counts, kind="stable") if counts[k]}
+    counts = np.array(Image.fromarray(mask).histogram()[: len(classes)])
+    order = np.argsort(-counts, kind="stable")
+    return {classes.names[k]: float(counts[k] / mask.size) for k in order if counts[k]}
 
 
-def overlay(photo: np.ndarray, mask: np.ndarray, opacity: float) -> np.ndarray:
+def overlay(
+    photo: np.ndarray, mask: np.ndarray, opacity: float, classes: ClassSet = CITYSCAPES
+) -> np.ndarray:
     """Blend the colors of a mask with its photo.
 
     Args:
         photo: H x W x 3 uint8.
         mask: H x W uint8 train ids.
         opacity: 0 returns the photo and 1 the mask's colors, exactly.
+        classes: the classes of the ids.
 
     Returns:
         The blend, H x W x 3 uint8.
@@ -232,7 +254,7 @@ def overlay(photo: np.ndarray, mask: np.ndarray, opacity: float) -> np.ndarray:
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity goes from 0 to 1; it was {opacity}")
-    return np.array(Image.blend(Image.fromarray(photo), Image.fromarray(colorize(mask)), opacity))
+    return np.array(Image.blend(Image.fromarray(photo), Image.fromarray(classes.colorize(mask)), opacity))
 
 
 def check_mask(mask: np.ndarray) -> None:

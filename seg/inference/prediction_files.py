@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 from seg.data import archives
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.image_io import READING_SECONDS, PhotoError, read_photo
 from seg.errors import user_message
 from seg.inference import mask_io
@@ -84,6 +86,7 @@ def write(
     stale_variants: Sequence[str] = (),
     label_ids: bool = False,
     confidences: Mapping[str, np.ndarray] | None = None,
+    classes: ClassSet = CITYSCAPES,
 ) -> float:
     """Write the masks and the metadata of one photo.
 
@@ -97,6 +100,7 @@ def write(
         label_ids: whether to write the masks with Cityscapes label ids, too.
         confidences: H x W from 0 to 1 by variant, if they are to be written. Extra files of earlier
             predictions are deleted.
+        classes: the classes of the masks.
 
     Returns:
         The seconds that writing took.
@@ -114,11 +118,11 @@ def write(
         for kind in get_args(ExtraFile):
             extra_file(target, variant, kind).unlink(missing_ok=True)
     for variant, mask in masks.items():
-        write_atomic(Path(f"{target}.{variant}.png"), mask_io.png(mask))
+        write_atomic(Path(f"{target}.{variant}.png"), mask_io.png(mask, classes))
         if label_ids:
             write_atomic(extra_file(target, variant, "labelIds"), mask_io.label_ids_png(mask))
     for variant, confidence in (confidences or {}).items():
         write_atomic(extra_file(target, variant, "confidence"), mask_io.confidence_png(confidence))
-    shares = {variant: mask_io.shares(mask) for variant, mask in masks.items()}
+    shares = {variant: mask_io.shares(mask, classes) for variant, mask in masks.items()}
     write_json(metadata_file, {**metadata, "shares": shares})
     return time.perf_counter() - start

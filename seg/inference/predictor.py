@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seg.data import preprocess
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.image_io import read_photo, reduced_from
 from seg.inference.device import (
     CPU,
@@ -58,6 +60,7 @@ class Prediction:
         device: the device that computed the masks.
         note: a sentence for the user if the CPU replaced a GPU, with the reason, else empty.
         reduced_from: height and width of the photo in its file if reading reduced it, else None.
+        classes: the classes of the masks.
     """
 
     masks: dict[str, np.ndarray]
@@ -70,10 +73,11 @@ class Prediction:
     device: str
     note: str = ""
     reduced_from: tuple[int, int] | None = None
+    classes: ClassSet = CITYSCAPES
 
     def to_image(self, variant: str) -> Image.Image:
-        """Return the mask of a variant as an indexed picture (mode P) with the Cityscapes palette."""
-        return indexed_image(self.masks[variant])
+        """Return the mask of a variant as an indexed picture (mode P) with the colors of its classes."""
+        return indexed_image(self.masks[variant], self.classes)
 
 
 class Predictor:
@@ -91,6 +95,7 @@ class Predictor:
         temperatures: by variant, what the logits are divided by for confidences and entropies; by default 1.
             Test-time augmentation does not use them, because the mean of its predictions is calibrated
             differently. No mask depends on them.
+        classes: the classes of the network.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Predictor:
         bf16: bool | None = None,
         resize_mode: preprocess.ResizeMode = "cover",
         temperatures: Mapping[str, float] | None = None,
+        classes: ClassSet = CITYSCAPES,
     ) -> None:
         self.note = ""
         try:
@@ -113,6 +119,7 @@ class Predictor:
         self.model = model.to(memory_format=torch.channels_last).eval()
         self.device = device
         self.working_height, self.resize_mode = working_height, resize_mode
+        self.classes = classes
         self.temperatures = dict(temperatures or {})
         self.bf16 = bf16_is_fast(device) if bf16 is None else bf16
 
@@ -146,10 +153,11 @@ class Predictor:
         temperatures = card.calibration and card.calibration["temperature"]
         if engine == "torch":
             bf16 = None if precision == "auto" else precision == "bf16"
-            options = (card.working_height, selected, bf16, card.resize_mode, temperatures)
+            options = (card.working_height, selected, bf16, card.resize_mode, temperatures, card.class_set)
             return cls.for_inference(model, *options)
         compiled = compile_model(model.eval(), card, engine, precision)
-        return cls(compiled, card.working_height, CPU, False, card.resize_mode, temperatures)
+        options = (card.working_height, CPU, False, card.resize_mode, temperatures, card.class_set)
+        return cls(compiled, *options)
 
     @classmethod
     def for_inference(
@@ -160,6 +168,7 @@ class Predictor:
         bf16: bool | None = None,
         resize_mode: preprocess.ResizeMode = "cover",
         temperatures: Mapping[str, float] | None = None,
+        classes: ClassSet = CITYSCAPES,
     ) -> "Predictor":
         """Create a faster predictor by folding batch-norm, which changes the network: it cannot be trained.
 
@@ -167,11 +176,12 @@ class Predictor:
         """
         bf16 = bf16_is_fast(device) if bf16 is None else bf16
         fold_batchnorm(model.eval(), torch.bfloat16 if bf16 else torch.float32)
-        return cls(model, working_height, device, bf16, resize_mode, temperatures)
+        return cls(model, working_height, device, bf16, resize_mode, temperatures, classes)
 
     def with_resolution(self, working_height: int, resize_mode: preprocess.ResizeMode) -> "Predictor":
         """Return a predictor that uses the same network at another working resolution."""
-        return Predictor(self.model, working_height, self.device, self.bf16, resize_mode, self.temperatures)
+        options = (self.device, self.bf16, resize_mode, self.temperatures, self.classes)
+        return Predictor(self.model, working_height, *options)
 
     def with_cpu_fallback(self, work: Callable[["Predictor"], T]) -> T:
         """Call a function with this predictor, and repeat it on the CPU if a GPU cannot do it.
@@ -207,7 +217,8 @@ class Predictor:
         parameters = {id(p): nn.Parameter(tensors[id(p)], p.requires_grad) for p in self.model.parameters()}
         # the memo makes deepcopy use the CPU copies: the GPU has no room for copies of its own
         model = copy.deepcopy(self.model, tensors | parameters)
-        return Predictor(model.float(), self.working_height, CPU, None, self.resize_mode, self.temperatures)
+        options = (self.working_height, CPU, None, self.resize_mode, self.temperatures, self.classes)
+        return Predictor(model.float(), *options)
 
     def working_size(
         self,
@@ -489,6 +500,7 @@ class Predictor:
             str(self.device),
             self.note if self.device == CPU else "",
             original and (original[1], original[0]),
+            self.classes,
         )
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from seg.data import preprocess
-from seg.data.decode_cache import load_split
-from seg.data.pairs import PAIR_ASPECT
+from seg.data.datasets import load_split
+from seg.data.decode_cache import DecodedSplit
 from seg.inference.engines import (
     INPUT,
     REQUIREMENTS,
@@ -104,10 +103,11 @@ def _sensitive_layers(graph: Any, classes: int) -> list[str]:
     return [node.name for node in (convolutions[0], *scoring, *upsampling)]
 
 
-def _images(split: Any, height: int, on_progress: OnProgress | None) -> Iterator[np.ndarray]:
+def _images(split: DecodedSplit, height: int, on_progress: OnProgress | None) -> Iterator[np.ndarray]:
     """Yield 1 x 3 x H x W normalized images of all photos of a split."""
     for i in range(len(split)):
-        photo = Image.fromarray(np.asarray(split.photos[i]))
-        yield pad_to_multiple(preprocess.to_image(photo, (height, round(height * PAIR_ASPECT)))).numpy()
+        photo = split.photo(i)
+        aspect = split.scene_aspect or photo.width / photo.height
+        yield pad_to_multiple(preprocess.to_image(photo, (height, round(height * aspect)))).numpy()
         if on_progress:
             on_progress(i + 1, len(split))

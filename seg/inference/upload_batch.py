@@ -27,7 +27,8 @@ import numpy as np
 from PIL import Image
 
 from seg.data import archives, label_import, photo_files
-from seg.data.cityscapes import NAMES
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.image_io import PhotoError, check_header, exif_orientation, read_photo, reduced_from
 from seg.data.photo_files import FileKind
 from seg.inference import mask_io, prediction_files
@@ -73,6 +74,7 @@ class BatchSettings:
     digest: str  # sha256 of the weights file
     variants: tuple[str, ...]
     tta: bool = False
+    classes: ClassSet = CITYSCAPES
 
 
 @dataclass(frozen=True)
@@ -288,8 +290,9 @@ class Batch:
             self._write_thumbnails(number, photo, prediction)
             facts = metadata(prediction, self.settings.digest, entry.name, self.settings.tta)
             facts["exif_orientation"] = exif_orientation(photo)
-            prediction_files.write(str(self._target(number, "")), prediction.masks, facts)
-            shares = {variant: mask_io.shares(mask) for variant, mask in prediction.masks.items()}
+            classes = self.settings.classes
+            prediction_files.write(str(self._target(number, "")), prediction.masks, facts, classes=classes)
+            shares = {variant: mask_io.shares(mask, classes) for variant, mask in prediction.masks.items()}
             entry.result = EntryResult(photo.width, photo.height, shares, is_reduced)
             self.note = prediction.note or self.note
         self.seconds += time.perf_counter() - start
@@ -308,15 +311,16 @@ class Batch:
 
     def csv(self) -> bytes:
         """Return a CSV table with the class shares (0-1) of each mask and the error of each failed file."""
-        rows: list[list] = [["name", "variant", "width", "height", *NAMES, "mask", "error"]]
+        names = self.settings.classes.names
+        rows: list[list] = [["name", "variant", "width", "height", *names, "mask", "error"]]
         for entry in self.entries:
             if entry.result:
                 for variant, shares in entry.result.shares.items():
-                    by_class = [f"{shares.get(name, 0):.6f}" for name in NAMES]
+                    by_class = [f"{shares.get(name, 0):.6f}" for name in names]
                     size = (entry.result.width, entry.result.height)
                     rows.append([entry.name, variant, *size, *by_class, f"{entry.stem}.{variant}.png", ""])
             elif entry.error:
-                rows.append([entry.name, "", "", "", *[""] * len(NAMES), "", entry.error])
+                rows.append([entry.name, "", "", "", *[""] * len(names), "", entry.error])
         return csv_bytes(rows)
 
     def write_zips(self, folder: Path, most: int) -> Iterator[float]:
@@ -375,6 +379,6 @@ class Batch:
         for variant, mask in prediction.masks.items():
             small_mask = np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
             out = io.BytesIO()
-            blend = mask_io.overlay(np.asarray(small_photo), small_mask, OPACITY)
+            blend = mask_io.overlay(np.asarray(small_photo), small_mask, OPACITY, self.settings.classes)
             Image.fromarray(blend).save(out, "JPEG", quality=88)
             write_atomic(self.small_file(number, variant), out.getvalue())

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any, Literal, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
-from seg.data.cityscapes import CATEGORIES, NAMES
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import MAX_CLASSES, MAX_NAME_LENGTH, ClassSet
 from seg.data.preprocess import MEAN, STD, ResizeMode
 from seg.errors import StreetFCNError
 from seg.models.encoder import ResNetVersion
@@ -144,6 +146,15 @@ class ModelCard:
     calibration: CalibrationRecord | None = (
         None  # None without held-out pairs and on cards of earlier versions
     )
+    class_categories: list[str] | None = None  # of each class; None for the Cityscapes classes
+    class_colors: list[list[int]] | None = None  # RGB of each class; None for the Cityscapes classes
+
+    @cached_property
+    def class_set(self) -> ClassSet:
+        """The classes of the network."""
+        if self.class_categories is None or self.class_colors is None:
+            return CITYSCAPES
+        return ClassSet.of(self.classes, self.class_categories, self.class_colors)
 
 
 # built once: cards are read on every rerun of a page
@@ -227,7 +238,7 @@ def _validation_message(error: ValidationError) -> str:
 
 def _version_conflict(card: ModelCard) -> str:
     """Return what in a well-formed card does not fit this version, or an empty string."""
-    if tuple(card.classes) != NAMES or not card.variants:
+    if not card.variants or not _has_valid_classes(card):
         return "its classes are not those of this version."
     if not set(card.variants) <= set(ARCHITECTURES[card.architecture].variants):
         return "its architecture has no such variants."
@@ -240,6 +251,18 @@ def _version_conflict(card: ModelCard) -> str:
     if card.metrics and not _has_complete_metrics(card):
         return "its metrics are not those of this version."
     return ""
+
+
+def _has_valid_classes(card: ModelCard) -> bool:
+    """Return whether the classes are those of Cityscapes, or described completely."""
+    names, categories, colors = card.classes, card.class_categories, card.class_colors
+    if categories is None or colors is None:
+        return categories is colors and tuple(names) == CITYSCAPES.names
+    return (
+        1 < len(set(names)) == len(names) == len(categories) == len(colors) <= MAX_CLASSES
+        and all(0 < len(text) <= MAX_NAME_LENGTH for text in (*names, *categories))
+        and all(len(color) == 3 and min(color) >= 0 and max(color) <= 255 for color in colors)
+    )
 
 
 def _has_usable_calibration(card: ModelCard) -> bool:
@@ -259,9 +282,9 @@ def _has_complete_metrics(card: ModelCard) -> bool:
         return False
     metric_sets = [metrics["variants"], metrics.get("tta", {})]
     return all(by_variant.keys() <= set(card.variants) for by_variant in metric_sets) and all(
-        report["iou"].keys() == report["boundary_iou_by_class"].keys() == set(NAMES)
-        and report["category_iou"].keys() == set(CATEGORIES)
-        and {len(row) for row in report["confusion"]} == {len(report["confusion"])} == {len(NAMES)}
+        report["iou"].keys() == report["boundary_iou_by_class"].keys() == set(card.classes)
+        and report["category_iou"].keys() == set(card.class_set.categories)
+        and {len(row) for row in report["confusion"]} == {len(report["confusion"])} == {len(card.classes)}
         and (not report["intervals"] or report["intervals"].keys() >= _WITH_INTERVAL)
         and all(len(bounds) == 2 for bounds in report["intervals"].values())
         for by_variant in metric_sets

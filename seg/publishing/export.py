@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seg.data import cityscapes, preprocess
+from seg.data import preprocess
 from seg.data.pairs import PAIR_ASPECT
 from seg.models.base import pad_to_multiple
 from seg.models.factory import SegmentationModel
@@ -111,7 +111,7 @@ def export(
         "weights": name,
         "sha256": card.sha256,
         "variants": list(selected),
-        "classes": list(cityscapes.NAMES),
+        "classes": card.classes,
         "working_height": card.working_height,
         "resize_mode": card.resize_mode,
         "max_side": preprocess.MAX_SIDE,

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from seg.data import cityscapes, preprocess, scenes
-from seg.data.decode_cache import load_split
-from seg.data.pairs import PAIR_ASPECT
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
+from seg.data.datasets import load_split
 from seg.evaluation import metrics
 from seg.publishing.export import LogitsModule, MaskModule
 
@@ -40,6 +41,7 @@ def parity(
     data: Path | None,
     count: int,
     on_progress: OnProgress | None = None,
+    classes: ClassSet = CITYSCAPES,
 ) -> tuple[list[Parity], float, float]:
     """Compare an exported file with the module that it was exported from.
 
@@ -50,6 +52,7 @@ def parity(
         data: the dataset whose val photos are used; None for rendered scenes.
         count: number of photos.
         on_progress: called with the number of photos compared and of all.
+        classes: the classes of the network; labels of others are ignored.
 
     Returns:
         The agreement of each variant, and the median seconds of a photo in PyTorch and with the file.
@@ -58,10 +61,10 @@ def parity(
         DatasetError: if the dataset cannot be used.
     """
     photo_in = isinstance(module, MaskModule)
-    comparisons = {variant: _Comparison() for variant in module.variants}
+    comparisons = {variant: _Comparison(len(classes)) for variant in module.variants}
     own_seconds: list[float] = []
     file_seconds: list[float] = []
-    for i, (photo, label, aspect) in enumerate(_photos(data, count)):
+    for i, (photo, label, aspect) in enumerate(_photos(data, count, classes)):
         size = (height, round(height * aspect))
         if photo_in:
             batch = preprocess.to_pixels(photo, size)[None]
@@ -86,8 +89,7 @@ def parity(
 class _Comparison:
     """Accumulates the agreement of one variant over photos."""
 
-    def __init__(self) -> None:
-        classes = len(cityscapes.CLASSES)
+    def __init__(self, classes: int) -> None:
         self.confusions = np.zeros((2, classes, classes), np.int64)
         self.num_photos = self.num_pixels = self.num_differing = 0
         self.max_difference = 0.0
@@ -111,13 +113,17 @@ class _Comparison:
         return Parity(variant, self.num_photos, max_difference, disagreement, (own, exported))
 
 
-def _photos(data: Path | None, count: int) -> Iterator[tuple[Image.Image, np.ndarray, float]]:
+def _photos(
+    data: Path | None, count: int, classes: ClassSet
+) -> Iterator[tuple[Image.Image, np.ndarray, float]]:
     """Yield photos before resizing, with their labels and the width over height of the scene."""
     if data is None:
         for seed in range(9000, 9000 + count):
             scene = scenes.render_scene(seed)
-            yield Image.fromarray(scene.photo), scene.label, scene.label.shape[1] / scene.label.shape[0]
+            label = CITYSCAPES.table_to(classes)[scene.label]
+            yield Image.fromarray(scene.photo), label, label.shape[1] / label.shape[0]
         return
     split = load_split(data, "val")
     for i in range(min(count, len(split))):
-        yield Image.fromarray(split.photos[i]), np.array(split.labels[i]), PAIR_ASPECT
+        photo, label = split.photo(i), split.classes.table_to(classes)[split.label(i)]
+        yield photo, label, split.scene_aspect or photo.width / photo.height

@@ -20,10 +20,11 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from seg import paths
-from seg.data import cityscapes, preprocess
-from seg.data.decode_cache import PairDataset, load_split
-from seg.data.label_check import check_labels
-from seg.data.pairs import has_pairs
+from seg.data import preprocess
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import IGNORE
+from seg.data.datasets import check_split, has_split, load_split
+from seg.data.decode_cache import DecodedSplit
 from seg.data.split_folders import find_misplaced
 from seg.errors import StreetFCNError, printable
 from seg.evaluation import calibration, evaluate, metrics
@@ -44,8 +45,10 @@ from seg.models.pretrained import PretrainedEncoder, with_credits
 from seg.models.registry import CARD_FILE, WEIGHTS_FILE, check_weights_name
 from seg.system.atomic_io import new_folder
 from seg.training.config import TrainConfig
+from seg.training.initialization import run_classes
 from seg.training.lineage import licence
 from seg.training.run import METRICS_FILE, Run, load_tensors, to_json_lines
+from seg.training.training_data import resize_mode_of
 
 HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 """Candidates for the working height, as multiples of the crop height."""
@@ -53,9 +56,6 @@ HEIGHTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 TOLERANCE = 0.001
 """The change of pixel accuracy, mean accuracy and mean IoU that float16 may cause. If it is larger, as with a
 network that has hardly learned anything, the parameters are stored in full precision."""
-
-RESIZE_MODE: preprocess.ResizeMode = "cover"
-"""How photos of other shapes are resized; chosen by the command `resolution`."""
 
 FINAL_LR_FACTOR = 0.01
 """Below this share of the maximum learning rate a schedule has ended."""
@@ -105,10 +105,16 @@ def publish(
     config, command, training = as_trained(run, TrainConfig.from_json(stored), stored["command"], state)
     encoder = with_credits(PretrainedEncoder(**stored["start"]))
     full = load_tensors(folder / "model.safetensors")
+    trained_classes = run_classes(stored)
     pairs_folder = data or paths.recorded(config.data)
     evaluator = _Evaluator(
         config, encoder, pairs_folder, _final_split(pairs_folder, config.holdout, state), on_progress
     )
+    if evaluator.final.classes.names != trained_classes.names:
+        raise PublishError(
+            f"{pairs_folder} has other classes than those that {folder} was trained on:"
+            f" {', '.join(trained_classes.names)}. Restore its description, or name other data: --data DIR."
+        )
     rounded = {key: _round(value) for key, value in full.items()}
     by_height: dict[str, dict[str, float]] = {}
     if working_height is None and config.holdout:
@@ -117,7 +123,7 @@ def publish(
     parameters, final_metrics, counts, calibrated = evaluator.evaluate_final(rounded, full, height, tta)
     content = to_safetensors(parameters, {"format": "pt"})
     card = ModelCard(
-        **_network_fields(name, config),
+        **_network_fields(name, config, evaluator.final),
         **_training_fields(stored, state, config),
         working_height=height,
         height_search=by_height,
@@ -132,9 +138,9 @@ def publish(
     return card
 
 
-def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> PairDataset:
+def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> DecodedSplit:
     """The split of the final evaluation. Raises `PublishError` without val and without a held-out slice."""
-    if has_pairs(data, "val"):
+    if has_split(data, "val"):
         return load_split(data, "val")
     train = load_split(data, "train")
     if not holdout or train.digest not in state["digests"].values():
@@ -143,9 +149,8 @@ def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> PairDataset
             " evaluate the network on. Name a data set with val: --data DIR."
             f" {find_misplaced(data, 'val')}".rstrip()
         )
-    split = train.held_out(holdout)
-    check_labels(split.files)
-    return split
+    check_split(data, "train", slice(len(train) - holdout, None))
+    return train.held_out(holdout)
 
 
 def _check_unused(final: Path) -> None:
@@ -165,30 +170,34 @@ def _file_fields(content: bytes, state: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _network_fields(name: str, config: TrainConfig) -> dict[str, Any]:
+def _network_fields(name: str, config: TrainConfig, split: DecodedSplit) -> dict[str, Any]:
     """The fields of a card about the network and its input."""
+    own_classes = split.classes if split.classes != CITYSCAPES else None
     return {
         "format": CARD_FORMAT,
         "name": name,
         "architecture": config.arch,
         "variants": list(config.variants),
-        "classes": list(cityscapes.NAMES),
+        "classes": list(split.classes.names),
+        "class_categories": own_classes and [c.category for c in own_classes.classes],
+        "class_colors": own_classes and [list(c.color) for c in own_classes.classes],
         "mean": list(preprocess.MEAN),
         "std": list(preprocess.STD),
-        "resize_mode": RESIZE_MODE,
+        "resize_mode": resize_mode_of(split),
     }
 
 
 def _training_fields(stored: dict[str, Any], state: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
     """The fields of a card about the training, from the run's config.json and its last checkpoint."""
     return {
-        "config": _printable(config.to_json()) | {"behavior": stored.get("behavior", 1)},
+        "config": _printable(config.to_json())
+        | {"behavior": stored.get("behavior", 1), "distilled_from": stored.get("distilled_from")},
         "init_from": stored.get("lineage"),
         "hours": round(state["seconds"] / 3600, 2),
         "samples_seen": state["step"] * config.batch_size,
         "data": _printable(state["digests"]),
         "decoder_version": stored["decoder_version"],
-        "licence": licence(state["digests"], stored.get("lineage")),
+        "licence": licence(state["digests"], stored.get("lineage"), stored.get("distilled_from")),
     }
 
 
@@ -267,7 +276,7 @@ class _Evaluator:
         config: TrainConfig,
         encoder: PretrainedEncoder,
         data: Path,
-        final: PairDataset,
+        final: DecodedSplit,
         on_progress: OnStageProgress | None,
     ) -> None:
         self.config, self.encoder, self.data, self.final = config, encoder, data, final
@@ -279,7 +288,7 @@ class _Evaluator:
         by_height: dict[str, dict[str, float]] = {}
         of_finest: dict[int, np.ndarray] = {}
         held_out, predictor = range(len(train) - config.holdout, len(train)), self._predictor(state)
-        check_labels([train.files[i] for i in held_out])
+        check_split(self.data, "train", slice(held_out.start, None))
         for height in (round(config.height * factor) for factor in HEIGHTS):
             on_progress = self._stage(f"{height} pixels high, held-out pairs")
             confusions = evaluate.photo_confusions(
@@ -319,9 +328,8 @@ class _Evaluator:
             exact = evaluate.confusion_matrices(
                 self._predictor(full), split, config.variants, indices, height, on_progress
             )
-            if not _equivalent(
-                reports, {v: evaluate.metrics_from_confusion(confusion) for v, confusion in exact.items()}
-            ):
+            before = {v: evaluate.metrics_from_confusion(c, split.classes) for v, c in exact.items()}
+            if not _equivalent(reports, before):
                 parameters = full
                 predictor, calibrated = self._calibrated(full, height)
                 counts = count(f"{split.name}, not rounded")
@@ -332,10 +340,11 @@ class _Evaluator:
             "split": split.name,
             "images": len(split),
             "digest": split.digest,
-            "ignored": evaluate.ignored_pixels(split, indices),
             "variants": reports,
             "temperature": predictor.temperatures,
         }
+        ignored = evaluate.ignored_pixels(split, indices)
+        final_metrics |= {"ignored": ignored} if ignored else {}
         return parameters, final_metrics | with_tta, counts, calibrated
 
     def _calibrated(
@@ -343,10 +352,10 @@ class _Evaluator:
     ) -> tuple[Predictor, CalibrationRecord | None]:
         """The network with the temperatures of the held-out pairs; None if none with labels was held out."""
         config, predictor = self.config, self._predictor(state)
-        if not config.holdout or not has_pairs(self.data, "train"):
+        if not config.holdout or not has_split(self.data, "train"):
             return predictor, None
         split = load_split(self.data, "train").held_out(config.holdout)
-        if (split.labels == cityscapes.IGNORE).all():
+        if (split.labels == IGNORE).all():
             return predictor, None
         on_progress = self._stage("calibration, held-out pairs")
         results = calibration.calibrate(predictor, split, config.variants, height, on_progress)
@@ -357,11 +366,11 @@ class _Evaluator:
         self, state: dict[str, Tensor], temperatures: Mapping[str, float] | None = None
     ) -> Predictor:
         model = create_model(
-            self.config.arch, len(cityscapes.CLASSES), self.config.variants, self.encoder.strides
+            self.config.arch, len(self.final.classes), self.config.variants, self.encoder.strides
         )
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        options = (self.config.height, pick_device("auto"), False, RESIZE_MODE, temperatures)
-        return Predictor.for_inference(model, *options)
+        options = (self.config.height, pick_device("auto"), False, resize_mode_of(self.final), temperatures)
+        return Predictor.for_inference(model, *options, self.final.classes)
 
     def _stage(self, stage: str) -> evaluate.OnProgress | None:
         return None if self.on_progress is None else partial(self.on_progress, stage)

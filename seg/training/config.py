@@ -28,10 +28,19 @@ FORMER_NAMES = {
 }
 """Former setting names and their present ones, to read runs and cards from before version 1.0."""
 
-RUN_METADATA = ("command", "decoder_version", "start", "lineage", "behavior", "created")
-"""Keys of config.json beside the settings: the command, the version of the label decoder, the
-`PretrainedEncoder`, the `Lineage` of the initial weights, and the `TRAINER_VERSION` of the code that started
-the run."""
+RUN_METADATA = (
+    "command",
+    "classes",
+    "decoder_version",
+    "start",
+    "lineage",
+    "distilled_from",
+    "behavior",
+    "created",
+)
+"""Keys of config.json beside the settings: the command, the classes, the version of the label decoder, the
+`PretrainedEncoder`, the `Lineage` of the initial weights, the teacher, and the `TRAINER_VERSION` of the code
+that started the run."""
 
 
 MAX_SHARE = 1000
@@ -47,7 +56,7 @@ class TrainConfig:
     """All settings of a training; the command line, config.json and the app's form derive from this class."""
 
     data: Path = field(default_factory=paths.default_dataset)
-    """Folder of the training pairs: train/1.jpg … and val/1.jpg …"""
+    """Folder of the training data: pairs, or photos and labels in one of the layouts of docs/datasets.md."""
     out: Path = field(default_factory=paths.default_run)
     """Folder of the run; it must be new or empty."""
     arch: Architecture = "fcn-resnet50"
@@ -61,19 +70,19 @@ class TrainConfig:
     """Initialize from published weights or from the folder of a finished run. Tensors of the same name and
     shape are copied; --encoder-weights is ignored."""
     extra_data: Annotated[tuple[str, ...], arg(aliases=["--mix"])] = ()
-    """Additional datasets, as DIR:SHARE: 0.1 adds a tenth as many samples as the data has pairs to every
+    """Additional datasets, as DIR:SHARE: 0.1 adds a tenth as many samples as the data has to every
     epoch."""
     holdout: Annotated[int, Ge(0), Le(10**9)] = 200
-    """Number of pairs at the end of train that are kept for validation (hold-out)."""
+    """Number of samples at the end of train that are kept for validation (hold-out)."""
     epochs: Annotated[int, Ge(1), Le(10**9)] = 20
-    """Number of passes over the training pairs."""
+    """Number of passes over the training data."""
     minutes: Annotated[float, Ge(0), Le(10**7)] = 0.0
     """Train for this many minutes instead of --epochs; the learning rate falls to 0 as they end. 0: train for
     --epochs."""
     batch_size: Annotated[int, Ge(1), Le(10**6)] = 8
     """Pairs per step."""
     height: Annotated[int, Ge(32), Le(8192), MultipleOf(32)] = 256
-    """Crop height in pixels; crops are twice as wide."""
+    """Crop height in pixels; crops of pairs are twice as wide, others have the shape of the photos."""
     scale: tuple[float, float] = (0.5, 2.0)
     """Range of the random scale of a crop, relative to the photo."""
     color_jitter: Annotated[float, Ge(0), arg(aliases=["--color"])] = 1.0
@@ -82,6 +91,20 @@ class TrainConfig:
     """cross-entropy; ohem: of the hardest pixels only; dice: cross-entropy plus Dice."""
     class_weights: Annotated[float, Ge(0)] = 0.0
     """Weight classes by (1 / pixel frequency) to this power; 0 weights all classes equally."""
+    soft_targets: bool = False
+    """Train ambiguous pixels on the mixture of their two most likely classes, instead of ignoring them."""
+    teacher: str = ""
+    """Published weights whose probabilities are learned beside the labels (distillation)."""
+    rare_classes: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability that an image of the data is replaced by one that contains a rare class."""
+    class_mix: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability that half of the classes of another crop are pasted into a crop (ClassMix)."""
+    corruptions: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability that a crop gets fog, darkness, blur or JPEG compression."""
+    amplitude_mix: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Largest share of the Fourier amplitudes of another crop that is mixed into a crop."""
+    mixstyle: bool = False
+    """Mix the feature statistics of crops after the first two stages of the encoder (MixStyle)."""
     lr: Annotated[float, Gt(0)] = 2e-3
     """Maximum learning rate of the score layers and the upsampling (AdamW)."""
     encoder_lr: Annotated[float, Gt(0)] = 2e-4
@@ -138,7 +161,19 @@ class TrainConfig:
             raise TrainError("--init-from brings its encoder: drop --encoder-weights.")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise TrainError("--scale must be two positive numbers, the smaller first.")
+        if self.soft_targets and self.loss != "cross-entropy":
+            raise TrainError(f"--soft-targets needs --loss cross-entropy, not {self.loss}.")
+        if self.mixes_crops and self.batch_size % 2:
+            raise TrainError(
+                "--class-mix and --amplitude-mix mix crops in pairs: choose an even --batch-size, not"
+                f" {self.batch_size}."
+            )
         _ = self.sets  # refuses shares that are none
+
+    @property
+    def mixes_crops(self) -> bool:
+        """Whether crops of a batch are mixed in pairs."""
+        return bool(self.class_mix or self.amplitude_mix)
 
     @property
     def sets(self) -> tuple[tuple[Path, float], ...]:

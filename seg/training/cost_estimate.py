@@ -14,6 +14,7 @@ from statistics import median
 
 import torch
 
+from seg.data.transforms import crop_width
 from seg.evaluation import evaluate
 from seg.inference.device import synchronize
 from seg.system.allocator import keep_freed_memory
@@ -126,7 +127,8 @@ def _time_steps(measured: trainer.Trainer) -> tuple[float, float, float, float]:
     """Return the median seconds of a step, of its bare passes, of the evaluation of a photo, and of a
     checkpoint."""
     device, height = measured.device, measured.config.height
-    shape = (measured.config.batch_size, 3, height, 2 * height)
+    width = crop_width(height, measured.dataset.crop_aspect)
+    shape = (measured.config.batch_size, 3, height, width)
     image = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
 
     def step() -> None:

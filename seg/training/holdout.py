@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.evaluation import evaluate
 from seg.inference.predictor import Predictor
 from seg.models.factory import DISPLAY_NAMES
@@ -30,7 +30,7 @@ class HoldoutEvaluator:
     """
 
     def __init__(
-        self, run: Run, config: TrainConfig, distributed: DistributedContext, dataset: PairDataset
+        self, run: Run, config: TrainConfig, distributed: DistributedContext, dataset: DecodedSplit
     ) -> None:
         self.run, self.config, self.distributed, self.dataset = run, config, distributed, dataset
         first = len(dataset) - config.holdout if config.holdout else 0
@@ -99,7 +99,9 @@ class HoldoutEvaluator:
         bar.remove_task(task)
         by_variant: dict[str, Any] = {}
         for variant, confusion in confusions.items():
-            metrics = evaluate.metrics_from_confusion(distributed.all_reduce_sum(confusion))
+            metrics = evaluate.metrics_from_confusion(
+                distributed.all_reduce_sum(confusion), self.dataset.classes
+            )
             metrics.pop("confusion")
             by_variant[variant] = metrics
         summary = "; ".join(
@@ -108,5 +110,5 @@ class HoldoutEvaluator:
             for variant, metrics in by_variant.items()
         )
         self.run.log(f"epoch {epoch + 1}: {summary}")
-        bar.console.print(f"epoch {epoch + 1} on {config.holdout} held-out pairs: {summary}")
+        bar.console.print(f"epoch {epoch + 1} on {config.holdout} held-out samples: {summary}")
         return by_variant

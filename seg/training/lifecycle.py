@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from seg.data import label_decoder
-from seg.data.label_check import check_labels
-from seg.data.pairs import find_pairs, has_pairs
+from seg.data.datasets import check_split, classes_of, has_split, split_files
 from seg.data.split_folders import find_misplaced
 from seg.errors import printable
 from seg.inference.device import pick_training_device
 from seg.models.pretrained import PretrainedEncoder
 from seg.system.status_file import StatusError, at_work
 from seg.training.config import TrainConfig, TrainError
+from seg.training.distillation import describe_teacher
 from seg.training.distributed import DistributedContext
 from seg.training.lineage import TRAINER_VERSION, check_architecture, resolve_init
 from seg.training.run import HEARTBEAT, Run
@@ -61,9 +61,11 @@ def create(config: TrainConfig, command: str, on_note: Callable[[str], object] =
         on_note(note)
     metadata = {
         "command": command,
+        "classes": classes_of(config.data).classes,
         "decoder_version": label_decoder.DECODER_VERSION,
         "start": dataclasses.asdict(encoder),
         "lineage": lineage and dataclasses.asdict(lineage),
+        "distilled_from": describe_teacher(config.teacher),
         "behavior": TRAINER_VERSION,
         "created": time.time(),
     }
@@ -88,32 +90,33 @@ def check_pairs(config: TrainConfig) -> str:
             val has a label.
         TrainError: if there are too few pairs, or none to evaluate the network on.
     """
-    files = find_pairs(config.data, "train")
+    files = split_files(config.data, "train")
     num_train = len(files) - config.holdout
-    check_labels(files)
+    check_split(config.data, "train")
     if num_train < config.batch_size:
         raise TrainError(
-            f"{config.data} has {len(files)} pairs in train; with {config.holdout} held out, less than a"
-            f" batch of {config.batch_size} is left. Choose a smaller --holdout or --batch-size."
+            f"{config.data} has {len(files)} samples in train; with {config.holdout} held out, less than a"
+            f" batch of {config.batch_size} is left. Choose a smaller --holdout, for example"
+            f" {len(files) // 5}, or a smaller --batch-size."
         )
-    check_labels(files[:num_train])
+    check_split(config.data, "train", slice(num_train))
     for folder, _ in config.sets[1:]:
-        check_labels(find_pairs(folder, "train"))
+        check_split(folder, "train")
     if config.holdout:
-        check_labels(files[num_train:])
-    if has_pairs(config.data, "val"):
-        check_labels(find_pairs(config.data, "val"))
+        check_split(config.data, "train", slice(num_train, None))
+    if has_split(config.data, "val"):
+        check_split(config.data, "val")
         return ""
     misplaced = find_misplaced(config.data, "val")
     if not config.holdout:
-        remedy = misplaced or f"Add pairs in {config.data / 'val'}."
+        remedy = misplaced or f"Add samples in {config.data / 'val'}."
         raise TrainError(
-            f"{config.data} has no val, and no pairs of train are held out: the network could not be"
+            f"{config.data} has no val, and no samples of train are held out: the network could not be"
             f" evaluated and published. {remedy} Or choose --holdout."
         )
     return (
-        f"{config.data} has no val: publish will evaluate the network on the {config.holdout} held-out pairs"
-        f" of train. {misplaced}"
+        f"{config.data} has no val: publish will evaluate the network on the {config.holdout} held-out"
+        f" samples of train. {misplaced}"
     ).strip()
 
 
@@ -193,8 +196,13 @@ def _training(folder: Path) -> Iterator[None]:
 def _check_processes(config: TrainConfig, distributed: DistributedContext) -> None:
     if config.batch_size % distributed.size:
         raise TrainError(
-            f"A batch of {config.batch_size} pairs cannot be divided among {distributed.size} processes."
+            f"A batch of {config.batch_size} samples cannot be divided among {distributed.size} processes."
             f" Start another number of them, or choose a --batch-size that {distributed.size} divides."
+        )
+    if config.mixes_crops and config.batch_size // distributed.size % 2:
+        raise TrainError(
+            f"--class-mix and --amplitude-mix need an even number of crops in each of the {distributed.size}"
+            " processes. Choose another --batch-size."
         )
     if (
         distributed.size > 1

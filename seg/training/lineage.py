@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 from seg import paths
 from seg.data import label_decoder
-from seg.data.pairs import cached_content_hash, find_pairs, is_rendered, last_change, mtime_fingerprint
+from seg.data.datasets import split_digest
+from seg.data.image_set import find_image_set
+from seg.data.pairs import is_rendered, last_change, mtime_fingerprint
+from seg.errors import printable
 from seg.models.factory import ARCHITECTURES, Architecture
 from seg.models.model_card import WeightsError
 from seg.models.pretrained import PretrainedEncoder, describe_pretrained, with_credits
@@ -18,6 +21,7 @@ from seg.models.registry import list_weights, read_card
 from seg.system.hash_cache import cached_hash
 from seg.training import run_status
 from seg.training.config import TrainConfig, TrainError
+from seg.training.distillation import describe_teacher
 from seg.training.run import Run, RunError
 
 TRAINER_VERSION = 3
@@ -102,7 +106,7 @@ def resolve_init(config: TrainConfig) -> tuple[PretrainedEncoder, Lineage | None
             command=stored["command"],
             hours=round(state["seconds"] / 3600, 2),
             photos=state["step"] * stored["batch_size"],
-            licence=licence(state["digests"], earlier),
+            licence=licence(state["digests"], earlier, stored.get("distilled_from")),
             parent=earlier,
         )
     check_architecture(config, lineage.architecture)
@@ -131,10 +135,20 @@ def check_architecture(config: TrainConfig, architecture: Architecture) -> None:
         )
 
 
-def licence(data: Iterable[str], lineage: dict[str, Any] | None) -> str:
-    """The licence of parameters trained on some folders of pairs, after those of `lineage`."""
-    rendered = all(is_rendered(paths.recorded(Path(folder))) for folder in data)
-    return MIT if rendered and (lineage is None or lineage["licence"] == MIT) else CITYSCAPES
+def licence(data: Iterable[str], *sources: dict[str, Any] | None) -> str:
+    """The licence of parameters trained on some data sets, after or with the help of `sources`: a
+    lineage and a teacher, or None."""
+    terms = [_terms(paths.recorded(Path(folder))) for folder in data]
+    terms += [source["licence"] for source in sources if source]
+    return "; ".join(dict.fromkeys(term for term in terms if term != MIT)) or MIT
+
+
+def _terms(data: Path) -> str:
+    """The licence of parameters trained on a data set."""
+    image_set = find_image_set(data)
+    if image_set is not None and image_set.description.layout != "cityscapes":
+        return f"as the data set {printable(image_set.description.name)} permits"
+    return MIT if is_rendered(data) else CITYSCAPES
 
 
 def find_equivalent(
@@ -158,9 +172,10 @@ def find_equivalent(
     if Run(Path(config.init_from)).alive():
         return ()  # its result is not known yet
     encoder, lineage = resolve_init(config)
-    digests = {str(folder): cached_content_hash(find_pairs(folder, "train")) for folder, _ in config.sets}
+    digests = {str(folder): split_digest(folder, "train") for folder, _ in config.sets}
     init_from = dataclasses.asdict(lineage) if lineage else None
-    recipe = _key(config.to_json(), digests, dataclasses.asdict(encoder), init_from, TRAINER_VERSION)
+    settings = config.to_json() | {"distilled_from": describe_teacher(config.teacher)}
+    recipe = _key(settings, digests, dataclasses.asdict(encoder), init_from, TRAINER_VERSION)
     published = []
     for name in list_weights(registry):
         try:
@@ -202,6 +217,7 @@ NON_RECIPE_FIELDS = (
     "extra_data",
     "encoder_weights",
     "init_from",
+    "teacher",
 )
 """Settings whose values are not part of a recipe; of files they name, the contents are."""
 
@@ -218,9 +234,10 @@ def _key(
         config = TrainConfig.from_json(settings)
         sets = [[digests[str(folder)], share] for folder, share in config.sets]
         start = dataclasses.asdict(with_credits(PretrainedEncoder(**start)))
+        teacher = (settings.get("distilled_from") or {"sha256": None})["sha256"]
     except (KeyError, TypeError, ValueError, TrainError):
         return None
     recipe_settings = {k: v for k, v in config.to_json().items() if k not in NON_RECIPE_FIELDS}
     return json.dumps(
-        [recipe_settings, sets, lineage["sha256"] if lineage else start, behavior], sort_keys=True
+        [recipe_settings, sets, lineage["sha256"] if lineage else start, behavior, teacher], sort_keys=True
     )

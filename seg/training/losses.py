@@ -1,6 +1,7 @@
 """The training loss: cross-entropy over all pixels or the hardest ones, with or without Dice."""
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,43 @@ def segmentation_loss(
 
         loss = loss + DiceLoss("multiclass", ignore_index=cityscapes.IGNORE)(logits, label)
     return loss
+
+
+class SoftTarget(NamedTuple):
+    """What the cross-entropy of soft labels needs; each is N x 2 x H x W, for the two classes of a pixel.
+
+    Attributes:
+        ids: train ids, 0 where nothing is labelled.
+        weights: the share of each class times its class weight, 0 where nothing is labelled.
+    """
+
+    ids: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, label: Tensor, class_weight: Tensor | None) -> "SoftTarget":
+        """Derive it from N x 3 x H x W soft labels and K float32 class weights, or None."""
+        first, second, share = label.unbind(1)
+        ids = torch.stack((first, second), 1)
+        shares = torch.stack((share, 255 - share), 1) / 255
+        is_labelled = ids != cityscapes.IGNORE
+        ids = torch.where(is_labelled, ids, 0)
+        weights = shares * is_labelled
+        return cls(ids, weights if class_weight is None else weights * class_weight[ids])
+
+
+def soft_cross_entropy(logits: Tensor, target: SoftTarget, total: Tensor) -> Tensor:
+    """The cross-entropy of one variant with a mixture of two classes per pixel.
+
+    Args:
+        logits: N x K x H x W. target: the mixtures. total: the sum of their weights, averaged over all
+            processes.
+
+    Returns:
+        A scalar tensor; zero if every pixel is ignored.
+    """
+    losses = logits.logsumexp(1, keepdim=True) - logits.gather(1, target.ids)
+    return (losses * target.weights).sum() / total.clamp(min=1e-6)
 
 
 def _pixel_by_pixel(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,12 +24,21 @@ class _Encoder(TypedDict, total=False):
     licence: str
 
 
+@with_config(ConfigDict(extra="forbid", strict=True))
+class _Teacher(TypedDict):
+    name: str
+    sha256: str
+    licence: str
+
+
 @with_config(_LENIENT)
 class _Config(TypedDict, total=False):
     command: str
     decoder_version: int
     start: _Encoder
     lineage: dict[str, Any] | None
+    distilled_from: _Teacher | None
+    classes: list[list[Any]]
     behavior: int
     created: _Seconds
     epochs: _Positive

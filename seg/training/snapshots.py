@@ -1,16 +1,15 @@
 """Snapshots: the masks of a few fixed photos at every evaluation, in a run's folder.
 
-``strip/photo-0.jpg  truth-0.png  epoch-0001/0.8s.png …``; masks and labels are indexed PNGs of train ids, 256
-x 256.
+``strip/photo-0.jpg  truth-0.png  epoch-0001/0.8s.png …``; masks and labels are indexed PNGs of train ids,
+those of pairs of 256 x 256 pixels.
 """
 
 import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import restore_aspect
 from seg.inference import mask_io
 from seg.inference.predictor import Predictor
@@ -19,7 +18,7 @@ from seg.system.atomic_io import new_folder, write_atomic
 PHOTOS = 4
 
 
-def save_snapshot(run: Path, epoch: int, predictor: Predictor, split: PairDataset, indices: range) -> None:
+def save_snapshot(run: Path, epoch: int, predictor: Predictor, split: DecodedSplit, indices: range) -> None:
     """Save the masks of `PHOTOS` pairs, evenly spaced over `indices`, after an epoch.
 
     Args:
@@ -35,15 +34,16 @@ def save_snapshot(run: Path, epoch: int, predictor: Predictor, split: PairDatase
     # the folder of an epoch that a resumed run repeats is replaced
     with new_folder(strip / f"epoch-{epoch:04d}", replace=True) as temp_dir:
         for number, i in enumerate(chosen):
-            photo = restore_aspect(Image.fromarray(split.photos[i]))
+            photo = restore_aspect(split.photo(i)) if split.is_pairs else split.photo(i)
+            label = split.label(i)
             if not (strip / f"photo-{number}.jpg").exists():
                 out = io.BytesIO()
                 photo.save(out, "JPEG", quality=90)
                 write_atomic(strip / f"photo-{number}.jpg", out.getvalue())
-                write_atomic(strip / f"truth-{number}.png", mask_io.png(np.asarray(split.labels[i])))
-            masks = predictor.predict_masks(photo, predictor.model.variants, [split.labels[i].shape])
+                write_atomic(strip / f"truth-{number}.png", mask_io.png(np.asarray(label), split.classes))
+            masks = predictor.predict_masks(photo, predictor.model.variants, [label.shape])
             for variant, [(mask, _)] in masks.items():
-                (temp_dir / f"{number}.{variant}.png").write_bytes(mask_io.png(mask))
+                (temp_dir / f"{number}.{variant}.png").write_bytes(mask_io.png(mask, split.classes))
 
 
 def load_photos(run: Path) -> list[tuple[Path, Path]]:

@@ -7,14 +7,12 @@ else.
 import dataclasses
 import time
 import warnings
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,13 +25,13 @@ from rich.progress import (
 )
 from torch import Tensor, nn
 
-from seg import paths
-from seg.data import cityscapes
-from seg.data.decode_cache import PairDataset, load_split
+from seg.data.draws import batch_draws
 from seg.data.loader import create_loader
+from seg.data.mixing import mix_amplitudes, mix_classes
+from seg.data.rare_classes import RareClassDraw
 from seg.data.sampler import EpochSampler
 from seg.data.statistics import class_shares
-from seg.data.transforms import augment
+from seg.data.transforms import MIXING, augment, crop_width
 from seg.errors import printable
 from seg.inference.device import bf16_is_fast, pick_training_device
 from seg.inference.predictor import Predictor
@@ -41,17 +39,20 @@ from seg.models.factory import ARCHITECTURES, SegmentationModel, create_model
 from seg.models.pretrained import load_pretrained
 from seg.system.signals import StopRequest
 from seg.training.config import TrainConfig, TrainError
+from seg.training.distillation import Teacher, divergence
 from seg.training.distributed import DistributedContext
 from seg.training.ema import ExponentialAverage
 from seg.training.holdout import HoldoutEvaluator
 from seg.training.initialization import load_matching_weights
 from seg.training.lineage import resolve_init
 from seg.training.loss_log import LossLog
-from seg.training.losses import segmentation_loss, valid_pixel_weight
+from seg.training.losses import SoftTarget, segmentation_loss, soft_cross_entropy, valid_pixel_weight
 from seg.training.lr_schedule import TrainingSchedule
+from seg.training.mixstyle import add_mixstyle
 from seg.training.optim import param_groups
 from seg.training.pacing import RECORD_SECONDS, RECORD_STEPS, Pacing, evaluation_interval
 from seg.training.run import Run, save_tensors, write_json
+from seg.training.training_data import load_datasets, resize_mode_of, with_soft_targets
 
 EMA_PREFIX = "average."
 """Prefix of the EMA's tensors in a checkpoint."""
@@ -80,32 +81,34 @@ class Trainer:
         self.accelerator = _accelerator(config)
         self.device = self.accelerator.device
 
-        datasets = (
-            distributed.run_on_main(self._load_datasets) or self._load_datasets()
-        )  # decoded once, then opened by each
+        datasets = load_datasets(config, distributed, self.console)
+        # evaluations use the labels of self.dataset
+        samples = with_soft_targets(datasets, distributed, self.console) if config.soft_targets else datasets
         self._opened = time.monotonic()  # decoding, which happens once, is not part of --minutes
         self.dataset = datasets[0]
         self.num_train = len(self.dataset) - config.holdout
         self.digests = {
             str(folder): data.digest for (folder, _), data in zip(config.sets, datasets, strict=True)
         }
-        extra = [(len(data), share) for data, (_, share) in zip(datasets[1:], config.sets[1:], strict=True)]
-        self.sampler = EpochSampler(
-            self.num_train, extra, config.batch_size, config.seed, None if config.minutes else config.epochs
-        )
+        self.sampler = self._sampler(list(map(len, datasets[1:])))
         self.steps_per_epoch = self.sampler.steps_per_epoch
         self.schedule = TrainingSchedule(config, self.steps_per_epoch)
         self.class_weight = self._class_weight()
 
         torch.manual_seed(config.seed)
         model = create_model(
-            config.arch, len(cityscapes.CLASSES), config.variants, run.config()["start"]["strides"]
+            config.arch, len(self.dataset.classes), config.variants, run.config()["start"]["strides"]
         )
         checkpoint = run.load_latest()
         if checkpoint is None:
             self._initialize(model)
         if distributed.size > 1 and not config.freeze_batchnorm:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        if config.mixstyle:
+            add_mixstyle(model.backbone)
+        teacher = run.config().get("distilled_from")
+        classes = self.dataset.classes
+        self.teacher = Teacher(teacher, config.variants, classes, self.device) if teacher else None
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(param_groups(model, config), fused=True)
         self.ema = ExponentialAverage(model, config.ema_decay) if config.ema_decay else None
@@ -123,7 +126,7 @@ class Trainer:
             # in place: names stay; the rest of the network is small
             self.model.backbone.compile()
         self.sampler.first_step = self.step
-        self.batches = create_loader(datasets, self.device, map(distributed.shard, self.sampler))
+        self.batches = create_loader(samples, self.device, map(distributed.shard, self.sampler))
         run.truncate_metrics(self.step)
         with (
             warnings.catch_warnings()
@@ -189,11 +192,26 @@ class Trainer:
             The loss of each variant by its name in metrics.jsonl, and the learning rate of the heads.
         """
         config = self.config
-        photos, labels = next(self.batches)
+        photos, labels, sizes = next(self.batches)
         shard = self.distributed.rank, self.distributed.size
         image, label = augment(
-            photos, labels, config.height, config.seed, self.step, config.scale, config.color_jitter, shard
+            photos,
+            labels,
+            config.height,
+            config.seed,
+            self.step,
+            config.scale,
+            config.color_jitter,
+            shard,
+            config.corruptions,
+            crop_width(config.height, self.dataset.crop_aspect),
+            sizes,
         )
+        uniform = batch_draws(len(label), config.seed, self.step, shard, MIXING)
+        if config.amplitude_mix:
+            image = mix_amplitudes(image, uniform, config.amplitude_mix)
+        if config.class_mix:
+            image, label = mix_classes(image, label, uniform, config.class_mix, len(self.dataset.classes))
         image = image.contiguous(memory_format=torch.channels_last)
         lr_factor = self.schedule.lr_factor(self.step, self.seconds)
         for group in self.optimizer.param_groups:
@@ -203,12 +221,8 @@ class Trainer:
         self._set_training_mode()
         with self.accelerator.autocast():
             logits = self.model(image)
-        # over all processes, since their gradients are averaged: together they are the whole batch
-        total = self.distributed.all_reduce_mean(valid_pixel_weight(label, self.class_weight))
-        losses = {
-            f"loss_{variant}": segmentation_loss(variant_logits, label, config.loss, self.class_weight, total)
-            for variant, variant_logits in logits.items()
-        }
+            known = self.teacher.log_probabilities(image) if self.teacher else {}
+        losses = self._losses(logits, label, known)
         self.optimizer.zero_grad()
         self.accelerator.backward(sum(losses.values()))
         self.accelerator.clip_grad_norm_(self.model.parameters(), config.grad_clip_norm)
@@ -217,6 +231,26 @@ class Trainer:
             self.ema.update_parameters(self.accelerator.unwrap_model(self.model))
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}, config.lr * lr_factor
+
+    def _losses(
+        self, logits: dict[str, Tensor], label: Tensor, known: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the loss of each variant by its name in metrics.jsonl; `known` are those of the teacher."""
+        # over all processes, since their gradients are averaged: together they are the whole batch
+        all_reduce = self.distributed.all_reduce_mean
+        if self.config.soft_targets:
+            target = SoftTarget.of(label, self.class_weight)
+            total = all_reduce(target.weights.sum())
+            losses = {v: soft_cross_entropy(values, target, total) for v, values in logits.items()}
+        else:
+            total = all_reduce(valid_pixel_weight(label, self.class_weight))
+            losses = {
+                v: segmentation_loss(values, label, self.config.loss, self.class_weight, total)
+                for v, values in logits.items()
+            }
+        for variant, target_of_teacher in known.items():
+            losses[variant] = losses[variant] + divergence(logits[variant], target_of_teacher)
+        return {f"loss_{variant}": loss for variant, loss in losses.items()}
 
     @property
     def ended(self) -> bool:
@@ -231,7 +265,14 @@ class Trainer:
     def predictor(self) -> Predictor:
         """A predictor of `eval_model` in the precision of the training."""
         bf16 = self.accelerator.mixed_precision == "bf16"
-        return Predictor(self.eval_model(), self.config.height, self.device, bf16)
+        return Predictor(
+            self.eval_model(),
+            self.config.height,
+            self.device,
+            bf16,
+            resize_mode_of(self.dataset),
+            classes=self.dataset.classes,
+        )
 
     def eval_model(self) -> SegmentationModel:
         """The model to evaluate and publish: the EMA, if there is one."""
@@ -243,23 +284,24 @@ class Trainer:
     def _epoch(self) -> int:
         return self.step // self.steps_per_epoch
 
-    def _load_datasets(self) -> list[PairDataset]:
-        return [self._load(folder) for folder, _ in self.config.sets]
-
-    def _load(self, data: Path) -> PairDataset:
-        with Progress(transient=True, console=self.console) as bar:
-            task = bar.add_task(f"decoding {escape(printable(str(data)))}", visible=False)
-            return load_split(
-                paths.recorded(data),
-                "train",
-                lambda done, total: bar.update(task, completed=done, total=total, visible=True),
-            )
+    def _sampler(self, extra_sizes: list[int]) -> EpochSampler:
+        """Return the order of the samples; `extra_sizes` are those of the additional datasets."""
+        config = self.config
+        extra = [(size, share) for size, (_, share) in zip(extra_sizes, config.sets[1:], strict=True)]
+        labels = self.dataset.labels[: self.num_train]
+        rare = (
+            RareClassDraw(labels, config.rare_classes, len(self.dataset.classes))
+            if config.rare_classes
+            else None
+        )
+        epochs = None if config.minutes else config.epochs
+        return EpochSampler(self.num_train, extra, config.batch_size, config.seed, epochs, rare)
 
     def _class_weight(self) -> Tensor | None:
         """Class weights with a mean of 1 over the labelled pixels; None if classes are weighted equally."""
         if not self.config.class_weights:
             return None
-        shares, _ = class_shares(self.dataset.labels[: self.num_train])
+        shares, _ = class_shares(self.dataset.labels[: self.num_train], len(self.dataset.classes))
         share = torch.from_numpy(shares).float().clamp(min=1e-5)
         weight = share**-self.config.class_weights
         return (weight / (weight * share).sum()).to(self.device)
@@ -268,7 +310,7 @@ class Trainer:
         config = self.config
         if config.init_from:
             self.distributed.run_on_main(self._record_lineage)
-            load_matching_weights(model, config.init_from, self._log_and_print)
+            load_matching_weights(model, config.init_from, self.dataset.classes, self._log_and_print)
         else:
             backbone = ARCHITECTURES[config.arch].backbone
             self.run.log(load_pretrained(model.backbone, config.encoder_weights, backbone))
@@ -287,7 +329,7 @@ class Trainer:
     def _restore(self, model: dict[str, Tensor], optimizer: dict[str, Any], state: dict[str, Any]) -> None:
         if state["digests"] != self.digests:
             raise TrainError(
-                "The pairs have changed since this run started. Restore them, or start a new run."
+                "The training data has changed since this run started. Restore it, or start a new run."
             )
         if self.ema is not None:
             ema = {

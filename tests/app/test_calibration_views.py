@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import evaluate
 from seg.inference.predictor import Predictor
 from seg.models.model_card import to_json

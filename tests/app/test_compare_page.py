@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from streamlit.testing.v1 import AppTest
 
 from seg.data import cityscapes, label_decoder, scenes
+from seg.data.cityscapes import CITYSCAPES
 from seg.data.pairs import find_pairs, read_pair
 from seg.inference import mask_io
 from seg.inference.predictor import Predictor
@@ -313,7 +314,12 @@ def test_every_exported_file_has_the_exact_content(tmp_path):
     record = {"photo": "a.png"}
     encoded_masks = {"8s": (mask_io.png(mask), mask_io.confidence_png(confidence))}
     data = downloads.bundle(
-        "a.png", picture_file(96, 64, seed=2), encoded_masks, {"8s": mask_io.shares(mask)}, record
+        "a.png",
+        picture_file(96, 64, seed=2),
+        encoded_masks,
+        {"8s": CITYSCAPES},
+        {"8s": mask_io.shares(mask)},
+        record,
     )
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         endings = (

@@ -10,7 +10,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from seg.data import cityscapes, scenes
-from seg.data.decode_cache import is_decoded, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import is_decoded
 from seg.data.pairs import SPLITS, content_hash, find_pairs
 from seg.data.statistics import class_pixel_counts, class_shares
 from tests.support import app_pages

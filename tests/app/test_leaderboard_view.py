@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import evaluate
 from seg.inference.predictor import Predictor
 from seg.models.model_card import to_json

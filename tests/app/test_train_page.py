@@ -185,7 +185,7 @@ def test_invalid_settings_are_reported_in_form_terms(place, pairs):
     (place / "runs" / "taken").mkdir(parents=True)
     for settings, name, sentence in (
         ({"height": 40}, "mine", "Crop height"),
-        ({"holdout": 14}, "mine", "Validation (hold-out) pairs"),
+        ({"holdout": 14}, "mine", "Validation (hold-out) samples"),
         ({}, "../mine", "cannot name a run"),
         ({}, "taken", "A run named taken already exists"),
         ({"extra_data": f"{pairs}:0.5"}, "mine", "is not a dataset of this project"),

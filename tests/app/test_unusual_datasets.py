@@ -136,10 +136,10 @@ def test_a_set_without_val_is_evaluated_on_its_held_out_slice(place, monkeypatch
     publish.publish(run, "mine", 32, registry=place / "weights")
     at = page("train", view="New training")
     at.number_input(key="setting_holdout").set_value(4).run()
-    assert "publish will evaluate the network on the 4 held-out pairs" in text(at)
+    assert "publish will evaluate the network on the 4 held-out samples" in text(at)
     assert not button(at, "Start training").disabled
     at.number_input(key="setting_holdout").set_value(0).run()
-    assert "has no val, and no pairs" in text(at) and button(at, "Start training").disabled
+    assert "has no val, and no samples" in text(at) and button(at, "Start training").disabled
     monkeypatch.setenv("SEG_WEIGHTS", str(place / "weights"))
     named = f"{HELD_OUT}, 4 pairs"
     for view in ("All weights", "Per class and size"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import evaluate
 from seg.inference.predictor import Predictor
 from seg.models.model_card import to_json

@@ -84,7 +84,7 @@ def test_a_training_from_the_form_to_published_weights(arrive, place):
         type_into(page, label, value)
     page.get_by_text("All other settings").click()
     for label, value in (
-        ("Validation (hold-out) pairs", "4"),
+        ("Validation (hold-out) samples", "4"),
         ("Epochs between evaluations", "1"),
         ("Steps between checkpoints", "25"),
     ):
@@ -173,7 +173,7 @@ def test_terminal_runs_are_found_and_killed_runs_marked_crashed(arrive, place):
         see(form, "Get more data")
         type_into(form, "Name of the run", "second")
         form.get_by_text("All other settings").click()
-        type_into(form, "Validation (hold-out) pairs", "4")
+        type_into(form, "Validation (hold-out) samples", "4")
         choose(form, "Encoder weights", "none (random initialization)")
         expect(form.get_by_test_id("stCode")).to_contain_text("--encoder-weights none")
         press(form, "Start training")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.data.pairs import find_pairs
 from seg.evaluation.out_of_distribution import SCORES
 from seg.models.model_card import to_json

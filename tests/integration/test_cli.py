@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from seg.data import cityscapes, scenes
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.data.pairs import exact_label
 from seg.evaluation import evaluate, resolution_study
 from seg.inference import mask_io

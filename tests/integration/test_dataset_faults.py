@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from seg import jobs
-from seg.data.decode_cache import HELD_OUT, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import HELD_OUT
 from seg.data.label_check import LabelHalfError, check_labels
 from seg.data.pairs import SIDE, content_hash, find_pairs
 from seg.evaluation import evaluate, store
@@ -169,7 +170,7 @@ def without_val(pairs, tmp_path) -> Path:
 def test_without_val_and_held_out_pairs_training_is_refused(without_val, capsys):
     assert run_command("train", "--data", without_val, "--holdout", 0, *TRAIN) == 1
     output = output_of(capsys)
-    assert "has no val, and no pairs of train are held out" in output and "--holdout" in output
+    assert "has no val, and no samples of train are held out" in output and "--holdout" in output
     with pytest.raises(TrainError, match="has no val"):
         lifecycle.check_pairs(TrainConfig(data=without_val, holdout=0, batch_size=2))
     assert run_command("data", "check", without_val) == 0 and "has no val" in output_of(capsys)
@@ -195,7 +196,7 @@ def test_without_val_the_held_out_slice_is_evaluated_and_named(
 ):
     out = tmp_path / "run"
     assert run_command("train", "--data", without_val, "--holdout", 2, "--out", out, *TRAIN) == 0
-    assert "has no val: publish will evaluate the network on the 2 held-out pairs" in output_of(capsys)
+    assert "has no val: publish will evaluate the network on the 2 held-out samples" in output_of(capsys)
     assert "warning: " in (out / "log.txt").read_text()
     monkeypatch.setenv("SEG_WEIGHTS", str(tmp_path / "weights"))
     assert run_command("publish", out, "--name", "mine") == 0

@@ -22,6 +22,8 @@ LAUNCH = tuple(
     "accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 -m seg".split()
 )
 """Modules that train in one and in two processes, with the arguments before those of `seg`."""
+TECHNIQUES = """--soft-targets --teacher fcn-resnet50-cityscapes --rare-classes 0.5 --class-mix 0.5
+--corruptions 0.5 --amplitude-mix 0.5"""
 VARIANTS = ARCHITECTURES["fcn-resnet50"].variants
 
 
@@ -45,16 +47,17 @@ def until(process: PreloadedProcess, ready: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_two_processes_train_the_same_as_one(pairs, registry, tmp_path):
+@pytest.mark.parametrize("techniques", ["", TECHNIQUES], ids=["plain", "techniques"])
+def test_two_processes_train_the_same_as_one(pairs, registry, tmp_path, techniques):
     alone, together = tmp_path / "alone" / "run", tmp_path / "together" / "run"
     for command in (
-        (*ALONE, *options(pairs, alone)),
-        (*LAUNCH, *options(pairs, together)),
+        (*ALONE, *options(pairs, alone, *techniques.split())),
+        (*LAUNCH, *options(pairs, together, *techniques.split())),
     ):
         process = start(registry, *command)
         output, _ = process.communicate(timeout=240)
         assert process.returncode == 0, output
-    assert output.count("on 5 held-out pairs") == 2  # of the two processes only one prints
+    assert output.count("on 5 held-out samples") == 2  # of the two processes only one prints
     assert sorted(p.name for p in alone.iterdir()) == sorted(p.name for p in together.iterdir())
     assert "on 2 processes on cpu" in (together / "log.txt").read_text()
     lines = [[line for line in Run(run).metrics()] for run in (alone, together)]
@@ -122,7 +125,7 @@ def test_unsupported_settings_are_reported_by_one_process(pairs, registry, cache
     process = start(registry, *LAUNCH, *options(pairs, tmp_path / "odd", "--batch-size", "3"))
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0 and not (tmp_path / "odd").exists()
-    assert output.replace("\n", " ").count("A batch of 3 pairs cannot be divided among 2 processes.") == 1
+    assert output.replace("\n", " ").count("A batch of 3 samples cannot be divided among 2 processes.") == 1
     process = start(registry, *LAUNCH, *options(pairs, tmp_path / "free", "--no-freeze-batchnorm"))
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0 and not (tmp_path / "free").exists()

@@ -46,7 +46,7 @@ def test_processes_find_the_package_from_any_directory(pairs, registry, tmp_path
 import json, os, time
 from pathlib import Path
 from seg import jobs
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.data.pairs import find_pairs
 from seg.evaluation import store
 from seg.models.registry import read_card

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import calibration, evaluate
 from seg.evaluation.metrics import compute_metrics
 from seg.inference.predictor import Predictor

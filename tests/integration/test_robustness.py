@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import robustness
 from seg.evaluation.corruptions import CORRUPTIONS
 from seg.models.registry import DEFAULT_WEIGHTS, read_card

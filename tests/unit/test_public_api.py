@@ -45,7 +45,7 @@ def test_import_and_help_do_not_load_pytorch(code):
 
 
 def test_commands_for_data_do_not_load_pytorch():
-    assert not modules_after("import seg.cli.data") & {"torch", "scipy", "pydantic"}
+    assert not modules_after("import seg.cli.data") & {"torch", "scipy"}
 
 
 def test_every_command_exists_and_has_its_summary():

@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from seg import paths
-from seg.data.cityscapes import NAMES
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.data.image_io import PhotoError
 from seg.errors import user_message
 from seg.inference import mask_io
@@ -16,6 +17,7 @@ from seg.inference.upload_batch import Batch
 from seg.models.factory import DISPLAY_NAMES, OUTPUT_STRIDE
 from ui.components.viewer import Pane, deflate, pack, present, viewer
 from ui.shared import charts
+from ui.shared.class_matching import label_in_classes
 from ui.shared.pictures import resize_mask
 from ui.shared.text import plain
 from ui.state import predictions
@@ -163,7 +165,7 @@ def show_grid(batch: Batch) -> None:
                 entry = batch.entries[number]
                 if st.button(plain(tail(entry.name)), key=f"photo-{number}", width="stretch"):
                     clicked = number
-                st.html(class_shares(entry.shares[variant], class_name))
+                st.html(class_shares(entry.shares[variant], class_name, batch.settings.classes))
     if clicked is not None:
         st.dialog(plain(tail(batch.entries[clicked].name)), width="large")(enlarge)(batch, clicked)
 
@@ -189,7 +191,7 @@ def _choose_order(batch: Batch) -> tuple[list[int], str, str | None]:
         occurring = {name for number in numbers for name in batch.entries[number].shares[variant]}
         class_name = st.selectbox(
             "Sort by class",
-            [name for name in NAMES if name in occurring],
+            [name for name in batch.settings.classes.names if name in occurring],
             index=None,
             placeholder="upload order",
             key="batch_class",
@@ -224,11 +226,12 @@ def thumbnail_styles(batch: Batch, numbers: list[int], variant: str) -> str:
     return f"<style>{''.join(rules)}</style>"
 
 
-def class_shares(shares: dict[str, float], class_name: str | None) -> str:
+def class_shares(shares: dict[str, float], class_name: str | None, classes: ClassSet) -> str:
     """Return HTML of the three largest classes of a photo; a class chosen for sorting comes first."""
     names = [*([class_name] if class_name else []), *(name for name in shares if name != class_name)][:3]
     items = [
-        f"<span>{charts.class_label(name)} {charts.percent(shares.get(name, 0))}</span>" for name in names
+        f"<span>{charts.class_label(name, classes)} {charts.percent(shares.get(name, 0))}</span>"
+        for name in names
     ]
     return f'<div class="class-shares">{"".join(items)}</div>'
 
@@ -251,16 +254,26 @@ def enlarge(batch: Batch, number: int) -> None:
         panes.append(
             Pane(variant, DISPLAY_NAMES[variant], "mask", ids=ids, stride=OUTPUT_STRIDE.get(variant))
         )
+    classes = batch.settings.classes
     if photo.truth is not None:
-        truth = deflate(predictions.shown_truth(photo, photo.truth))
+        label = label_in_classes(photo.truth, CITYSCAPES, classes)
+        truth = deflate(predictions.shown_truth(photo, label))
         panes.append(Pane("truth", "Ground truth", "truth", ids=truth))
     shares = entry.shares
     size = photo.width, photo.height
     viewer(
-        pack(photo.jpeg, photo.shown_size, size, panes, present(shares.values()), own=True),
+        pack(
+            photo.jpeg,
+            photo.shown_size,
+            size,
+            panes,
+            present(shares.values(), classes),
+            own=True,
+            classes=classes,
+        ),
         key="batch-viewer",
     )
     if photo.reduction_note:
         st.caption(photo.reduction_note)
     if len(shares) > 1:
-        st.html(charts.legend({DISPLAY_NAMES[variant]: shares[variant] for variant in shares}))
+        st.html(charts.legend({DISPLAY_NAMES[variant]: shares[variant] for variant in shares}, classes))

@@ -45,7 +45,7 @@ def choose_settings(card: ModelCard) -> BatchSettings:
             help="Averages three scales and their mirror images: more accurate, several times slower.",
         )
     variants = tuple(variant for variant in card.variants if variant in chosen) or (card.variants[-1],)
-    return BatchSettings(card.name, card.sha256, variants, tta)
+    return BatchSettings(card.name, card.sha256, variants, tta, card.class_set)
 
 
 def upload_section(settings: BatchSettings) -> None:

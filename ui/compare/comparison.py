@@ -5,7 +5,6 @@ from itertools import combinations
 
 import streamlit as st
 
-from seg.data.cityscapes import CLASSES
 from seg.evaluation import agreement
 from seg.evaluation.calibration import PERCENTILE
 from seg.evaluation.leaderboard import about_methods
@@ -26,6 +25,7 @@ from ui.compare.prediction_view import (
 )
 from ui.components.viewer import viewer
 from ui.shared import charts
+from ui.shared.class_matching import compared_classes, label_in_classes, unmatched_notes
 from ui.shared.layout import fresh_container
 from ui.shared.text import plain, short
 from ui.state import predictions
@@ -50,7 +50,9 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
         tta: Whether to use test-time augmentation.
     """
     predicted = session().setdefault("predicted", set())
-    label = known_truth(photo)
+    truth = known_truth(photo)
+    classes = compared_classes(cards, truth and truth[1])
+    label = truth and label_in_classes(*truth, classes)
     variants = {card.name: shown_variants(card, cards) for card in cards}
     keys = {card.name: (photo.digest, card_digest(card), factor, tta, variants[card.name]) for card in cards}
     ready = [card for card in in_order(cards) if keys[card.name] in predicted]
@@ -69,9 +71,9 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
 
     with st.spinner(f"Segmenting {plain(short(photo.name))} …", show_time=True):
         results = [(card, predict(card)) for card in ready]
-    masks = [mask for card, prediction in results for mask in masks_of(card, prediction, cards)]
+    masks = [mask for card, prediction in results for mask in masks_of(card, prediction, cards, classes)]
     scored = score_masks(photo, masks, label)
-    payload = viewer_payload(photo, masks, cards, label, scored, published_scores(factor, tta))
+    payload = viewer_payload(photo, masks, cards, label, scored, published_scores(factor, tta), classes)
     point = viewer(payload, key="viewer")
     progress, below = st.empty(), fresh_container(bool(pending))
     if pending:
@@ -86,7 +88,7 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
     with below:
         if published_scores(factor, tta) == "variants":  # the limits are those of this detail
             show_unlike_training(masks)
-        _show_results(photo, cards, results, label, scored, point)
+        _show_results(photo, cards, results, masks, label, scored, point)
         export_section(photo, masks, factor, tta)
 
 
@@ -94,11 +96,13 @@ def _show_results(
     photo: Photo,
     cards: Sequence[ModelCard],
     results: Sequence[tuple[ModelCard, predictions.CachedPrediction]],
+    masks: Sequence[Mask],
     label: bytes | None,
     scored: dict[str, predictions.MaskMetrics],
     point: tuple[int, int] | None,
 ) -> None:
-    masks = [mask for card, prediction in results for mask in masks_of(card, prediction, cards)]
+    for note in unmatched_notes(cards):
+        st.caption(plain(note))
     if about := about_methods(cards):
         st.caption(
             f"{about} Each time is that of a single prediction under the present load of this server. The "
@@ -107,7 +111,7 @@ def _show_results(
     if point and point[0] < photo.width and point[1] < photo.height:
         show_pixel(photo, masks, label, point)
     if not photo.rendered:
-        ground_truth_uploader(photo)
+        ground_truth_uploader(photo, cards[0].class_set)
     class_section(photo, masks, label)
     if label is not None:
         truth_section(photo, masks, label, scored)
@@ -152,7 +156,7 @@ def show_pixel(photo: Photo, masks: Sequence[Mask], label: bytes | None, point: 
         label: Ground truth as an indexed PNG, if known.
         point: Column and row in the photo's own pixels.
     """
-    size = photo.shown_size
+    size, classes = photo.shown_size, masks[0].classes
     x, y = _scaled(point, (photo.width, photo.height), size)
     rows = []
     for mask in masks:
@@ -162,28 +166,28 @@ def show_pixel(photo: Photo, masks: Sequence[Mask], label: bytes | None, point: 
         class_id = int(predictions.inflate(prediction.masks[variant], size)[y, x])
         confidence = predictions.inflate(prediction.confidence[variant], working_size)[row, column] / 255
         runner_up = int(predictions.inflate(prediction.runner_up[variant], working_size)[row, column])
-        runner_up_name = CLASSES[runner_up].name if runner_up != class_id else ""
-        rows.append((mask.title, CLASSES[class_id].name, f"{confidence:.0%}", runner_up_name))
+        runner_up_name = classes.names[runner_up] if runner_up != class_id else ""
+        rows.append((mask.title, classes.names[class_id], f"{confidence:.0%}", runner_up_name))
     if label is not None:
         class_id = int(predictions.shown_truth(photo, label)[y, x])
         rows.append(
-            ("Ground truth", CLASSES[class_id].name if class_id < len(CLASSES) else "no class", "", "")
+            ("Ground truth", classes.names[class_id] if class_id < len(classes) else "no class", "", "")
         )
-    st.html(charts.pixel_table(f"At x {point[0]}, y {point[1]}", rows))
+    st.html(charts.pixel_table(f"At x {point[0]}, y {point[1]}", rows, classes))
 
 
 def class_section(photo: Photo, masks: Sequence[Mask], label: bytes | None) -> None:
     """Show the class shares of all masks as a table and as bars, and the disagreement between masks."""
-    shares = {mask.title: mask.shares for mask in masks}
+    shares, classes = {mask.title: mask.shares for mask in masks}, masks[0].classes
     if label is not None:
-        shares["Ground truth"] = mask_io.shares(mask_io.read_png(label))
+        shares["Ground truth"] = mask_io.shares(mask_io.read_png(label), classes)
     st.subheader("Classes", anchor=False)
     table, bars = st.columns([2, 3], gap="large")
-    table.html(charts.legend(shares))
+    table.html(charts.legend(shares, classes))
     with bars:
         st.caption("Share of the image")
         st.plotly_chart(
-            charts.share_bars(shares),
+            charts.share_bars(shares, classes),
             config={"displayModeBar": False},
             key="share-bars",
             alt="Stacked bars of the class shares in each mask. The table has the values.",

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.inference import mask_io
 from seg.system.csv_table import csv_bytes
 from seg.system.file_names import sanitize_name
@@ -34,9 +36,9 @@ KINDS = {
         "Mask",
         "png",
         "image/png",
-        "Indexed PNG of the photo's own size. The indices are Cityscapes train ids.",
+        "Indexed PNG of the photo's own size. The indices are train ids, the order of the classes.",
     ),
-    "colors": Kind("Colors", "colors.png", "image/png", "RGB PNG in the Cityscapes colors."),
+    "colors": Kind("Colors", "colors.png", "image/png", "RGB PNG in the colors of the classes."),
     "overlay": Kind(
         "Overlay", "overlay.png", "image/png", "PNG of the photo with the class colors at 60 % opacity."
     ),
@@ -69,7 +71,14 @@ def safe_stem(name: str) -> str:
     return sanitize_name(name).rpartition("/")[2]
 
 
-def make(kind: str, name: str, data: bytes, mask: bytes, confidence: bytes) -> bytes:
+def kinds_of(classes: ClassSet) -> dict[str, Kind]:
+    """Return the file formats for masks of some classes."""
+    return {key: kind for key, kind in KINDS.items() if key != "label_ids" or classes == CITYSCAPES}
+
+
+def make(
+    kind: str, name: str, data: bytes, mask: bytes, confidence: bytes, classes: ClassSet = CITYSCAPES
+) -> bytes:
     """Encode a mask as a download file.
 
     Args:
@@ -78,21 +87,22 @@ def make(kind: str, name: str, data: bytes, mask: bytes, confidence: bytes) -> b
         data: File of the photo.
         mask: Indexed PNG of train ids.
         confidence: 16-bit PNG.
+        classes: Classes of the mask.
     """
     if kind in ("mask", "confidence"):
         return mask if kind == "mask" else confidence
     ids = mask_io.read_png(mask)
     if kind == "colors":
-        return mask_io.color_png(ids)
+        return mask_io.color_png(ids, classes)
     if kind == "coco":
-        return json.dumps(mask_io.coco(ids, name)).encode()
+        return json.dumps(mask_io.coco(ids, name, classes)).encode()
     if kind == "polygons":
-        return json.dumps(mask_io.coco_polygons(ids, name)).encode()
+        return json.dumps(mask_io.coco_polygons(ids, name, classes)).encode()
     if kind == "label_ids":
         return mask_io.label_ids_png(ids)
     out = io.BytesIO()
     with reader.photo(data) as photo:
-        overlay = mask_io.overlay(np.asarray(photo), ids, OPACITY)
+        overlay = mask_io.overlay(np.asarray(photo), ids, OPACITY, classes)
     Image.fromarray(overlay).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
@@ -108,6 +118,7 @@ def bundle(
     name: str,
     data: bytes,
     pngs: Mapping[str, tuple[bytes, bytes]],
+    classes: Mapping[str, ClassSet],
     shares: Mapping[str, Mapping[str, float]],
     record: Mapping[str, Any],
 ) -> bytes:
@@ -117,6 +128,7 @@ def bundle(
         name: File name of the photo.
         data: File of the photo.
         pngs: Mask and confidence PNG by the id of the mask.
+        classes: Classes by the id of the mask.
         shares: Class shares (0 to 1) by the id of the mask.
         record: Metadata of the prediction.
     """
@@ -124,11 +136,11 @@ def bundle(
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for id, (mask, confidence) in pngs.items():
-            for kind, info in KINDS.items():
+            for kind, info in kinds_of(classes[id]).items():
                 compression = (
                     zipfile.ZIP_DEFLATED if info.ending.endswith("json") else zipfile.ZIP_STORED
                 )  # PNGs are compressed already
-                content = make(kind, name, data, mask, confidence)
+                content = make(kind, name, data, mask, confidence, classes[id])
                 archive.writestr(_entry(f"{stem}.{id}.{info.ending}", compression), content)
         archive.writestr(_entry(f"{stem}.shares.csv"), shares_csv(shares))
         archive.writestr(_entry(f"{stem}.json"), json.dumps(record, indent=1) + "\n")

@@ -63,11 +63,14 @@ def download_buttons(
         tta: Whether the masks were computed with test-time augmentation.
     """
 
+    classes = {mask.id: mask.card.class_set for mask in masks}
+
     def encode(kind: str, id: str) -> bytes:
-        return downloads.make(kind, photo.name, photo.data, files[id].mask, files[id].confidence)
+        file = files[id]
+        return downloads.make(kind, photo.name, photo.data, file.mask, file.confidence, classes[id])
 
     def class_shares() -> dict[str, dict[str, float]]:
-        return {id: mask_io.shares(mask_io.read_png(pngs.mask)) for id, pngs in files.items()}
+        return {id: mask_io.shares(mask_io.read_png(pngs.mask), classes[id]) for id, pngs in files.items()}
 
     def encode_shares() -> bytes:
         return downloads.shares_csv(class_shares())
@@ -75,7 +78,8 @@ def download_buttons(
     def encode_zip() -> bytes:
         pngs = {id: (file.mask, file.confidence) for id, file in files.items()}
         shares = class_shares()
-        return downloads.bundle(photo.name, photo.data, pngs, shares, record(photo, masks, shares, tta))
+        details = record(photo, masks, shares, tta)
+        return downloads.bundle(photo.name, photo.data, pngs, classes, shares, details)
 
     content = photo.digest, photo.name, tta, tuple((mask.id, mask.card.sha256) for mask in masks)
     sizes = tuple(mask.prediction.working_size for mask in masks)
@@ -98,7 +102,7 @@ def download_buttons(
             key=f"of-{' '.join(ids)}",
             width=220,
         )
-        for kind, info in downloads.KINDS.items():
+        for kind, info in downloads.kinds_of(classes[chosen]).items():
             file, name = partial(encode, kind, chosen), f"{stem}.{chosen}.{info.ending}"
             button(info.label, file, name, info.mime, f"file-{kind}", info.help)
         help = "CSV with the share of the image of each class in each mask."

@@ -6,6 +6,8 @@ from dataclasses import replace
 import streamlit as st
 
 from seg.data import label_import
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.evaluation.metrics import boundary_width
 from seg.inference import mask_io
 from seg.models.factory import OUTPUT_STRIDE
@@ -23,14 +25,22 @@ GRID_REFERENCE_HELP = (
 )
 
 
-def known_truth(photo: Photo) -> bytes | None:
-    """Return the photo's ground truth as an indexed PNG, uploaded or its own; None if there is none."""
+def known_truth(photo: Photo) -> tuple[bytes, ClassSet] | None:
+    """Return the photo's ground truth as an indexed PNG, uploaded or its own, and its classes; None if there
+    is none."""
     uploaded = session().get("truths", {}).get(photo.digest)
-    return uploaded.png if uploaded else photo.truth
+    if uploaded:
+        return uploaded.png, uploaded.class_set
+    return None if photo.truth is None else (photo.truth, CITYSCAPES)
 
 
-def ground_truth_uploader(photo: Photo) -> None:
-    """Draw the uploader for the photo's ground truth, and how the label picture was read."""
+def ground_truth_uploader(photo: Photo, classes: ClassSet) -> None:
+    """Draw the uploader for the photo's ground truth, and how the label picture was read.
+
+    Args:
+        photo: The photo.
+        classes: The classes of a label picture that is uploaded.
+    """
     truths = session().setdefault("truths", {})
     key = f"truth-{photo.digest[:16]}"
     size = (photo.width, photo.height)
@@ -41,10 +51,13 @@ def ground_truth_uploader(photo: Photo) -> None:
             "Label image of this photo",
             key=key,
             on_change=on_ground_truth_upload,
-            args=(key, photo.digest, size),  # not the photo: Streamlit keeps the arguments
+            args=(key, photo.digest, size, classes),  # not the photo: Streamlit keeps the arguments
             help=(
                 "A PNG with train ids, Cityscapes label ids or Cityscapes colors, with the photo's aspect"
                 " ratio."
+                if classes == CITYSCAPES
+                else "A PNG of train ids, the order of the classes from 0, or of their colors, with the"
+                " photo's aspect ratio."
             ),
         )
         digest, name, message = session().get("truth_error", ("", "", ""))
@@ -76,16 +89,21 @@ def _show_coding(key: str, digest: str, size: tuple[int, int], truth: UploadedTr
         )
     if "color" in truth.coding and "pole" in truth.classes:
         st.caption("Pole and pole group have the same color; both are read as pole.")
-    if set(truth.classes) <= {"road", "sidewalk"} and truth.coding == "train ids":
+    if (
+        truth.class_set == CITYSCAPES
+        and set(truth.classes) <= {"road", "sidewalk"}
+        and truth.coding == "train ids"
+    ):
         st.warning(
             "This may be a binary mask or use other class numbers: its values 0 and 1 are read as road and "
             "sidewalk.",
             icon=":material/help:",
         )
+    codings = label_import.codings_of(truth.class_set)
     st.selectbox(
         "Coding of the label image",
-        label_import.CODINGS,
-        index=label_import.CODINGS.index(truth.coding),
+        codings,
+        index=codings.index(truth.coding),
         key=f"{key}-coding-{truth.coding}",
         on_change=on_coding_change,
         args=(f"{key}-coding-{truth.coding}", digest, size),
@@ -100,19 +118,20 @@ def _show_coding(key: str, digest: str, size: tuple[int, int], truth: UploadedTr
         )
 
 
-def on_ground_truth_upload(key: str, digest: str, size: tuple[int, int]) -> None:
+def on_ground_truth_upload(key: str, digest: str, size: tuple[int, int], classes: ClassSet) -> None:
     """Read an uploaded label image, or store the error message for the page.
 
     Args:
         key: Key of the uploader.
         digest: Digest of the photo.
         size: Width and height of the photo.
+        classes: The classes of the label image.
     """
     upload = st.session_state[key]
     session()["truths"].pop(digest, None)
     session().pop("truth_error", None)
     if upload is not None:
-        _read_truth(digest, unquoted(upload.name), upload.getvalue(), size, None)
+        _read_truth(digest, unquoted(upload.name), upload.getvalue(), size, None, classes)
 
 
 def on_coding_change(key: str, digest: str, size: tuple[int, int]) -> None:
@@ -126,7 +145,7 @@ def on_coding_change(key: str, digest: str, size: tuple[int, int]) -> None:
     truth = session()["truths"].get(digest)
     session().pop("truth_error", None)
     if truth is not None:
-        _read_truth(digest, truth.name, truth.data, size, st.session_state[key])
+        _read_truth(digest, truth.name, truth.data, size, st.session_state[key], truth.class_set)
         st.session_state[key] = session()["truths"][digest].coding  # it is unchanged after an error
 
 
@@ -138,7 +157,12 @@ def confirm_coding(digest: str) -> None:
 
 
 def _read_truth(
-    digest: str, name: str, data: bytes, size: tuple[int, int], coding: label_import.LabelCoding | None
+    digest: str,
+    name: str,
+    data: bytes,
+    size: tuple[int, int],
+    coding: label_import.LabelCoding | None,
+    classes: ClassSet,
 ) -> None:
     """Store the ground truth of a photo; after an error store the message and keep what was there."""
     try:
@@ -147,15 +171,16 @@ def _read_truth(
             raise label_import.LabelImportError(
                 f"Your files may have {rate_limit.MAX_UPLOAD_MB} MB in total. Remove some of them."
             )
-        with reader.label(data, size, coding) as imported:
+        with reader.label(data, size, coding, classes) as imported:
             session()["truths"][digest] = UploadedTruth(
                 name,
                 data,
-                mask_io.png(imported.label),
+                mask_io.png(imported.label, classes),
                 imported.coding,
                 imported.other_coding,
                 imported.classes,
                 imported.ignored_fraction,
+                classes,
             )
     except label_import.LabelImportError as error:
         session()["truth_error"] = (digest, name, str(error))
@@ -189,14 +214,16 @@ def truth_section(
         stride = OUTPUT_STRIDE.get(mask.variant)
         if stride is None:
             return None
-        return predictions.grid_reference_of(digest, mask.prediction.working_size, stride, optimized, truth)
+        return predictions.grid_reference_of(
+            digest, mask.prediction.working_size, stride, optimized, len(mask.classes), truth
+        )
 
     references = {"Cell-share reference": {mask.title: reference(mask, False) for mask in masks}}
     if optimized:
         references["Optimized scores on the grid"] = {mask.title: reference(mask, True) for mask in masks}
     by_title = {mask.title: scored[mask.id] for mask in masks}
     table, bars = st.columns([2, 3], gap="large")
-    table.html(charts.truth_table(by_title, references))
+    table.html(charts.truth_table(by_title, references, masks[0].classes))
     with bars:
         st.caption("Mean IoU, and the cell-share reference of the output grid", help=GRID_REFERENCE_HELP)
         st.plotly_chart(

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from seg.evaluation import agreement
 from seg.inference import mask_io
 from seg.models.factory import DISPLAY_NAMES, OUTPUT_STRIDE, method_name
@@ -11,6 +13,7 @@ from seg.models.model_card import ModelCard
 from seg.models.registry import METHODS
 from ui.components.viewer import Pane, deflate, pack, present
 from ui.shared.charts import seconds_text
+from ui.shared.class_matching import in_classes
 from ui.shared.text import short
 from ui.state import predictions
 from ui.state.photos import Photo, content_digest
@@ -29,6 +32,7 @@ class Mask:
     variant: str
     prediction: predictions.CachedPrediction
     visible_by_default: bool  # all variants of the first weights, the finest one of the others
+    classes: ClassSet  # of the ids in `prediction`
 
     @property
     def shares(self) -> dict[str, float]:
@@ -67,7 +71,10 @@ def in_order(cards: Sequence[ModelCard]) -> list[ModelCard]:
 
 
 def masks_of(
-    card: ModelCard, prediction: predictions.CachedPrediction, cards: Sequence[ModelCard]
+    card: ModelCard,
+    prediction: predictions.CachedPrediction,
+    cards: Sequence[ModelCard],
+    classes: ClassSet = CITYSCAPES,
 ) -> list[Mask]:
     """Return the masks of some weights; the titles of compared weights contain their name.
 
@@ -75,8 +82,10 @@ def masks_of(
         card: Card of the weights.
         prediction: Their prediction.
         cards: Cards of all compared weights.
+        classes: Classes in which the masks are shown, those of all compared weights.
     """
     is_first, methods = card is cards[0], are_methods(cards)
+    shown = in_classes(prediction, card.class_set, classes)
 
     def title(variant: str) -> str:
         if methods:
@@ -89,8 +98,9 @@ def masks_of(
             title=title(variant),
             card=card,
             variant=variant,
-            prediction=prediction,
+            prediction=shown,
             visible_by_default=is_first or variant == card.variants[-1],
+            classes=classes,
         )
         for variant in shown_variants(card, cards)
     ]
@@ -112,6 +122,7 @@ def viewer_payload(
     label: bytes | None,
     scored: Mapping[str, predictions.MaskMetrics],
     scores: PublishedScores = "variants",
+    classes: ClassSet = CITYSCAPES,
 ) -> bytes:
     """Pack the viewer's message: the photo, its masks, and placeholders for methods whose mask is not
     computed yet.
@@ -123,6 +134,7 @@ def viewer_payload(
         label: Ground truth as an indexed PNG, if known.
         scored: Metrics against the ground truth, by the id of the mask.
         scores: Which of a card's scores to show below its masks.
+        classes: Classes of the masks and of the ground truth.
     """
     methods, name = are_methods(cards), "rendered" if photo.rendered else short(photo.name)
     panes = [Pane("photo", "Photo", "photo", name, shown=not methods)]
@@ -146,10 +158,19 @@ def viewer_payload(
     if label is not None:
         truth = deflate(predictions.shown_truth(photo, label))
         panes.append(Pane("truth", "Ground truth", "truth", shown=not photo.rendered, ids=truth))
-        shares.append(mask_io.shares(mask_io.read_png(label)))
+        shares.append(mask_io.shares(mask_io.read_png(label), classes))
     size, waiting = (photo.width, photo.height), len(compared) < len(cards)
     is_upload = not photo.rendered
-    return pack(photo.jpeg, photo.shown_size, size, panes, present(shares), own=is_upload, waiting=waiting)
+    return pack(
+        photo.jpeg,
+        photo.shown_size,
+        size,
+        panes,
+        present(shares, classes),
+        own=is_upload,
+        waiting=waiting,
+        classes=classes,
+    )
 
 
 def _disagreement_pane(photo: Photo, masks: Sequence[Mask]) -> Pane:
@@ -204,8 +225,9 @@ def score_masks(
         return {}
     digest, truth = content_digest(label), predictions.shown_truth(photo, label)
 
-    def score(deflated: bytes) -> predictions.MaskMetrics:
+    def score(mask: Mask) -> predictions.MaskMetrics:
+        deflated = mask.prediction.masks[mask.variant]
         ids = predictions.inflate(deflated, photo.shown_size)
-        return predictions.score_mask(digest, content_digest(deflated), truth, ids)
+        return predictions.score_mask(digest, content_digest(deflated), len(mask.classes), truth, ids)
 
-    return {mask.id: score(mask.prediction.masks[mask.variant]) for mask in masks}
+    return {mask.id: score(mask) for mask in masks}

@@ -1,6 +1,7 @@
 """Getting datasets: render scenes, or download the Cityscapes Image Pairs from Kaggle, in separate
 processes."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -9,12 +10,15 @@ import streamlit as st
 
 from seg import jobs, paths
 from seg.data import scenes
-from seg.data.pairs import list_datasets, unusable_datasets
+from seg.data.dataset_import import import_zip
+from seg.data.datasets import list_datasets
+from seg.data.pairs import unusable_datasets
 from seg.data.split_folders import roots
-from seg.errors import printable
+from seg.errors import StreetFCNError, printable, user_message
 from seg.system.folders import broken_links
 from ui.shared.permissions import allowed, show_disabled_reason
 from ui.shared.text import plain, unique_name
+from ui.state.session import session
 from ui.state.shared_processes import SharedProcess, run_shared
 
 KAGGLE_PAGE = "https://www.kaggle.com/datasets/dansbecker/cityscapes-image-pairs"
@@ -63,6 +67,34 @@ def _import_choices() -> None:
                 st.rerun()
         if target.exists():
             st.caption("Already downloaded.")
+    zip_section()
+
+
+def zip_section() -> None:
+    """Draw the import of a data set with classes of its own from a zip."""
+    st.markdown("**Your own data set**, as a zip or as a folder in " + f"`{printable(str(paths.data()))}`")
+    st.caption(
+        "Photos and labels in images/train and masks/train, images/val and masks/val, or images and masks; or"
+        " in the layout of Cityscapes, CamVid, Pascal VOC, ADE20K or COCO panoptic. Labels are pictures of"
+        " class ids or of colors."
+    )
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    file = left.file_uploader("Zip of a data set", type=["zip"], key="dataset_zip", disabled=not allowed())
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.rsplit(".", 1)[0]).strip("-._") if file else ""
+    name = right.text_input("Name", stem[:60] or "my-data", key=f"dataset_name_{stem}", max_chars=60)
+    disabled = file is None or not allowed()
+    pressed = right.button("Import", key="import_zip", icon=":material/unarchive:", disabled=disabled)
+    if pressed and file is not None and allowed():
+        bar = st.progress(0.0, "Unpacking …")
+        try:
+            import_zip(file, paths.data(), name, lambda share: bar.progress(share, "Unpacking …"))
+        except (StreetFCNError, OSError) as error:
+            st.error(plain(user_message(error)), icon=":material/error:")
+            return
+        finally:
+            bar.empty()
+        session()["imported_dataset"] = name
+        st.rerun()
 
 
 @st.cache_data(ttl=10, max_entries=1, show_spinner=False)

@@ -13,16 +13,14 @@ import numpy as np
 import streamlit as st
 
 from seg.data import cityscapes
-from seg.data.decode_cache import PairDataset, decoding_progress, is_decoded, load_split
+from seg.data.datasets import has_split, load_split, split_digest, split_files, split_fingerprint
+from seg.data.decode_cache import DecodedSplit, decoding_progress, is_decoded
 from seg.data.label_check import LabelHalfError, check_labels
 from seg.data.pairs import (
     PAIR_ASPECT,
     SIDE,
     SPLITS,
     DatasetError,
-    cached_content_hash,
-    find_pairs,
-    has_pairs,
     mtime_fingerprint,
     read_pair,
 )
@@ -33,6 +31,7 @@ from ui.dataset.import_data import run_command
 from ui.shared.permissions import allowed, show_disabled_reason
 from ui.shared.pictures import pixels_jpeg
 from ui.shared.text import plain
+from ui.state.session import session
 
 MAX_UNASKED = 200
 """Splits of up to this many pairs are decoded without confirmation."""
@@ -59,8 +58,8 @@ class ChosenSplit:
 
     @property
     def digest(self) -> str:
-        """`content_hash` of its files."""
-        return _digest(self.fingerprint, self.files)
+        """`DecodedSplit.digest`."""
+        return _digest(self.fingerprint, self.data, self.split)
 
 
 def choose_split(datasets: tuple[Path, ...], with_split: bool) -> ChosenSplit:
@@ -76,11 +75,13 @@ def choose_split(datasets: tuple[Path, ...], with_split: bool) -> ChosenSplit:
     """
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     names = [printable(folder.name) for folder in datasets]
+    if (imported := session().pop("imported_dataset", None)) in names:
+        st.session_state["set"] = imported
     if st.session_state.get("set") not in names:  # also if it was deleted meanwhile
         st.session_state.pop("set", None)
     name = left.selectbox("Dataset", names, key="set", bind="query-params")
     data = datasets[names.index(name)]
-    splits = [split for split in SPLITS if has_pairs(data, split)] or [SPLITS[0]]
+    splits = [split for split in SPLITS if has_split(data, split)] or [SPLITS[0]]
     if st.session_state.get("split") not in splits:
         linked = st.query_params.get("split")
         st.session_state["split"] = linked if linked in splits else splits[0]
@@ -99,8 +100,8 @@ def read_split(data: Path, split: str) -> ChosenSplit:
         DatasetError: The split contains no pairs.
         OSError: The folder cannot be read.
     """
-    files = find_pairs(data, split)
-    return ChosenSplit(data, split, files, mtime_fingerprint(files))
+    files = split_files(data, split)
+    return ChosenSplit(data, split, files, split_fingerprint(data, split))
 
 
 def pair_name(file: Path) -> str:
@@ -124,7 +125,7 @@ def _label_problem(fingerprint: str, _files: tuple[Path, ...]) -> str:
     return ""
 
 
-def decoded_split(chosen: ChosenSplit, ask: bool = True) -> PairDataset | None:
+def decoded_split(chosen: ChosenSplit, ask: bool = True) -> DecodedSplit | None:
     """Return a split with its labels decoded, which takes minutes the first time for a large one.
 
     Args:
@@ -242,17 +243,17 @@ def shares_of(label: np.ndarray) -> dict[str, float]:
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the files …")
-def _digest(fingerprint: str, _files: tuple[Path, ...]) -> str:
-    return cached_content_hash(_files)
+def _digest(fingerprint: str, _data: Path, _split: str) -> str:
+    return split_digest(_data, _split)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _load(fingerprint: str, _chosen: ChosenSplit) -> PairDataset:
+def _load(fingerprint: str, _chosen: ChosenSplit) -> DecodedSplit:
     return load_split(_chosen.data, _chosen.split)
 
 
 @st.cache_data(max_entries=12, show_spinner="Counting pixels …")
-def _counts(fingerprint: str, _split: PairDataset) -> np.ndarray:
+def _counts(fingerprint: str, _split: DecodedSplit) -> np.ndarray:
     return class_pixel_counts(_split.labels)
 
 

@@ -1,16 +1,18 @@
 """The views Confusion matrix and Worst images: frequent errors and the images that contain them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
-from seg.data.cityscapes import NAMES
 from seg.evaluation import store
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard
 from ui.components.confusion_matrix import confusion_matrix
 from ui.dataset.pair_cache import ChosenSplit
 from ui.evaluation import evaluation_runs
-from ui.state.session import session
+from ui.shared.text import plain
+from ui.state.session import forget_unless, session
 
 RECALL, PRECISION, PIXELS = "Recall", "Precision", "Pixels"
 MEAN_IOU = "mean IoU"
@@ -51,7 +53,13 @@ def draw_confusion(
     else:
         counts = np.array(card.metrics["variants"][variant]["confusion"])
     cell = session().get("cell")
-    clicked = confusion_matrix(normalized(counts, normalization), _cell_texts(counts), cell, key="matrix")
+    clicked = confusion_matrix(
+        normalized(counts, normalization),
+        _cell_texts(counts, card.classes),
+        cell,
+        key=f"matrix-{len(card.classes)}",
+        classes=card.class_set,
+    )
     st.caption(
         _NORMALIZATIONS[normalization]
         + " Colors scale with the square root, so that rare errors are visible."
@@ -59,13 +67,14 @@ def draw_confusion(
     if clicked and clicked != cell:
         session()["cell"] = clicked
         st.rerun()
-    if cell is None:
+    names = card.classes
+    if cell is None or max(cell) >= len(names):  # of other weights
         return
     truth, prediction = cell
-    title = NAMES[truth].capitalize() + (
-        ", correctly predicted" if truth == prediction else f" predicted as {NAMES[prediction]}"
+    title = names[truth].capitalize() + (
+        ", correctly predicted" if truth == prediction else f" predicted as {names[prediction]}"
     )
-    st.subheader(title, anchor=False)
+    st.subheader(plain(title), anchor=False)
     if evaluation is None or pairs is None:
         reason = (
             "The model card contains the matrix but not the images. Evaluate the weights here to list them."
@@ -93,20 +102,21 @@ def draw_worst(card: ModelCard, pairs: ChosenSplit | None, evaluation: store.Sto
     with left:
         variant = choose_variant(card)
     with right:
+        forget_unless("worst_by", [MEAN_IOU, *card.classes])
         metric = st.selectbox(
             "Sort by",
-            [MEAN_IOU, *NAMES],
+            [MEAN_IOU, *card.classes],
             key="worst_by",
             bind="query-params",
             format_func=lambda name: name if name == MEAN_IOU else f"IoU of {name}",
         )
-    class_id = None if metric == MEAN_IOU else NAMES.index(metric)
+    class_id = None if metric == MEAN_IOU else card.classes.index(metric)
     images = [(index, f"{score:.3f}") for index, score in store.rank_worst(evaluation.of(variant), class_id)]
     caption = f"{len(images):,} images, the worst first."
     if class_id is None:
         caption += " The mean is over the classes of the ground truth of each image."
     if class_id is not None:
-        caption += f" Only images with at least {store.LEAST} ground-truth pixels of {metric}."
+        caption += f" Only images with at least {store.LEAST} ground-truth pixels of {plain(metric)}."
     st.caption(caption)
     evaluation_runs.image_section(card, pairs, images, key="worst")
 
@@ -142,18 +152,18 @@ def normalized(counts: np.ndarray, normalization: str) -> np.ndarray:
     return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=(totals > 0) & (counts > 0))
 
 
-def _cell_texts(counts: np.ndarray) -> list[list[str]]:
+def _cell_texts(counts: np.ndarray, names: Sequence[str]) -> list[list[str]]:
     rows, columns = counts.sum(1), counts.sum(0)
 
     def text(truth: int, prediction: int) -> str:
         pixels = counts[truth, prediction]
         correct = truth == prediction
-        pair = f"{NAMES[truth]} {'correctly predicted' if correct else f'predicted as {NAMES[prediction]}'}"
+        pair = f"{names[truth]} {'correctly predicted' if correct else f'predicted as {names[prediction]}'}"
         if not pixels:
             return f"No pixel: {pair}."
         return (
-            f"{pair}: {pixels:,} pixels, {pixels / rows[truth]:.2%} of the ground truth of {NAMES[truth]}, "
-            f"{pixels / columns[prediction]:.2%} of the predictions of {NAMES[prediction]}."
+            f"{pair}: {pixels:,} pixels, {pixels / rows[truth]:.2%} of the ground truth of {names[truth]}, "
+            f"{pixels / columns[prediction]:.2%} of the predictions of {names[prediction]}."
         )
 
-    return [[text(truth, prediction) for prediction in range(len(NAMES))] for truth in range(len(NAMES))]
+    return [[text(truth, prediction) for prediction in range(len(names))] for truth in range(len(names))]

@@ -2,21 +2,28 @@
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from seg import jobs, paths
-from seg.data.pairs import DatasetError, list_datasets
+from seg.data.datasets import classes_of, list_datasets
+from seg.data.image_io import PhotoError, read_photo
+from seg.data.image_set import find_image_set, read_known_sample
+from seg.data.pairs import DatasetError
 from seg.errors import printable
 from seg.evaluation import store
+from seg.inference import mask_io
 from seg.models.model_card import ModelCard
 from seg.system.durations import format_duration
 from ui.compare.prediction_view import masks_of, score_masks, viewer_payload
 from ui.components.viewer import viewer
 from ui.dataset.pair_cache import ChosenSplit, read_split, thumbnail
+from ui.shared import pictures
 from ui.shared.permissions import allowed, run_action, show_error, why_not
 from ui.shared.picture_buttons import picture_grid
+from ui.shared.pictures import encode_jpeg
 from ui.shared.text import plain
 from ui.state import predictions
 from ui.state.photos import load_photo
@@ -43,12 +50,23 @@ def choose_pairs(card: ModelCard) -> ChosenSplit | None:
             splits[printable(data.name)] = read_split(data, SPLIT)
     if not splits:
         return None
+    splits = {name: split for name, split in splits.items() if _has_classes(split, card)}
+    if not splits:
+        return None
     names = sorted(splits, key=lambda name: (splits[name].digest != card.metrics.get("digest"), name))
     with st.sidebar:
         chosen = st.selectbox(
             "Dataset", names, key="scored_on", help=f"Its {SPLIT} split is used for evaluation."
         )
     return splits[chosen]
+
+
+def _has_classes(split: ChosenSplit, card: ModelCard) -> bool:
+    """Return whether the labels of a split have the classes of the weights."""
+    try:
+        return classes_of(split.data).names == card.class_set.names
+    except DatasetError:
+        return False
 
 
 def load_evaluation(card: ModelCard, pairs: ChosenSplit | None) -> store.StoredEvaluation | None:
@@ -145,9 +163,10 @@ def image_section(card: ModelCard, pairs: ChosenSplit, images: list[tuple[int, s
     page = 1
     if pages > 1:
         page = st.pagination(pages, key=f"{key}_page")
-    cells = []
+    cells, is_pairs = [], find_image_set(pairs.data) is None
     for index, text in images[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
-        picture = thumbnail(pairs.files[index], "Photo")
+        file = pairs.files[index]
+        picture = thumbnail(file, "Photo") if is_pairs else _photo_thumbnail(str(file.stat().st_mtime), file)
         # a file that was damaged or deleted since the evaluation has no thumbnail; its error appears when it
         # is chosen
         jpeg = b"" if isinstance(picture, str) else picture
@@ -165,8 +184,22 @@ def image_section(card: ModelCard, pairs: ChosenSplit, images: list[tuple[int, s
         return
     file = pairs.files[int(chosen)]
     photo = load_photo(printable(file.name), file.read_bytes())
+    image_set = find_image_set(pairs.data)
+    if image_set is not None:
+        sample = image_set.complete_samples(pairs.split)[int(chosen)]
+        _, label = read_known_sample(sample, image_set.description)
+        photo = replace(photo, truth=mask_io.png(label, card.class_set))
     with st.spinner(f"Segmenting {plain(file.name)} …"):
         prediction = predictions.predict(photo, card, card.working_height, tta=False)
-    masks = masks_of(card, prediction, [card])
-    payload = viewer_payload(photo, masks, [card], photo.truth, score_masks(photo, masks, photo.truth))
+    masks = masks_of(card, prediction, [card], card.class_set)
+    scored = score_masks(photo, masks, photo.truth)
+    payload = viewer_payload(photo, masks, [card], photo.truth, scored, classes=card.class_set)
     viewer(payload, key=f"{key}_viewer")
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def _photo_thumbnail(modified: str, file: Path) -> bytes | str:
+    try:
+        return encode_jpeg(pictures.thumbnail(read_photo(file)), 85)
+    except PhotoError as error:
+        return str(error)

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from seg import paths
-from seg.data.cityscapes import NAMES
+from seg.data.classes import ClassSet
 from seg.data.decode_cache import HELD_OUT
 from seg.evaluation import evaluate, grid_reference, leaderboard
 from seg.evaluation.bootstrap import PairedDifference
@@ -52,11 +52,12 @@ _HELP = {
 }
 
 
-def draw(pairs: ChosenSplit | None) -> None:
+def draw(pairs: ChosenSplit | None, classes: ClassSet) -> None:
     """Draw the sortable table of all weights, and accuracy against time.
 
     Args:
         pairs: The evaluation split.
+        classes: The classes; weights of others cannot be compared.
     """
     with_baselines = st.toggle(
         "Show baselines",
@@ -67,8 +68,8 @@ def draw(pairs: ChosenSplit | None) -> None:
             " their weights."
         ),
     )
-    published = _readable_cards(None)
-    baselines = _readable_cards(paths.baselines()) if with_baselines else []
+    published = _readable_cards(None, classes)
+    baselines = _readable_cards(paths.baselines(), classes) if with_baselines else []
     cards = [*published, *baselines]
     digest, references = (pairs.digest, _references(cards, pairs.digest)) if pairs else ("", {})
     rows = leaderboard.rows(published, baselines, references, digest, _times())
@@ -264,14 +265,17 @@ def draw_by_class(card: ModelCard) -> None:
         alt="Lines of the IoU of connected components in five size bins, for each variant.",
     )
     st.caption(
-        "Connected components of the ground truth by area, in pixels of the 256 × 256 labels. A component’s "
+        "Connected components of the ground truth by area, in pixels of the labels. A component’s "
         "IoU counts the predicted components of its class that overlap it (Rottmann et al. 2020)."
         + _largest_gain(rows)
     )
     counts = [sum(row) for row in rows[0].report["confusion"]]
     share = "share of the ground truth"
-    columns: dict[str, list[Any]] = {"class": list(NAMES), share: [100 * n / sum(counts) for n in counts]}
-    columns |= {DISPLAY_NAMES[row.variant]: [row.report["iou"][name] for name in NAMES] for row in rows}
+    shares = [100 * n / sum(counts) for n in counts]
+    columns: dict[str, list[Any]] = {"class": card.classes, share: shares}
+    columns |= {
+        DISPLAY_NAMES[row.variant]: [row.report["iou"][name] for name in card.classes] for row in rows
+    }
     bars = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f")
     st.dataframe(
         columns,
@@ -308,14 +312,16 @@ def _show_split(card: ModelCard) -> None:
         st.caption(f"{plain(card.name)} was evaluated on another split: {evaluated_on(card.metrics)}.")
 
 
-def _readable_cards(folder: Path | None) -> list[ModelCard]:
-    """Return the readable cards; the sidebar reports the others."""
+def _readable_cards(folder: Path | None, classes: ClassSet) -> list[ModelCard]:
+    """Return the readable cards of networks with these classes; the sidebar reports damaged ones."""
     cards = []
     for name in list_weights(folder):
         try:
-            cards.append(read_card(name, folder))
+            card = read_card(name, folder)
         except WeightsError:
             continue
+        if card.class_set.names == classes.names:
+            cards.append(card)
     return cards
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import streamlit as st
 import torch
 
-from seg.data.cityscapes import CLASSES, NAMES
 from seg.interpretability import activations
 from seg.models.encoder import DISPLAY_NAMES as ENCODERS
 from seg.models.factory import ARCHITECTURES, DISPLAY_NAMES
@@ -26,6 +25,7 @@ from ui.shared.pictures import resized_jpeg
 from ui.state.model_pool import borrow_model
 from ui.state.photos import Photo
 from ui.state.predictions import Activations
+from ui.state.session import forget_unless
 
 PREDICTED = "predicted class"
 
@@ -73,20 +73,24 @@ def draw(
     Returns:
         The point that was clicked last, or None.
     """
-    shown = choose_class()
+    shown = choose_class(card)
     tensors = _tensors(card, activity)
     nodes = [*encoder_nodes(photo, card, activity, 1, _COLUMN)]
     nodes += [_score_node(name, values, shown, card) for name, values in tensors.items()]
     edges = _edges(nodes)
     title = title_of(shown)
-    return network_diagram(nodes, edges, list(_steps(card, edges)), point, title, key="diagram")
+    return network_diagram(
+        nodes, edges, list(_steps(card, edges)), point, title, key="diagram", classes=card.class_set
+    )
 
 
-def choose_class() -> str:
+def choose_class(card: ModelCard) -> str:
     """Draw the choice of what the nodes of scores show: `PREDICTED`, or the name of a class."""
+    options = [PREDICTED, *card.classes]
+    forget_unless("shown_class", options)
     return st.selectbox(
         "Score nodes show",
-        [PREDICTED, *NAMES],
+        options,
         key="shown_class",
         bind="query-params",
         width=280,
@@ -164,13 +168,13 @@ def _score_node(name: str, values: torch.Tensor, shown: str, card: ModelCard) ->
     facts = {"id": name, "title": title, "shape": shape, "column": column, "row": row, "text": text}
     if shown == PREDICTED:
         return ids_node(values.max(0).indices.numpy().astype(np.uint8), **facts)
-    return score_node(values[NAMES.index(shown)].numpy(), **facts)
+    return score_node(values[card.classes.index(shown)].numpy(), **facts)
 
 
 def _description(name: str, stride: int, card: ModelCard) -> tuple[str, int, int, str]:
     """Return title, column, row and text of a node."""
     if name.startswith("score"):
-        classes = len(CLASSES)
+        classes = len(card.classes)
         text = f"{name}: a 1 × 1 convolution predicts {classes} class scores from the features of each cell."
         if stride != 32:
             text += " They are trained to correct the coarser scores to which they are added."

@@ -1,13 +1,15 @@
 """The views Receptive field and Logit attribution: what a prediction depends on."""
 
 import io
+from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from seg.data.cityscapes import NAMES, colorize
+from seg.data.classes import ClassSet
 from seg.interpretability import activations
 from seg.interpretability.receptive_field import (
     PixelBox,
@@ -21,9 +23,11 @@ from seg.models.model_card import ModelCard
 from ui.components.linked_images import Picture, data_url, linked_images
 from ui.shared import charts
 from ui.shared.pictures import encode_jpeg, resized_jpeg
+from ui.shared.text import plain
 from ui.state import predictions
 from ui.state.model_pool import borrow_model
 from ui.state.photos import Photo
+from ui.state.session import forget_unless
 
 _HOT = np.array([255, 176, 32], np.float32)
 
@@ -48,14 +52,16 @@ def draw_fields(
     """
     at = pixel(point, activity.size)
     predicted, boxes = _predictions_at(card, activity, at)
+    names = card.classes
+    forget_unless("field_class", ["the predicted class", *names])
     chosen = st.selectbox(
         "Logit of",
-        ["the predicted class", *NAMES],
+        ["the predicted class", *names],
         key="field_class",
         width=280,
         help="The gradient of this class’s logit at the point with respect to every pixel of the photo.",
     )
-    classes = {v: NAMES.index(chosen) if chosen in NAMES else own for v, own in predicted.items()}
+    classes = {v: names.index(chosen) if chosen in names else own for v, own in predicted.items()}
     with st.spinner("Computing the gradient …", show_time=True):
         fields = predictions.receptive_fields(photo, card, activity.size[0], at, classes)
     height, width = activity.size
@@ -65,7 +71,7 @@ def draw_fields(
         box, side = boxes[v], mass_square_side(field, at)
         pictures.append(
             Picture(
-                f"{DISPLAY_NAMES[v]}: {NAMES[classes[v]]}",
+                f"{DISPLAY_NAMES[v]}: {names[classes[v]]}",
                 f"theoretical {box.size[1]} × {box.size[0]} pixels; 95 % of the gradient within {side} ×"
                 f" {side}",
                 _jpeg_url(_highlight(street, field)),
@@ -119,24 +125,24 @@ def draw_attribution(
             steps = activations.decode_steps(model, activity.scores, v)
             mask = activations.mask_of(steps[activations.FINAL_UPSAMPLE[v]], activity.size)
             attributions[v] = activations.logit_attribution(model, activity.scores, v, at)
-            overlay = Image.blend(street, Image.fromarray(colorize(mask)), 0.6)
-            pictures.append(Picture(DISPLAY_NAMES[v], NAMES[mask[at]], _jpeg_url(np.asarray(overlay))))
+            overlay = Image.blend(street, Image.fromarray(card.class_set.colorize(mask)), 0.6)
+            pictures.append(Picture(DISPLAY_NAMES[v], card.classes[mask[at]], _jpeg_url(np.asarray(overlay))))
     clicked = linked_images(pictures, point, key="reasons")
     for column, (v, by_stride) in zip(st.columns(len(attributions)), attributions.items(), strict=True):
         total = np.sum(list(by_stride.values()), axis=0)
         winner, runner_up = (int(k) for k in np.argsort(-total)[:2])
         with column:
             st.markdown(
-                f"**{DISPLAY_NAMES[v]}**: {NAMES[winner]} {total[winner]:.2f}, runner-up {NAMES[runner_up]} "
-                f"{total[runner_up]:.2f}"
+                f"**{DISPLAY_NAMES[v]}**: {plain(card.classes[winner])} {total[winner]:.2f}, runner-up"
+                f" {plain(card.classes[runner_up])} {total[runner_up]:.2f}"
             )
             st.plotly_chart(
-                _bars(by_stride, winner, runner_up),
+                _bars(by_stride, winner, runner_up, card.classes),
                 config={"displayModeBar": False},
                 key=f"reasons_{v}",
                 alt="Contribution of each stride to the margin over the runner-up. The table has the values.",
             )
-            st.html(_table(by_stride, winner, runner_up))
+            st.html(_table(by_stride, winner, runner_up, card.class_set))
     st.caption(
         "Click a picture, or focus it and use the arrow keys. All operations after the 1 × 1 score layers "
         "are linear, so a logit is exactly the sum of the contributions of the scores at strides 32, 16 and "
@@ -146,7 +152,7 @@ def draw_attribution(
     return clicked
 
 
-def _bars(by_stride: dict[int, np.ndarray], winner: int, runner_up: int) -> go.Figure:
+def _bars(by_stride: dict[int, np.ndarray], winner: int, runner_up: int, names: Sequence[str]) -> go.Figure:
     """Plot the margin of one class over another as a waterfall, stride by stride."""
     margins = [float(logits[winner] - logits[runner_up]) for logits in by_stride.values()]
     totals = np.cumsum([0.0, *margins])
@@ -169,7 +175,7 @@ def _bars(by_stride: dict[int, np.ndarray], winner: int, runner_up: int) -> go.F
         margin={"l": 0, "r": 8, "t": 8, "b": 0},
         showlegend=False,
         xaxis={
-            "title": f"{NAMES[winner]} minus {NAMES[runner_up]}",
+            "title": escape(f"{names[winner]} minus {names[runner_up]}"),
             "fixedrange": True,
             "zeroline": True,
             "range": [totals.min() - room, totals.max() + room],
@@ -178,11 +184,11 @@ def _bars(by_stride: dict[int, np.ndarray], winner: int, runner_up: int) -> go.F
     )
 
 
-def _table(by_stride: dict[int, np.ndarray], winner: int, runner_up: int) -> str:
+def _table(by_stride: dict[int, np.ndarray], winner: int, runner_up: int, classes: ClassSet) -> str:
     rows = {f"stride {stride}": (logits[winner], logits[runner_up]) for stride, logits in by_stride.items()}
     rows["logit"] = tuple(sum(logits[k] for logits in by_stride.values()) for k in (winner, runner_up))
-    head = ("", NAMES[winner], NAMES[runner_up], "margin")
-    return charts.sums(head, {name: (a, b, a - b) for name, (a, b) in rows.items()})
+    head = ("", classes.names[winner], classes.names[runner_up], "margin")
+    return charts.sums(head, {name: (a, b, a - b) for name, (a, b) in rows.items()}, classes)
 
 
 def _highlight(street: np.ndarray, field: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import Any, get_args
 import numpy as np
 import streamlit as st
 
-from seg.data import cityscapes
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import IGNORE
 from seg.evaluation import metrics
 from seg.evaluation.evaluate import format_score
 from seg.inference import mask_io
@@ -14,6 +15,7 @@ from seg.interpretability import activations
 from seg.models.factory import DISPLAY_NAMES, OUTPUT_STRIDE
 from seg.models.model_card import ModelCard
 from ui.components.viewer import Pane, deflate, pack, present, viewer
+from ui.shared.class_matching import label_in_classes
 from ui.shared.pictures import resize_mask, resized_jpeg
 from ui.state.model_pool import borrow_model
 from ui.state.photos import Photo
@@ -51,7 +53,7 @@ def draw(photo: Photo, card: ModelCard, activity: activations.Activations) -> No
     overrides = _choose_overrides(variant)
     trained, _ = _compute_mask(card, activity, variant, activations.SkipOverrides())
     edited, seconds = _compute_mask(card, activity, variant, overrides)
-    draw_masks(photo, variant, trained, edited)
+    draw_masks(photo, card, variant, trained, edited)
     height, width = activity.size
     st.caption(
         f"Computed from cached scores in {1000 * seconds:.0f} ms, at the working resolution of {width} × "
@@ -60,24 +62,29 @@ def draw(photo: Photo, card: ModelCard, activity: activations.Activations) -> No
     )
 
 
-def draw_masks(photo: Photo, variant: str, trained: np.ndarray, edited: np.ndarray) -> None:
+def draw_masks(photo: Photo, card: ModelCard, variant: str, trained: np.ndarray, edited: np.ndarray) -> None:
     """Draw the mask of a network as trained, the edited mask, and where they differ.
 
     Args:
         photo: The photo.
+        card: Card of the weights.
         variant: Variant of the network.
         trained: H x W train ids at working resolution.
         edited: H x W train ids at working resolution.
     """
     changed = edited != trained
     height, width = trained.shape
-    truth = None if photo.truth is None else resize_mask(mask_io.read_png(photo.truth), (width, height))
-    stride, only_changed = OUTPUT_STRIDE.get(variant), np.where(changed, edited, cityscapes.IGNORE)
+    classes, truth = card.class_set, None
+    if photo.truth is not None:
+        label = label_in_classes(photo.truth, CITYSCAPES, classes)
+        truth = resize_mask(mask_io.read_png(label), (width, height))
+    stride, only_changed = OUTPUT_STRIDE.get(variant), np.where(changed, edited, IGNORE)
     original = f"{DISPLAY_NAMES[variant]} as trained"
+    scores = [_mean_iou(truth, mask, len(classes)) for mask in (trained, edited)]
     panes = [
         Pane("photo", "Photo", "photo", shown=False),
-        Pane("trained", original, "mask", _mean_iou(truth, trained), ids=deflate(trained), stride=stride),
-        Pane("touched", "Edited", "mask", _mean_iou(truth, edited), ids=deflate(edited), stride=stride),
+        Pane("trained", original, "mask", scores[0], ids=deflate(trained), stride=stride),
+        Pane("touched", "Edited", "mask", scores[1], ids=deflate(edited), stride=stride),
         Pane(
             "changed",
             "Changed pixels",
@@ -86,9 +93,10 @@ def draw_masks(photo: Photo, variant: str, trained: np.ndarray, edited: np.ndarr
             ids=deflate(only_changed),
         ),
     ]
-    shares = mask_io.shares(trained), mask_io.shares(edited)
+    shares = [mask_io.shares(mask, classes) for mask in (trained, edited)]
     size, jpeg = (width, height), resized_jpeg(photo.jpeg, (width, height))
-    viewer(pack(jpeg, size, size, panes, present(shares), own=not photo.rendered), key="touched_viewer")
+    occurring, own = present(shares, classes), not photo.rendered
+    viewer(pack(jpeg, size, size, panes, occurring, own=own, classes=classes), key="touched_viewer")
 
 
 def _compute_mask(
@@ -102,10 +110,10 @@ def _compute_mask(
         return mask, time.perf_counter() - start
 
 
-def _mean_iou(truth: np.ndarray | None, mask: np.ndarray) -> str:
+def _mean_iou(truth: np.ndarray | None, mask: np.ndarray, classes: int) -> str:
     if truth is None:
         return ""
-    confusion = metrics.confusion(truth, mask, len(cityscapes.CLASSES), cityscapes.IGNORE)
+    confusion = metrics.confusion(truth, mask, classes, IGNORE)
     return f"mean IoU {format_score(metrics.compute_metrics(confusion).mean_iou_in_target, 2)}"
 
 

@@ -7,7 +7,6 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from seg.data.cityscapes import NAMES
 from seg.interpretability import activations
 from seg.models.fcn import bilinear_kernel
 from seg.models.model_card import ModelCard
@@ -73,7 +72,7 @@ def draw(card: ModelCard) -> None:
     shown = learned - bilinear if difference else learned
     limit = float(np.abs(shown).max()) or 1.0
     cells = [_cell("bilinear", bilinear * (not difference), limit, "initialization")]
-    cells += [_cell(NAMES[k], shown[k], limit, f"{deviation[k]:.0%} deviation") for k in by_deviation]
+    cells += [_cell(card.classes[k], shown[k], limit, f"{deviation[k]:.0%} deviation") for k in by_deviation]
     st.html(f"<style>{STYLE}</style><div class='kernels'>{''.join(cells)}</div>")
     st.caption(
         f"{name}: stride {size // 2}, {size} × {size}. Colors range from −{limit:.2f} (blue) through 0 "
@@ -81,10 +80,10 @@ def draw(card: ModelCard) -> None:
         "kernel divided by the kernel’s mean. Kernels are sorted by it."
     )
     class_name = st.selectbox(
-        "Cross-section of", [NAMES[k] for k in by_deviation], key="kernel_class", width=280
+        "Cross-section of", [card.classes[k] for k in by_deviation], key="kernel_class", width=280
     )
     st.plotly_chart(
-        _cross_section(learned[NAMES.index(class_name)], bilinear, class_name),
+        _cross_section(learned[card.classes.index(class_name)], bilinear, class_name),
         config={"displayModeBar": False},
         key="kernel_profile",
         alt=f"The middle row of the learned kernel of {class_name} and of the bilinear kernel.",

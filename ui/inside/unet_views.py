@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import streamlit as st
 
-from seg.data.cityscapes import CLASSES, NAMES
 from seg.interpretability.unet_activations import (
     DECODER_STRIDES,
     ENCODER_STRIDES,
@@ -56,12 +55,12 @@ def draw_network(
     Returns:
         The point that was clicked last, or None.
     """
-    shown = choose_class()
+    shown = choose_class(card)
     nodes = [*encoder_nodes(photo, card, activity, 3, _COLUMN), *_decoder_nodes(activity)]
-    nodes.append(_output_node(activity, shown))
+    nodes.append(_output_node(activity, shown, card))
     edges = _edges()
     steps = [Step("U-Net", _STEP_TEXT, "output", edges)]
-    return network_diagram(nodes, edges, steps, point, title_of(shown), key="diagram")
+    return network_diagram(nodes, edges, steps, point, title_of(shown), key="diagram", classes=card.class_set)
 
 
 def _decoder_nodes(activity: UNetActivations) -> Iterator[Node]:
@@ -84,17 +83,17 @@ def _decoder_nodes(activity: UNetActivations) -> Iterator[Node]:
         )
 
 
-def _output_node(activity: UNetActivations, shown: str) -> Node:
+def _output_node(activity: UNetActivations, shown: str, card: ModelCard) -> Node:
     height, width = activity.size
     facts = {"id": "output", "title": "U-Net", "column": _COLUMN[2], "row": 4}
-    facts["shape"] = f"{len(CLASSES)} × {height} × {width}"
+    facts["shape"] = f"{len(card.classes)} × {height} × {width}"
     text = "A 3 × 3 convolution predicts the class scores of every pixel."
     if shown == PREDICTED:
         return ids_node(
             activity.masks[()], text=f"{text} The class with the highest score is predicted.", **facts
         )
     note = f" The picture has every {SCORE_STEP}th row and column."
-    return score_node(activity.scores[NAMES.index(shown)].numpy(), text=text + note, **facts)
+    return score_node(activity.scores[card.classes.index(shown)].numpy(), text=text + note, **facts)
 
 
 def _edges() -> list[tuple[str, str]]:
@@ -109,11 +108,12 @@ def _edges() -> list[tuple[str, str]]:
 
 
 @st.fragment
-def draw_skips(photo: Photo, activity: UNetActivations) -> None:
+def draw_skips(photo: Photo, card: ModelCard, activity: UNetActivations) -> None:
     """Draw the mask as trained, and the one without chosen skip connections.
 
     Args:
         photo: The photo.
+        card: Card of the weights.
         activity: Activations for the photo.
     """
     choices: dict[str, Skips] = {f"stride {stride}": (stride,) for stride in SKIP_STRIDES}
@@ -121,7 +121,7 @@ def draw_skips(photo: Photo, activity: UNetActivations) -> None:
     chosen = st.segmented_control(
         "Skip connection that is left out", list(choices), default="all", required=True, key="left_out"
     )
-    draw_masks(photo, "unet", activity.masks[()], activity.masks[choices[chosen]])
+    draw_masks(photo, card, "unet", activity.masks[()], activity.masks[choices[chosen]])
     st.caption(
         "The features of a skip connection that is left out are replaced by zeros. U-Net was trained with "
         "all of them, so the masks show how much it relies on each, not how a network without it would do. "

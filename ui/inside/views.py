@@ -65,7 +65,7 @@ def _show_activations(view: str, photo: Photo, card: ModelCard, activity: predic
     clicked = None
     if isinstance(activity, UNetActivations):
         if view == SKIPS:
-            unet_views.draw_skips(photo, activity)
+            unet_views.draw_skips(photo, card, activity)
         elif view == NETWORK:
             clicked = unet_views.draw_network(photo, card, activity, point)
         else:

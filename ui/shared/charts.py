@@ -7,7 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from seg.data.cityscapes import CLASSES, TRAIN_ID
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from ui.state.predictions import MaskMetrics
 
 STYLE = """
@@ -63,11 +64,12 @@ def fine_percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.1 else f"{share:.2%}" if share >= 0.001 else f"{share:.3%}"
 
 
-def legend(shares: Mapping[str, Mapping[str, float]]) -> str:
+def legend(shares: Mapping[str, Mapping[str, float]], classes: ClassSet = CITYSCAPES) -> str:
     """Return an HTML table with a row per class, the largest first.
 
     Args:
         shares: Class shares (0 to 1) by class name, for each column.
+        classes: The classes, for their colors.
     """
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in shares)
     rows = []
@@ -76,7 +78,7 @@ def legend(shares: Mapping[str, Mapping[str, float]]) -> str:
         cells = (
             f'<td class="none">{percent(v)}</td>' if v == 0 else f"<td>{percent(v)}</td>" for v in values
         )
-        rows.append(f'<tr><th scope="row">{class_label(name)}</th>{"".join(cells)}</tr>')
+        rows.append(f'<tr><th scope="row">{class_label(name, classes)}</th>{"".join(cells)}</tr>')
     head = f'<thead><tr><th scope="col">Class</th>{head}</tr></thead>'
     return _scrollable(f'<table class="legend">{head}<tbody>{"".join(rows)}</tbody></table>')
 
@@ -90,18 +92,19 @@ def share_table(shares: Mapping[str, float]) -> str:
     return f'<table class="legend"><tbody>{rows}</tbody></table>'
 
 
-def pixel_table(title: str, rows: Sequence[tuple[str, str, str, str]]) -> str:
+def pixel_table(title: str, rows: Sequence[tuple[str, str, str, str]], classes: ClassSet = CITYSCAPES) -> str:
     """Return an HTML table of the predictions at a pixel.
 
     Args:
         title: Head of the first column.
         rows: Network, predicted class, confidence and runner-up.
+        classes: The classes, for their colors.
     """
     columns = (escape(title), "prediction", "confidence", "runner-up")
     head = "".join(f'<th scope="col">{name}</th>' for name in columns)
     cells = [
-        f'<tr><th scope="row">{escape(network)}</th><td>{class_label(name)}</td><td>{confidence}</td>'
-        f"<td>{class_label(runner_up)}</td></tr>"
+        f'<tr><th scope="row">{escape(network)}</th><td>{class_label(name, classes)}</td>'
+        f"<td>{confidence}</td><td>{class_label(runner_up, classes)}</td></tr>"
         for network, name, confidence, runner_up in rows
     ]
     return (
@@ -113,19 +116,22 @@ References = Mapping[str, Mapping[str, float | None]]
 """By kind of reference, its value for each mask; None where there is none."""
 
 
-def truth_table(scored: Mapping[str, MaskMetrics], references: References) -> str:
+def truth_table(
+    scored: Mapping[str, MaskMetrics], references: References, classes: ClassSet = CITYSCAPES
+) -> str:
     """Return an HTML table of metrics against the ground truth: a row per class, then the means.
 
     Args:
         scored: Metrics of each mask, by column.
         references: References of each mask's output grid, by column.
+        classes: The classes of the metrics.
     """
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in scored)
     scores = [mask.scores for mask in scored.values()]
     rows = []
-    for k, info in enumerate(CLASSES):
+    for k, name in enumerate(classes.names):
         if any(not math.isnan(s.iou[k]) for s in scores):
-            rows.append((f"{_swatch(info.name)}{info.name}", [s.iou[k] for s in scores], ""))
+            rows.append((class_label(name, classes), [s.iou[k] for s in scores], ""))
     rows.append(("Mean IoU", [s.mean_iou_in_target for s in scores], "sum"))
     for kind, of_kind in references.items():
         columns = (of_kind[column] for column in scored)
@@ -140,25 +146,31 @@ def truth_table(scored: Mapping[str, MaskMetrics], references: References) -> st
     return _scrollable(f'<table class="legend">{head}<tbody>{body}</tbody></table>')
 
 
-def grid(corner: str, head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+def grid(
+    corner: str,
+    head: Sequence[str],
+    rows: Mapping[str, Sequence[str]],
+    classes: ClassSet = CITYSCAPES,
+) -> str:
     """Return an HTML table; a row named like a class shows its color.
 
     Args:
         corner: Head of the first column.
         head: Heads of the other columns.
         rows: HTML cells by row name.
+        classes: The classes, for their colors.
     """
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    labels = {name: (_swatch(name) if name in TRAIN_ID else "") + name for name in rows}
+    labels = {name: class_label(name, classes) for name in rows}
     cells = {name: "".join(f"<td>{cell}</td>" for cell in row) for name, row in rows.items()}
     body = "".join(f'<tr><th scope="row">{labels[name]}</th>{row}</tr>' for name, row in cells.items())
     head_row = f'<thead><tr><th scope="col">{escape(corner)}</th>{top}</tr></thead>'
     return _scrollable(f'<table class="legend">{head_row}<tbody>{body}</tbody></table>')
 
 
-def sums(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
+def sums(head: Sequence[str], rows: Mapping[str, Sequence[float]], classes: ClassSet = CITYSCAPES) -> str:
     """Return an HTML table of numbers whose last row is the sum of the others."""
-    top = "".join(f'<th scope="col">{class_label(name)}</th>' for name in head)
+    top = "".join(f'<th scope="col">{class_label(name, classes)}</th>' for name in head)
     last = list(rows)[-1]
     body = "".join(
         f'<tr class="{"sum" if name == last else ""}"><th scope="row">{escape(name)}</th>'
@@ -191,7 +203,7 @@ def metric_bars(scored: Mapping[str, MaskMetrics], references: References) -> go
     return _bar_layout(figure, len(names), 0.45, {"range": [0, 1], "dtick": 0.25})
 
 
-def share_bars(shares: Mapping[str, Mapping[str, float]]) -> go.Figure:
+def share_bars(shares: Mapping[str, Mapping[str, float]], classes: ClassSet = CITYSCAPES) -> go.Figure:
     """Plot one stacked bar of class shares per mask, in the colors of the classes."""
     rows = list(shares)
     figure = go.Figure()
@@ -199,10 +211,10 @@ def share_bars(shares: Mapping[str, Mapping[str, float]]) -> go.Figure:
         figure.add_bar(
             x=[100 * shares[row].get(name, 0.0) for row in rows],
             y=rows,
-            name=name,
+            name=escape(name),
             orientation="h",
-            marker={"color": _css(name), "line": {"width": 0}},
-            hovertemplate="%{y}: " + name + " %{x:.2f} %<extra></extra>",
+            marker={"color": _css(name, classes), "line": {"width": 0}},
+            hovertemplate="%{y}: " + escape(name) + " %{x:.2f} %<extra></extra>",
         )
     figure.update_layout(barmode="stack")
     return _bar_layout(figure, len(rows), 0.35, {"range": [0, 100], "dtick": 25, "ticksuffix": " %"})
@@ -236,9 +248,10 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"
 
 
-def class_label(name: str) -> str:
+def class_label(name: str, classes: ClassSet = CITYSCAPES) -> str:
     """Return a class name as HTML with its color; other texts are only escaped."""
-    return (_swatch(name) if name in TRAIN_ID else "") + escape(name)
+    swatch = f'<i style="background:{_css(name, classes)}"></i>' if name in classes.train_id else ""
+    return swatch + escape(name)
 
 
 def _bar_layout(figure: go.Figure, bars: int, gap: float, axis: Mapping[str, Any]) -> go.Figure:
@@ -265,13 +278,9 @@ def _largest_first(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
     return sorted(largest, key=lambda name: -largest[name])
 
 
-def _swatch(name: str) -> str:
-    return f'<i style="background:{_css(name)}"></i>'
-
-
 def _score(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
 
 
-def _css(name: str) -> str:
-    return "rgb({},{},{})".format(*CLASSES[TRAIN_ID[name]].color)
+def _css(name: str, classes: ClassSet) -> str:
+    return "rgb({},{},{})".format(*classes.classes[classes.train_id[name]].color)

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from seg.data.cityscapes import CITYSCAPES
 from seg.evaluation.evaluate import format_score
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard, WeightsError
@@ -98,10 +99,11 @@ def _summary(card: ModelCard) -> str:
     scores = card.metrics.get("variants", {})
     reports = {DISPLAY_NAMES[v]: scores[v] for v in card.variants if v in scores}
     on_all = {name: report["all_labelled"] for name, report in reports.items() if "all_labelled" in report}
+    is_cityscapes = card.class_set == CITYSCAPES  # whose labels are blended
     rows = {
         "Trained on": ", ".join(Path(folder).name for folder in card.data) or "no data",
         "Mean IoU": _mean_ious(reports) or "not measured",
-        "On all labelled pixels": _mean_ious(on_all) or "not measured",
+        **({"On all labelled pixels": _mean_ious(on_all) or "not measured"} if is_cityscapes else {}),
         "Encoder": card.encoder["source"],
         "Size": f"{card.parameters / 1e6:.1f} million parameters, {card.bytes / 1e6:.0f} MB",
         "License": card.licence,

@@ -11,6 +11,7 @@ import streamlit as st
 from PIL import Image
 
 from seg.data import label_import, scenes
+from seg.data.classes import ClassSet
 from seg.data.image_io import PhotoError, reduced_from, reduction_note
 from seg.data.isolated_reading import IsolatedReader
 from seg.inference import mask_io
@@ -66,6 +67,7 @@ class UploadedTruth:
     other_coding: label_import.LabelCoding | None  # that fits as well
     classes: list[str]  # that occur, the largest first
     ignored_fraction: float
+    class_set: ClassSet  # of the train ids
 
 
 def content_digest(data: bytes) -> str:

@@ -208,7 +208,7 @@ def full_resolution_masks(
             confidences = pool.map(mask_io.confidence_png, prediction.confidences.values())
             masks = prediction.masks.items()
             return {
-                v: MaskFiles(mask_io.png(mask), png)
+                v: MaskFiles(mask_io.png(mask, prediction.classes), png)
                 for (v, mask), png in zip(masks, confidences, strict=True)
             }
 
@@ -234,9 +234,10 @@ def shown_truth(photo: Photo, png: bytes) -> np.ndarray:
 
 
 @st.cache_data(max_entries=64, scope="session", show_spinner=False)
-def score_mask(truth_digest: str, mask_digest: str, _truth: np.ndarray, _mask: np.ndarray) -> MaskMetrics:
+def score_mask(
+    truth_digest: str, mask_digest: str, classes: int, _truth: np.ndarray, _mask: np.ndarray
+) -> MaskMetrics:
     """Compute the metrics of a mask against the ground truth, both H x W at the display size."""
-    classes = len(cityscapes.CLASSES)
     scores = metrics.compute_metrics(metrics.confusion(_truth, _mask, classes, cityscapes.IGNORE))
     boundaries = metrics.boundary_counts(_truth, _mask, classes, cityscapes.IGNORE)
     return MaskMetrics(scores, metrics.boundary_iou(boundaries)[1])
@@ -244,7 +245,12 @@ def score_mask(truth_digest: str, mask_digest: str, _truth: np.ndarray, _mask: n
 
 @st.cache_data(max_entries=96, scope="session", show_spinner="Computing the cell-share references …")
 def grid_reference_of(
-    truth_digest: str, working_size: tuple[int, int], stride: int, optimized: bool, _truth: np.ndarray
+    truth_digest: str,
+    working_size: tuple[int, int],
+    stride: int,
+    optimized: bool,
+    classes: int,
+    _truth: np.ndarray,
 ) -> float:
     """Compute the mean IoU of the ground truth reduced to an output grid.
 
@@ -253,11 +259,12 @@ def grid_reference_of(
         working_size: Height and width of the working image.
         stride: Stride of the output grid in working pixels.
         optimized: Whether the scores on the grid are optimized, else they are the class shares of its cells.
+        classes: Number of classes.
         _truth: H x W train ids.
     """
     reduce = grid_reference.optimized_mask if optimized else grid_reference.cell_share_mask
     reduced = reduce(_truth, working_size, stride)
-    confusion = metrics.confusion(_truth, reduced, len(cityscapes.CLASSES), cityscapes.IGNORE)
+    confusion = metrics.confusion(_truth, reduced, classes, cityscapes.IGNORE)
     return metrics.compute_metrics(confusion).mean_iou_in_target
 
 
@@ -361,7 +368,7 @@ def _for_display(prediction: Prediction) -> CachedPrediction:
             runner_up=by_variant(lambda pair: deflate(pair[1]), runner_ups),
             entropy=by_variant(deflate, prediction.entropies.values()),
             max_logits=prediction.max_logits,
-            shares=by_variant(mask_io.shares, masks),
+            shares=by_variant(lambda mask: mask_io.shares(mask, prediction.classes), masks),
             disagreement=_disagreement(prediction.masks),
             seconds=prediction.seconds,
             working_size=prediction.working_size,

@@ -1,5 +1,6 @@
 """The values that the app keeps in a visitor's session, apart from those of widgets."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import streamlit as st
@@ -9,6 +10,7 @@ if TYPE_CHECKING:  # these modules use the session themselves
     from collections.abc import Mapping
     from pathlib import Path
 
+    from seg.data.image_set_check import SplitCheck
     from seg.inference.private_dir import PrivateDir
     from seg.inference.upload_batch import Batch
     from ui.shared.rate_limit import RateLimiter
@@ -62,11 +64,19 @@ class Session(TypedDict, total=False):
     newest: int  # epoch that a run had reached when it was last drawn
     time_estimates: "dict[str, list[Mapping[str, Any]]]"  # by configuration; only those of the last one
     checked: dict[str, tuple[int, list[str], str]]  # pairs, errors and summary of the data set checked
+    image_set_checks: "dict[str, dict[str, SplitCheck]]"  # by data set and split; those of the last one only
+    imported_dataset: str  # name of the data set that was imported last, until it is shown
 
 
 def session() -> Session:
     """Return the visitor's session state with its types."""
     return cast(Session, st.session_state)
+
+
+def forget_unless(key: str, options: Iterable[object]) -> None:
+    """Forget the value of a widget that is not among its present options, before the widget is drawn."""
+    if st.session_state.get(key) not in (None, *options):
+        del st.session_state[key]
 
 
 def session_id() -> str | None:

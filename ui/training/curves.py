@@ -1,11 +1,11 @@
 """Training curves: loss, learning rate and validation metrics."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
-from seg.data import cityscapes
 from seg.models.factory import DISPLAY_NAMES
 
 COLORS = ("#0d9488", "#d97706", "#7c3aed", "#db2777", "#2563eb", "#65a30d")
@@ -103,10 +103,10 @@ def by_class(reports: Mapping[str, Any], title: str) -> go.Figure:
     ious = {variant: reports[variant].get("iou", {}) for variant in reports if _is_report(reports, variant)}
     figure = go.Figure()
     finest = list(ious)[-1] if ious else None
-    names = sorted(cityscapes.NAMES, key=lambda name: -(ious[finest].get(name) or 0)) if finest else []
+    names = sorted(ious[finest], key=lambda name: -(ious[finest][name] or 0)) if finest else []
     for variant, iou in ious.items():
         figure.add_bar(
-            x=names,
+            x=[escape(name) for name in names],
             y=[iou.get(name) for name in names],
             name=DISPLAY_NAMES[variant],
             marker_color=_variant_color(variant),

@@ -12,7 +12,7 @@ import annotated_types
 import streamlit as st
 
 from seg import paths
-from seg.data.pairs import list_datasets
+from seg.data.datasets import list_datasets
 from seg.errors import printable
 from seg.models.factory import ARCHITECTURES, DISPLAY_NAMES
 from seg.models.registry import list_weights
@@ -43,10 +43,14 @@ LABELS = {
     "arch": "Network",
     "encoder_weights": "Encoder weights",
     "init_from": "Initialize from",
+    "teacher": "Teacher (distillation)",
+    "class_mix": "ClassMix",
+    "mixstyle": "MixStyle",
+    "amplitude_mix": "Amplitude mixing",
     "minutes": "Minutes (instead of epochs)",
     "height": "Crop height",
     "scale": "Scale range",
-    "holdout": "Validation (hold-out) pairs",
+    "holdout": "Validation (hold-out) samples",
     "extra_data": "Additional datasets",
     "lr": "Learning rate of the score layers",
     "encoder_lr": "Learning rate of the encoder",
@@ -188,6 +192,7 @@ def _choices() -> dict[str, list[str]]:
         "data": [str(path) for path in list_datasets(paths.data())],
         "encoder_weights": encoder_weights(),
         "init_from": ["", *initial_weights()],
+        "teacher": ["", *list_weights()],
     }
 
 
@@ -208,7 +213,7 @@ def _check_choices(values: Mapping[str, Any]) -> None:
 def _draw_field(name: str, help: str, variants: tuple[str, ...]) -> None:
     key, kind, title = _key(name), _KINDS[name], label(name)
     common: dict[str, Any] = {"key": key, "help": help, "persist_state": "session"}
-    if name in ("data", "encoder_weights", "init_from"):
+    if name in ("data", "encoder_weights", "init_from", "teacher"):
         _draw_path_choice(name, title, common)
     elif name == "variants":
         st.pills(title, variants, selection_mode="multi", format_func=lambda v: DISPLAY_NAMES[v], **common)
@@ -235,7 +240,7 @@ def _draw_path_choice(name: str, title: str, common: Mapping[str, Any]) -> None:
     texts = {
         "imagenet": "ImageNet (downloaded)",
         "none": "none (random initialization)",
-        "": "none (new network)",
+        "": "none (new network)" if name == "init_from" else "none",
     }
     disabled = name == "encoder_weights" and bool(st.session_state.get(_key("init_from")))
     st.selectbox(
@@ -264,7 +269,7 @@ def _to_widget(name: str, value: Any) -> Any:
         folder = os.path.realpath(paths.recorded(value))
         choices = _choices()["data"]
         return next((choice for choice in choices if os.path.realpath(choice) == folder), str(value))
-    if name in ("encoder_weights", "init_from"):
+    if name in ("encoder_weights", "init_from", "teacher"):
         return str(value)
     if name == "variants":
         return list(value)

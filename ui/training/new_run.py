@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from seg import jobs, paths
-from seg.data.pairs import find_pairs, list_datasets
+from seg.data.datasets import list_datasets, split_files
 from seg.errors import printable, user_message
 from seg.system.durations import format_duration
 from seg.training import lifecycle, lineage, run_status
@@ -195,7 +195,7 @@ def run_estimate(configs: list[TrainConfig]) -> bool:
     config = configs[0]
     try:
         note = lifecycle.check_pairs(config)
-        num_train = len(find_pairs(config.data, "train")) - config.holdout
+        num_train = len(split_files(config.data, "train")) - config.holdout
     except ACTION_ERRORS as error:
         st.warning(plain(form.in_form_terms(user_message(error))), icon=":material/warning:")
         return False
@@ -207,7 +207,7 @@ def run_estimate(configs: list[TrainConfig]) -> bool:
     left, right = st.columns([3, 1], vertical_alignment="center")
     key = json.dumps([config.to_json() for config in configs])
     estimates = session().get("time_estimates", {}).get(key)
-    text = f"**{length}** on {num_train:,} pairs" + (f" and {extra:,} additional ones" if extra else "")
+    text = f"**{length}** on {num_train:,} samples" + (f" and {extra:,} additional ones" if extra else "")
     if estimates:
         seconds = sum(estimate["seconds"] for estimate in estimates)
         memory = max(estimate["memory_bytes"] for estimate in estimates)

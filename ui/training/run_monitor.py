@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from PIL import Image
 
 from seg import jobs, paths
 from seg.errors import printable
@@ -44,7 +45,8 @@ MAX_TAIL = 1 << 16
 
 STYLE = """<style>
 .strip { display: grid; gap: .35rem; align-items: center; }
-.strip img { width: 100%; aspect-ratio: 2; image-rendering: pixelated; border-radius: .3rem; display: block; }
+.strip img { width: 100%; aspect-ratio: var(--aspect); image-rendering: pixelated; border-radius: .3rem;
+  display: block; }
 .strip span { font-size: .8125rem; opacity: .75; }
 .strip { overflow-x: auto; }
 table.runs { border-collapse: collapse; font-size: .875rem; width: 100%; }
@@ -112,12 +114,12 @@ def show_status(folder: Path, before: tuple[run_status.State, bool]) -> None:
     if status.steps and status.state != "finished":
         st.progress(min(1.0, status.step / status.steps))
     elif status.state == "running":
-        st.caption("Loading the pairs and the encoder …")
+        st.caption("Loading the data and the encoder …")
     _show_messages(folder, status)
     show_metrics(status.metrics)
     if status.metrics and "holdout" in config:
         st.caption(
-            f"On the unambiguous pixels of the {config['holdout']} validation (hold-out) pairs of this "
+            f"On the unambiguous pixels of the {config['holdout']} validation (hold-out) samples of this "
             "run, at the last evaluation."
         )
     show_publishing(folder)
@@ -269,8 +271,8 @@ def publish_form(folder: Path) -> None:
     if problem:
         st.warning(plain(problem))
     st.caption(
-        "Evaluates the network on val, or on the validation (hold-out) pairs if the dataset has no val. Takes"
-        " minutes on a CPU."
+        "Evaluates the network on val, or on the validation (hold-out) samples if the dataset has no val."
+        " Takes minutes on a CPU."
     )
     if st.button("Publish", type="primary", disabled=bool(problem), key=f"do_publish_{run_name}"):
         run_action(jobs.publish, folder, name, tta)
@@ -339,7 +341,11 @@ def show_snapshots(folder: Path) -> None:
     for number, (photo, truth) in enumerate(photos):
         files = [photo, truth, *(epochs[epoch] / f"{number}.{variant}.png" for variant in ordered)]
         cells += [picture_html(file) for file in files if file.is_file()]
-    columns = f"grid-template-columns: repeat({2 + len(ordered)}, minmax(6.5rem, 1fr))"
+    with Image.open(photos[0][0]) as picture:
+        aspect = picture.width / picture.height
+    columns = (
+        f"--aspect: {aspect:.3f}; grid-template-columns: repeat({2 + len(ordered)}, minmax(6.5rem, 1fr))"
+    )
     st.html(f'<div class="strip" style="{columns}">{"".join(cells)}</div>')
 
 

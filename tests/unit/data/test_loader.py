@@ -7,13 +7,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from seg.data import loader
-from seg.data.decode_cache import PairDataset, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import DecodedSplit
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def splits(pairs) -> list[PairDataset]:
+def splits(pairs) -> list[DecodedSplit]:
     return [load_split(pairs, "train"), load_split(pairs, "val")]
 
 
@@ -32,7 +33,8 @@ def test_every_loader_gives_the_requested_rows(splits):
         loader.prefetch(splits, CPU, requested),
     )
     for batch, *loaded in zip(requested, *loaders, strict=True):
-        for photos, labels in loaded:
+        for photos, labels, sizes in loaded:
+            assert sizes is None
             assert photos.dtype == labels.dtype == torch.uint8
             for row, (number, index) in enumerate(batch.tolist()):
                 assert torch.equal(photos[row], torch.from_numpy(splits[number].photos[index]))

@@ -8,7 +8,8 @@ from PIL import Image
 
 from seg import paths
 from seg.data import decode_cache, label_decoder
-from seg.data.decode_cache import _folder_of, decoding_progress, is_decoded, load_split
+from seg.data.datasets import load_split
+from seg.data.decode_cache import _folder_of, decoding_progress, is_decoded
 from seg.data.download import download
 from seg.data.pairs import (
     SIDE,

@@ -78,7 +78,7 @@ def test_reduced_crops_are_antialiased_as_at_prediction():
     )
     pixels[:, 255] = pixels[:, 254]  # the last column is left out
     reduced = Image.fromarray(pixels.numpy()).resize((128, 64), Image.Resampling.BILINEAR)
-    crop = _crop_photos(pixels.permute(2, 0, 1)[None].float(), whole_photo(), 64, 128)
+    crop = _crop_photos(pixels.permute(2, 0, 1)[None].float(), whole_photo(), (64, 128), None)
     expected = torch.from_numpy(np.array(reduced)).permute(2, 0, 1)[None].float()
     # Pillow rounds after each of its two passes; the last column has less to average
     torch.testing.assert_close(crop[..., :-1], expected[..., :-1], atol=1.01, rtol=0)
@@ -95,7 +95,7 @@ def test_enlarged_crops_are_interpolated_bilinearly():
     affine = whole_photo(2, zoom=3.0)
     grid = F.affine_grid(affine, [2, 1, 96, 192], align_corners=False)
     expected = F.grid_sample(photos, grid, padding_mode="border", align_corners=False)
-    torch.testing.assert_close(_crop_photos(photos, affine, 96, 192), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(_crop_photos(photos, affine, (96, 192), None), expected, atol=1e-5, rtol=0)
 
 
 def test_the_last_column_is_left_out():
@@ -108,3 +108,26 @@ def test_the_last_column_is_left_out():
         image, label = augment(photos, ids, 64, 0, step)
         same_image, same_label = augment(changed, other_ids, 64, 0, step)
         assert torch.equal(image, same_image) and torch.equal(label, same_label)
+
+
+def test_soft_labels_have_the_same_view_as_labels():
+    photos, ids = batch(8)
+    share = torch.arange(256, dtype=torch.uint8).expand(8, 256, 256)
+    soft = torch.stack((ids, ids.flip(1), share), -1)
+    _, label = augment(photos, soft, 64, 0, 5)
+    for plane, alone in enumerate((ids, ids.flip(1), share)):
+        assert torch.equal(label[:, plane], augment(photos, alone, 64, 0, 5)[1])
+
+
+def test_corruptions_change_photos_and_no_labels():
+    photos, ids = batch(16)
+    image, label = augment(photos, ids, 64, 0, 1)
+    corrupted, same_label = augment(photos, ids, 64, 0, 1, corruptions=0.5)
+    assert torch.equal(label, same_label)
+    changed = (corrupted - image).abs().amax((1, 2, 3)) > 0.05
+    assert 4 <= changed.sum() <= 12
+    parts = [
+        augment(photos[i : i + 8], ids[i : i + 8], 64, 0, 1, shard=(i // 8, 2), corruptions=0.5)[0]
+        for i in (0, 8)
+    ]
+    assert torch.equal(torch.cat(parts), corrupted)

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from seg.data import scenes
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.data.pairs import restore_aspect
 from seg.evaluation import calibration, out_of_distribution
 from seg.evaluation.out_of_distribution import SCORES, auroc, score_photos

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from seg.data import scenes
+from seg.data.fog import AIR_LIGHT, FARTHEST
 from seg.data.pairs import PAIR_ASPECT
-from seg.evaluation.corruptions import AIR_LIGHT, CORRUPTIONS, FARTHEST, STRENGTHS, corrupt
+from seg.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 
 
 @pytest.fixture(scope="module")

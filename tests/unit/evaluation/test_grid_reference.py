@@ -1,19 +1,22 @@
 """Cell-share references: scores of labels reduced to the output grid of a network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch.nn.functional as F
 from torch import from_numpy
 
 from seg.data import cityscapes, scenes
-from seg.data.decode_cache import PairDataset
+from seg.data.decode_cache import DecodedSplit
 from seg.evaluation import grid_reference, leaderboard
 from seg.evaluation.grid_reference import GridReference, cell_share_mask, optimized_mask
 
 
-def dataset(name: str, labels: np.ndarray) -> PairDataset:
+def dataset(name: str, labels: np.ndarray) -> DecodedSplit:
     """A split with these labels; the other arrays are not used here."""
-    return PairDataset("val", (), name, labels, labels, labels, labels)
+    files = tuple(Path(f"{number}.png") for number in range(len(labels)))
+    return DecodedSplit("val", files, name, labels, labels, labels, labels)
 
 
 def street(width: int = 256, height: int = 128) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seg.data import cityscapes
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import evaluate, leaderboard
 from seg.evaluation.grid_reference import GridReference
 from seg.evaluation.leaderboard_html import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import resolution_study
 from seg.inference.predictor import Predictor
 from seg.models.registry import DEFAULT_WEIGHTS

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import robustness
 from seg.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from seg.evaluation.robustness import Robustness, VariantRobustness

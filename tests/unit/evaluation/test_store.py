@@ -11,7 +11,7 @@ import pytest
 from seg import jobs
 from seg.cli.main import main
 from seg.data import cityscapes
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.evaluation import evaluate, store
 from seg.evaluation.photo_counts import COUNTS_FILE, counts_key
 from seg.inference.predictor import Predictor

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from seg.data import pairs as pair_files
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.data.pairs import cached_content_hash, content_hash, find_pairs
 from seg.system import hash_cache
 

@@ -32,6 +32,7 @@ DAMAGED = {
     "zero epochs": '{"epochs": 0, "batch_size": 0}',
     "command": '{"command": {"a": 1}}',
     "start": '{"start": {"unknown": 1}}',
+    "teacher": '{"distilled_from": {"name": "some"}}',
 }
 
 

@@ -20,6 +20,8 @@ CHANGES = (
     {"lr": 1e-3},
     {"holdout": 3},
     {"extra_data": ("{pairs}:0.5",)},
+    {"teacher": DEFAULT_WEIGHTS},
+    {"soft_targets": True},
 )
 """Each of these changes the recipe."""
 
@@ -91,6 +93,7 @@ def test_the_licence_follows_the_training_data(pairs, tmp_path):
     assert lineage.licence([str(pairs)], None) == lineage.MIT
     assert lineage.licence([str(tmp_path)], None) == lineage.CITYSCAPES
     assert lineage.licence([str(pairs)], {"licence": lineage.CITYSCAPES}) == lineage.CITYSCAPES
+    assert lineage.licence([str(pairs)], None, {"licence": lineage.CITYSCAPES}) == lineage.CITYSCAPES
 
 
 def test_damaged_neighboring_runs_are_skipped(config, folder, tmp_path, registry):

@@ -62,3 +62,39 @@ def test_hard_pixels_are_weighted_by_class():
     losses_of_hard = -probability[:2].log()
     expected = (losses_of_hard * torch.tensor([1.0, 3.0])).sum() / 4
     torch.testing.assert_close(loss(logits, label, "ohem", torch.tensor([1.0, 3.0])), expected)
+
+
+@pytest.mark.parametrize("weight", [None, torch.linspace(0.1, 2, 19)])
+def test_soft_targets_match_the_dense_loss_of_pytorch(weight):
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randint(0, 19, (2, 2, 8, 8), generator=generator)
+    share = torch.randint(0, 256, (2, 8, 8), generator=generator)
+    second[:, :4], share[:, :4] = first[:, :4], 255  # unambiguous
+    target = torch.zeros(2, 19, 8, 8)
+    target.scatter_add_(1, first[:, None], share[:, None] / 255)
+    target.scatter_add_(1, second[:, None], 1 - share[:, None] / 255)
+    first[:, 0] = second[:, 0] = 255  # unlabelled
+    target[:, :, 0] = 0
+    second[:, 5], target[:, :, 5] = 255, 0  # the second class is void
+    target[:, :, 5].scatter_add_(1, first[:, None, 5], share[:, None, 5] / 255)
+    soft = losses.SoftTarget.of(torch.stack((first, second, share), 1), weight)
+    total = (target * (1 if weight is None else weight.view(-1, 1, 1))).sum()
+    torch.testing.assert_close(soft.weights.sum(), total)
+    logits = torch.randn(2, 19, 8, 8, generator=generator, requires_grad=True)
+    own = losses.soft_cross_entropy(logits, soft, total)
+    dense = torch.nn.functional.cross_entropy(logits, target, weight, reduction="sum") / total
+    torch.testing.assert_close(own, dense)
+    gradients = [torch.autograd.grad(value, logits)[0] for value in (own, dense)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_soft_targets_of_sure_pixels_equal_labels():
+    label = torch.randint(0, 19, (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    label[:, 0] = 255
+    logits = torch.randn(2, 19, 8, 8, generator=torch.Generator().manual_seed(1))
+    weight = torch.linspace(0.1, 2, 19)
+    target = losses.SoftTarget.of(torch.stack((label, label, torch.full_like(label, 255)), 1), weight)
+    own = losses.soft_cross_entropy(logits, target, target.weights.sum())
+    torch.testing.assert_close(own, loss(logits, label, "cross-entropy", weight))
+    nothing = losses.SoftTarget.of(torch.full((1, 3, 2, 2), 255), weight)
+    assert float(losses.soft_cross_entropy(logits[:1, :, :2, :2], nothing, nothing.weights.sum())) == 0

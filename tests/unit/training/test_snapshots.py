@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg.data.decode_cache import load_split
+from seg.data.datasets import load_split
 from seg.inference import mask_io
 from seg.training import lifecycle, snapshots
 from seg.training.config import TrainConfig

@@ -1,17 +1,22 @@
 """A training step does not make the host wait for a GPU."""
 
 import copy
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from seg.models.factory import create_model
+from seg.models.registry import DEFAULT_WEIGHTS
 from seg.training import lifecycle
 from seg.training.config import TrainConfig
 from seg.training.distributed import DistributedContext
 from seg.training.ema import ExponentialAverage
+from seg.training.run import Run
 from seg.training.trainer import Trainer
 from tests.support.sync_counter import SyncCounter
 
@@ -30,8 +35,44 @@ def config(pairs, tmp_path) -> TrainConfig:
     )
 
 
+TECHNIQUES = {
+    "soft_targets": True,
+    "teacher": DEFAULT_WEIGHTS,
+    "rare_classes": 0.5,
+    "class_mix": 0.5,
+    "corruptions": 0.9,
+    "amplitude_mix": 0.5,
+    "mixstyle": True,
+}
+"""Settings that are off by default."""
+
+
+@pytest.fixture
+def all_techniques(config, registry, monkeypatch) -> TrainConfig:
+    monkeypatch.setenv("SEG_WEIGHTS", str(registry))
+    return replace(config, **TECHNIQUES)
+
+
 @pytest.mark.slow
-def test_a_training_step_does_not_synchronize(config):
+def test_all_techniques_resume_with_identical_parameters(all_techniques, tmp_path):
+    config = replace(all_techniques, batch_size=4, epochs=2, checkpoint_every=2)
+    lifecycle.train(config)
+    unbroken = load_file(config.out / "model.safetensors")
+    assert all(value.isfinite().all() for value in unbroken.values())
+    assert unbroken.keys() == create_model(config.arch).state_dict().keys()
+    (config.out / "model.safetensors").unlink()
+    for checkpoint in sorted((config.out / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(checkpoint)
+    assert Run(config.out).state()["step"] < 6
+    lifecycle.resume(config.out)
+    resumed = load_file(config.out / "model.safetensors")
+    assert [key for key, value in unbroken.items() if not torch.equal(value, resumed[key])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("technique", ["none", "all"])
+def test_a_training_step_does_not_synchronize(config, all_techniques, technique):
+    config = all_techniques if technique == "all" else config
     trainer = Trainer(lifecycle.create(config, ""), config, DistributedContext())
     trainer.train_step()  # the first step also creates the state of the optimizer
     with SyncCounter() as counter:

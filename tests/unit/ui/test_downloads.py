@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from seg.data.cityscapes import CITYSCAPES
 from seg.inference import mask_io
 from seg.system.request_queue import QueueFullError
 from tests.app.test_compare_page import picture_file
@@ -56,7 +57,14 @@ def test_too_many_waiting_downloads_are_refused(monkeypatch):
 def test_equal_zips_have_equal_bytes(monkeypatch):
     mask = mask_io.png(np.zeros((80, 120), np.uint8))
     confidence = mask_io.confidence_png(np.ones((80, 120), np.float32))
-    arguments = "street.png", picture_file(), {"8s": (mask, confidence)}, {"8s": {"road": 1.0}}, {}
+    arguments = (
+        "street.png",
+        picture_file(),
+        {"8s": (mask, confidence)},
+        {"8s": CITYSCAPES},
+        {"8s": {"road": 1.0}},
+        {},
+    )
     first = downloads.bundle(*arguments)
     monkeypatch.setattr(time, "time", lambda: 2e9)
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(2e9))

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from seg.data.cityscapes import CLASSES
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from ui.components.base import component, valid_integers
 
 
 def confusion_matrix(
-    shares: np.ndarray, texts: list[list[str]], chosen: tuple[int, int] | None, key: str
+    shares: np.ndarray,
+    texts: list[list[str]],
+    chosen: tuple[int, int] | None,
+    key: str,
+    classes: ClassSet = CITYSCAPES,
 ) -> tuple[int, int] | None:
     """Draw the matrix.
 
@@ -19,6 +24,7 @@ def confusion_matrix(
         texts: Description of each cell.
         chosen: The highlighted cell.
         key: Key of the component.
+        classes: The classes.
 
     Returns:
         The last clicked cell (ground truth, prediction), or None.
@@ -27,10 +33,10 @@ def confusion_matrix(
         "shares": [[None if np.isnan(value) else round(float(value), 4) for value in row] for row in shares],
         "texts": texts,
         "chosen": chosen,
-        "classes": [{"name": info.name, "color": info.color} for info in CLASSES],
+        "classes": [{"name": info.name, "color": info.color} for info in classes.classes],
     }
     clicked = _component(key=key, data=data, on_cell_change=lambda: None).cell
-    cell = valid_integers(clicked, (len(CLASSES), len(CLASSES)))
+    cell = valid_integers(clicked, (len(classes), len(classes)))
     return (cell[0], cell[1]) if cell else None
 
 

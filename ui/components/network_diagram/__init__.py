@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seg.data.cityscapes import CLASSES
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
 from ui.components.base import component, valid_point
 from ui.components.viewer import deflate
 
@@ -79,6 +80,7 @@ def network_diagram(
     point: tuple[float, float],
     title: str,
     key: str,
+    classes: ClassSet = CITYSCAPES,
 ) -> tuple[float, float] | None:
     """Draw the network.
 
@@ -89,6 +91,7 @@ def network_diagram(
         point: The point (x, y) in shares of the photo.
         title: What the nodes of scores show.
         key: Key of the component.
+        classes: The classes.
 
     Returns:
         The point that was clicked last, in shares (x, y) of the photo, or None.
@@ -97,7 +100,7 @@ def network_diagram(
         "nodes": [asdict(node) for node in nodes],
         "edges": edges,
         "steps": [asdict(step) for step in steps],
-        "classes": [{"name": info.name, "color": info.color} for info in CLASSES],
+        "classes": [{"name": info.name, "color": info.color} for info in classes.classes],
         "point": point,
         "title": title,
     }

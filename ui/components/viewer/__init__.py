@@ -14,7 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from seg.data.cityscapes import CLASSES, TRAIN_ID
+from seg.data.cityscapes import CITYSCAPES
+from seg.data.classes import ClassSet
+from seg.data.description import distinct_colors
 from ui.components.base import component, valid_integers
 
 SAFE = (
@@ -59,11 +61,12 @@ def deflate(array: np.ndarray) -> bytes:
     return zlib.compress(np.ascontiguousarray(array, np.uint8).data, 6)
 
 
-def present(shares: Iterable[Mapping[str, float]]) -> dict[int, float]:
+def present(shares: Iterable[Mapping[str, float]], classes: ClassSet = CITYSCAPES) -> dict[int, float]:
     """Return the classes that occur in any mask.
 
     Args:
         shares: Class shares (0 to 1) by name, for each mask.
+        classes: The classes.
 
     Returns:
         The largest share in any mask by train id, the largest first.
@@ -72,7 +75,9 @@ def present(shares: Iterable[Mapping[str, float]]) -> dict[int, float]:
     for mask_shares in shares:
         for name, share in mask_shares.items():
             largest[name] = max(share, largest.get(name, 0.0))
-    return {TRAIN_ID[name]: largest[name] for name in sorted(largest, key=lambda name: -largest[name])}
+    return {
+        classes.train_id[name]: largest[name] for name in sorted(largest, key=lambda name: -largest[name])
+    }
 
 
 def pack(
@@ -84,6 +89,7 @@ def pack(
     *,
     own: bool,
     waiting: bool = False,
+    classes: ClassSet = CITYSCAPES,
 ) -> bytes:
     """Pack the viewer's message.
 
@@ -98,6 +104,7 @@ def pack(
         shares: Result of `present`.
         own: Whether the photo is an upload, which links cannot contain.
         waiting: Whether more panes will follow.
+        classes: The classes of all arrays.
     """
     sections: list[bytes] = []
 
@@ -118,8 +125,8 @@ def pack(
         "own": own,
         "waiting": waiting,
         "classes": [
-            {"name": info.name, "color": info.color, "safe": _rgb(safe)}
-            for info, safe in zip(CLASSES, SAFE, strict=True)
+            {"name": info.name, "color": info.color, "safe": safe}
+            for info, safe in zip(classes.classes, _safe_colors(classes), strict=True)
         ],
         "present": [{"id": id, "share": share} for id, share in shares.items()],
         "panes": [
@@ -156,6 +163,15 @@ def viewer(packed: bytes, key: str) -> tuple[int, int] | None:
         return None
     pixel = valid_integers([point.get("x"), point.get("y")], (_MAX_SIDE, _MAX_SIDE))
     return (pixel[0], pixel[1]) if pixel else None
+
+
+def _safe_colors(classes: ClassSet) -> list[tuple[int, ...]]:
+    """Return the colors of `SAFE` by name for the classes of Cityscapes, and the unused ones for others;
+    for more classes colors that are only distinct."""
+    by_name = dict(zip(CITYSCAPES.names, map(_rgb, SAFE), strict=True))
+    unused = [color for name, color in by_name.items() if name not in classes.train_id]
+    unused += distinct_colors(len(classes))
+    return [by_name[name] if name in by_name else unused.pop(0) for name in classes.names]
 
 
 def _rgb(color: str) -> tuple[int, ...]:
