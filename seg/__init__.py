@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from seg.data.scenes import render_scene
     from seg.errors import StreetFCNError
     from seg.evaluation.evaluate import evaluate
-    from seg.inference.predictor import Prediction, Predictor
+    from seg.inference.prediction import Prediction
+    from seg.inference.predictor import Predictor
     from seg.models.factory import create_model, list_models
     from seg.models.registry import list_weights, load_weights
     from seg.training.config import TrainConfig
     from seg.training.lifecycle import train
 
 _HOME = {
-    "Prediction": "seg.inference.predictor",
+    "Prediction": "seg.inference.prediction",
     "Predictor": "seg.inference.predictor",
     "StreetFCNError": "seg.errors",
     "TrainConfig": "seg.training.config",

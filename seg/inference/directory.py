@@ -25,7 +25,8 @@ from seg.data.classes import ClassSet
 from seg.data.image_io import READING_SECONDS, PhotoError, exif_orientation, reduction_note
 from seg.inference import prediction_files
 from seg.inference.job_plan import PROGRESS, Job, JobResult
-from seg.inference.predictor import Prediction, Predictor
+from seg.inference.prediction import Prediction
+from seg.inference.predictor import Predictor
 from seg.models.factory import DISPLAY_NAMES
 from seg.system.atomic_io import write_atomic
 from seg.system.csv_table import csv_bytes

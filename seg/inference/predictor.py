@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -25,8 +24,8 @@ from seg.inference.device import (
     pick_device,
 )
 from seg.inference.engines import Engine, Precision, choose_engine, compile_model
-from seg.inference.mask_io import indexed_image
 from seg.inference.postprocess import LazyLogits, PhotoMasks, compute_masks, to_mask
+from seg.inference.prediction import Prediction
 from seg.inference.stage_timer import StageTimer
 from seg.inference.tta import predict_with_tta
 from seg.models.base import pad_to_multiple
@@ -43,41 +42,6 @@ MaskAndConfidence = tuple[np.ndarray, np.ndarray | None]
 
 CPU_FALLBACK_NOTE = "The GPU's memory was not enough; done on the CPU."
 MISSING_OPERATION_NOTE = "The GPU lacks an operation that the network needs; done on the CPU."
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The masks of one photo, at the photo's size unless another was requested.
-
-    Attributes:
-        masks: H x W uint8 train ids by variant.
-        confidences: H x W float32 from 0 to 1 by variant; empty unless requested.
-        runner_ups: confidence and runner-up of `ProbabilityMaps` at working resolution by variant; empty
-            unless requested.
-        entropies, max_logits: entropy and mean maximum logit likewise.
-        seconds: time of each stage: decode, preprocess, encoder, heads, upsampling, post.
-        working_size: height and width in pixels at which the photo went through the network.
-        device: the device that computed the masks.
-        note: a sentence for the user if the CPU replaced a GPU, with the reason, else empty.
-        reduced_from: height and width of the photo in its file if reading reduced it, else None.
-        classes: the classes of the masks.
-    """
-
-    masks: dict[str, np.ndarray]
-    confidences: dict[str, np.ndarray]
-    runner_ups: dict[str, tuple[np.ndarray, np.ndarray]]
-    entropies: dict[str, np.ndarray]
-    max_logits: dict[str, float]
-    seconds: dict[str, float]
-    working_size: tuple[int, int]
-    device: str
-    note: str = ""
-    reduced_from: tuple[int, int] | None = None
-    classes: ClassSet = CITYSCAPES
-
-    def to_image(self, variant: str) -> Image.Image:
-        """Return the mask of a variant as an indexed picture (mode P) with the colors of its classes."""
-        return indexed_image(self.masks[variant], self.classes)
 
 
 class Predictor:

@@ -33,7 +33,7 @@ from seg.data.image_io import PhotoError, check_header, exif_orientation, read_p
 from seg.data.photo_files import FileKind
 from seg.inference import mask_io, prediction_files
 from seg.inference.directory import metadata
-from seg.inference.predictor import Prediction
+from seg.inference.prediction import Prediction
 from seg.inference.private_dir import PrivateDir
 from seg.system.atomic_io import write_atomic
 from seg.system.csv_table import csv_bytes

@@ -25,7 +25,8 @@ import seg.inference.prediction_files
 from seg.data import archives, cityscapes, image_io, scenes
 from seg.inference import mask_io, upload_batch
 from seg.inference.directory import metadata
-from seg.inference.predictor import Prediction, Predictor
+from seg.inference.prediction import Prediction
+from seg.inference.predictor import Predictor
 from seg.inference.private_dir import remove_stale
 from seg.inference.upload_batch import Batch, BatchSettings
 from seg.models.model_card import WeightsError

@@ -8,7 +8,7 @@ from PIL import Image
 from seg.data import photo_files
 from seg.data.image_io import MAX_MEGAPIXELS
 from seg.errors import user_message
-from seg.inference.predictor import Prediction
+from seg.inference.prediction import Prediction
 from seg.inference.upload_batch import Batch, BatchSettings
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import WeightsError

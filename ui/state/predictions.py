@@ -20,7 +20,8 @@ from PIL import Image
 from seg.data import cityscapes
 from seg.evaluation import agreement, grid_reference, metrics
 from seg.inference import mask_io
-from seg.inference.predictor import Prediction, Predictor
+from seg.inference.prediction import Prediction
+from seg.inference.predictor import Predictor
 from seg.interpretability import activations, unet_activations
 from seg.interpretability.receptive_field import effective_field
 from seg.models.model_card import ModelCard

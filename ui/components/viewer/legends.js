@@ -20,15 +20,8 @@ export function confidenceLegend() {
 }
 
 export function entropyLegend() {
-  const reading = "Dark: one class is likely. Bright: the probability is spread over several classes.";
-  return createElement(
-    "div",
-    { class: "ramp" },
-    "0%",
-    valueGradient(),
-    "100% of the largest entropy",
-    createElement("span", {}, reading),
-  );
+  const reading = "Bright where the probability is spread over several classes, dark where one class is likely.";
+  return createElement("div", { class: "ramp" }, "0%", valueGradient(), "100% entropy", createElement("span", {}, reading));
 }
 
 export function errorLegend() {
