@@ -13,6 +13,7 @@ from seg import paths
 from seg.cli import image_sets
 from seg.cli.console import CommandError, console, load_split_with_progress, progress_bar
 from seg.data import cityscapes, label_decoder, scenes
+from seg.data.datasets import split_files
 from seg.data.description import FILE, write_description
 from seg.data.download import download
 from seg.data.image_set import find_image_set
@@ -82,7 +83,7 @@ class Check:
         """The splits to check: one may be missing."""
         present = tuple(split for split in SPLITS if has_pairs(self.folder, split))
         if not present:
-            find_pairs(self.folder, "train")  # says why
+            split_files(self.folder, "train")  # says why
         for split in set(SPLITS) - set(present):
             needed = (
                 "it can be used for evaluations only"

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from seg.cli.console import CommandError, console, progress_bar
 from seg.data.image_set import ImageSet
-from seg.data.image_set_check import SplitCheck, check_image_set, class_notes
+from seg.data.image_set_check import SplitCheck, check_image_set, class_notes, counted
 from seg.errors import printable
 
 
@@ -34,7 +34,7 @@ def check(image_set: ImageSet, splits: Sequence[str]) -> None:
         console.print(f"{split}: {samples} photos with a label{digest}", soft_wrap=True)
         for kind, (count, example) in checks[split].faults.items():
             console.print(
-                f"[red]{count} {kind}[/], for example: {escape(printable(example))}", soft_wrap=True
+                f"[red]{counted(kind, count)}[/], for example: {escape(printable(example))}", soft_wrap=True
             )
     _print_shares(image_set, checks)
     for note in class_notes(image_set, checks):
@@ -43,7 +43,7 @@ def check(image_set: ImageSet, splits: Sequence[str]) -> None:
         image_set.complete_samples(splits[0])  # says why
     faults = {split: check.faults for split, check in checks.items() if check.faults}
     if faults:
-        parts = [f"{count} {kind}" for kinds in faults.values() for kind, (count, _) in kinds.items()]
+        parts = [counted(kind, count) for kinds in faults.values() for kind, (count, _) in kinds.items()]
         raise CommandError(f"{image_set.data} has {', '.join(parts)}. Correct or remove them.")
 
 

@@ -7,10 +7,11 @@ from seg.data import pairs
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import ClassSet
 from seg.data.decode_cache import DecodedSplit, load_pairs
-from seg.data.image_set import find_image_set, read_known_sample
+from seg.data.image_set import ImageSet, find_image_set, read_known_sample
 from seg.data.label_check import check_labels
+from seg.data.layouts import unknown_layout
 from seg.data.pairs import DatasetError, OnProgress, cached_content_hash
-from seg.data.split_folders import subfolders
+from seg.data.split_folders import find_misplaced, roots, subfolders
 
 
 def load_split(data: Path, split: str, on_progress: OnProgress | None = None) -> DecodedSplit:
@@ -25,8 +26,21 @@ def load_split(data: Path, split: str, on_progress: OnProgress | None = None) ->
         DatasetError: if the split is missing, empty or damaged, or if none of its photos has a label.
         OSError: if the cache cannot be written.
     """
-    image_set = find_image_set(data)
+    image_set = _image_set(data, split)
     return load_pairs(data, split, on_progress) if image_set is None else image_set.load(split, on_progress)
+
+
+def _image_set(data: Path, split: str) -> ImageSet | None:
+    """Return a data set of photos and labels, or None for one of pairs; `find_pairs` says what is wrong with
+    the latter.
+
+    Raises:
+        DatasetError: as `find_image_set`, or if the folder looks like neither.
+    """
+    image_set = find_image_set(data)
+    if image_set is None and data.is_dir() and not roots(data) and not find_misplaced(data, split):
+        raise DatasetError(unknown_layout(data))
+    return image_set
 
 
 def split_files(data: Path, split: str) -> tuple[Path, ...]:
@@ -36,7 +50,7 @@ def split_files(data: Path, split: str) -> tuple[Path, ...]:
         DatasetError: if there are none.
         OSError: if the folder cannot be read.
     """
-    image_set = find_image_set(data)
+    image_set = _image_set(data, split)
     if image_set is None:
         return pairs.find_pairs(data, split)
     return tuple(sample.image for sample in image_set.complete_samples(split))

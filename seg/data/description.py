@@ -47,6 +47,8 @@ class DescribedClass(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if not (self.name + self.group).isprintable():
+            raise ValueError("names of classes and groups need printable characters")
         if not all(0 <= channel <= 255 for channel in self.color):
             raise ValueError(f"the color of {self.name} needs three numbers from 0 to 255")
         if not all(0 <= value < 2**16 for value in self.ids):

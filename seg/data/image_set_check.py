@@ -20,14 +20,23 @@ from seg.data.pairs import DatasetError, OnProgress
 RARE = 1e-4
 """The share of the labelled pixels of val below which the IoU of a class is mostly chance."""
 
-KINDS = (
-    "photos without a label",
-    "labels without a photo",
-    "unreadable files",
-    "labels of another size than their photo",
-    "labels with unknown values",
-)
-"""Kinds of faults, in the order in which they are reported."""
+NO_LABEL, NO_PHOTO = "photos without a label", "labels without a photo"
+UNREADABLE, OTHER_SIZE = "unreadable files", "labels of another size than their photo"
+UNKNOWN_VALUES = "labels with unknown values"
+
+KINDS = {
+    NO_LABEL: "photo without a label",
+    NO_PHOTO: "label without a photo",
+    UNREADABLE: "unreadable file",
+    OTHER_SIZE: "label of another size than its photo",
+    UNKNOWN_VALUES: "label with unknown values",
+}
+"""Kinds of faults, in the order in which they are reported, each with its singular."""
+
+
+def counted(kind: str, count: int) -> str:
+    """Return the number of files of a kind, such as "1 label without a photo"."""
+    return f"1 {KINDS[kind]}" if count == 1 else f"{count:,} {kind}"
 
 
 @dataclass
@@ -75,9 +84,9 @@ def check_image_set(data: ImageSet, split: str, on_progress: OnProgress | None =
     samples = data.samples(split)
     check = SplitCheck(len(samples.complete), pixels=np.zeros(len(data.classes) + 1, np.int64))
     for file in samples.without_label:
-        check.add(KINDS[0], f"{file} has no label")
+        check.add(NO_LABEL, f"{file} has no label")
     for file in samples.without_image:
-        check.add(KINDS[1], f"{file} has no photo")
+        check.add(NO_PHOTO, f"{file} has no photo")
     read: Callable[[Sample], _Read] = partial(_read, data.description)
     with ThreadPoolExecutor(
         os.cpu_count()
@@ -97,9 +106,9 @@ def class_notes(data: ImageSet, checks: dict[str, SplitCheck]) -> list[str]:
     names = np.array(data.classes.names)
     notes = []
     for split, check in checks.items():
-        if check.samples and (absent := names[check.pixels[:-1] == 0]).size:
+        if check.pixels[:-1].any() and (absent := names[check.pixels[:-1] == 0]).size:
             notes.append(f"{split} has no pixels of {', '.join(absent)}.")
-    if "val" in checks and checks["val"].samples:
+    if "val" in checks:
         pixels = checks["val"].pixels[:-1]
         rare = names[(pixels > 0) & (pixels < RARE * max(1, pixels.sum()))]
         if rare.size:
@@ -115,14 +124,14 @@ def _read(description: DatasetDescription, sample: Sample) -> _Read:
     try:
         _, label, unknown = read_sample(sample, description)
     except SizeMismatchError as error:
-        return _Read(KINDS[3], str(error), none)
+        return _Read(OTHER_SIZE, str(error), none)
     except (LabelFileError, DatasetError, image_io.PhotoError) as error:
-        return _Read(KINDS[2], str(error), none)
+        return _Read(UNREADABLE, str(error), none)
     counts = np.bincount(label.reshape(-1), minlength=256)
     pixels = counts[[*range(classes), IGNORE]]
     if unknown:
         share = counts[UNKNOWN] / label.size
         return _Read(
-            KINDS[4], f"{sample.label} has {', '.join(unknown)} in {share:.2%} of its pixels", pixels
+            UNKNOWN_VALUES, f"{sample.label} has {', '.join(unknown)} in {share:.2%} of its pixels", pixels
         )
     return _Read("", "", pixels)

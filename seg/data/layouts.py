@@ -18,7 +18,7 @@ from seg.data.classes import IGNORE
 from seg.data.description import UNKNOWN, DatasetDescription, Layout, read_description
 from seg.data.known_classes import LabelClasses
 from seg.data.pairs import DatasetError
-from seg.data.split_folders import SPLITS, subfolders
+from seg.data.split_folders import SPLITS, contains_pairs, subfolders
 from seg.system.file_names import is_system_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -117,7 +117,7 @@ def unknown_layout(data: Path) -> str:
     found += [f"files of the types {types}"] * bool(files)
     return (
         f"{data} is no data set that is recognized. Expected: {EXPECTED}. Found:"
-        f" {' and '.join(found) or 'nothing'}."
+        f" {' and '.join(found) or 'nothing'}. Other data: python -m seg data fetch, or data render --to DIR."
     )
 
 
@@ -294,7 +294,14 @@ def _find_folders(root: Path) -> dict[str, str]:
         names = {folder.name.lower(): folder.name for folder in subfolders(parent)}
         images = _first(names, IMAGE_FOLDERS)
         labels = _first(names, LABEL_FOLDERS)
-        if not images or not labels or (template.startswith("{split}") and not split):
+        if not images or (template.startswith("{split}") and not split):
+            continue
+        if not labels:
+            if not any(map(contains_pairs, (parent / images, *subfolders(parent / images)))):
+                raise DatasetError(
+                    f"{parent / images} has photos, but beside it is no folder of labels: masks, labels or"
+                    " annotations, with a label of the same name for each photo."
+                )
             continue
         if template.startswith("{name}") and split_name(root / images, "train") is None:
             if split_name(root / images, "val") is None:

@@ -113,7 +113,7 @@ def find_misplaced(data: Path, split: str) -> str:
         data: the folder that was given as data set.
         split: ``train`` or ``val``, which contains no pairs.
     """
-    folders = [folder for folder in _searched_folders(data) if _contains_pairs(folder)]
+    folders = [folder for folder in _searched_folders(data) if contains_pairs(folder)]
     if data in folders:
         if _split_of(data.absolute()):
             return f"{data} is itself a split: choose the folder that contains it, {data.absolute().parent}."
@@ -161,7 +161,7 @@ def _searched_folders(data: Path) -> Iterator[Path]:
         waiting.extend((folder / name, level + 1) for name in visible if os.path.isdir(folder / name))
 
 
-def _contains_pairs(folder: Path) -> bool:
+def contains_pairs(folder: Path) -> bool:
     """Return whether one of the first pictures that a folder lists has the size of a pair."""
     pictures = [name for name in _first_names(folder, _MAX_LISTED) if _can_be_pair(name)]
     return any(_has_pair_size(folder / name) for name in pictures[:_MAX_OPENED])

@@ -42,7 +42,7 @@ def test_faults_are_found_and_named(data):
     at = page(data_view="Class frequencies")
     at.button(key="check_samples").click().run()
     assert not at.exception
-    assert "train: 1 labels of another size than their photo." in text(at)
+    assert "train: 1 label of another size than its photo." in text(at)
     assert "train (3)" in text(at) and "val (1)" in text(at)
     at = page()
     assert not at.exception and "labels need the size of their photos" in text(at)

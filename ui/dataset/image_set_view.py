@@ -5,7 +5,7 @@ import streamlit as st
 from PIL import Image
 
 from seg.data.image_set import ImageSet, find_image_set, read_known_sample
-from seg.data.image_set_check import SplitCheck, check_image_set, class_notes
+from seg.data.image_set_check import SplitCheck, check_image_set, class_notes, counted
 from seg.data.layouts import Sample
 from seg.data.pairs import DatasetError, mtime_fingerprint
 from seg.errors import printable
@@ -104,7 +104,7 @@ def check(image_set: ImageSet, chosen: ChosenSplit) -> None:
     for split, kinds in faults.items():
         for kind, (count, example) in kinds.items():
             st.error(
-                f"{split}: {count:,} {kind}. Example: {plain(printable(example))}",
+                f"{split}: {counted(kind, count)}. Example: {plain(printable(example))}",
                 icon=":material/broken_image:",
             )
     for note in class_notes(image_set, checks):

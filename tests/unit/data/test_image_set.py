@@ -140,6 +140,7 @@ def test_absent_and_rare_classes_are_noted(tmp_path):
         ({"ignored": [1]}, "the id 1 occurs twice"),
         ({"surprise": 1}, "surprise"),
         ({"name": ""}, "name"),
+        ({"classes": [{"name": "a\x1b[31m", "color": [0, 0, 0], "ids": [1]}]}, "printable"),
     ],
 )
 def test_damaged_descriptions_are_explained(tmp_path, change, message):

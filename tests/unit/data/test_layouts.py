@@ -153,6 +153,17 @@ def test_other_folders_are_no_image_sets_and_say_what_was_expected(tmp_path, pai
     assert "Expected: train/1.jpg" in sentence and "Found: the folders pics" in sentence
 
 
+def test_photos_without_labels_are_explained(tmp_path):
+    save(tmp_path / "images" / "train", "a.jpg", Image.new("RGB", (40, 30)))
+    with pytest.raises(DatasetError, match="beside it is no folder of labels"):
+        split_files(tmp_path, "train")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        DatasetError, match=r"no data set that is recognized\. Expected: .* Found: nothing\. Other data"
+    ):
+        split_files(tmp_path / "empty", "train")
+
+
 def test_two_photos_of_one_name_are_refused(tmp_path):
     write_own_set(tmp_path, train=1, val=1)
     save(tmp_path / "images" / "train", "0.png", Image.new("RGB", (160, 120)))

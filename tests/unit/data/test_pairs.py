@@ -56,7 +56,7 @@ def test_pairs_are_sorted_by_number(pairs):
 
 
 def test_missing_and_damaged_pairs_are_reported(pairs, tmp_path):
-    with pytest.raises(DatasetError, match="No pairs in .*data fetch.*data render"):
+    with pytest.raises(DatasetError, match="no data set that is recognized.*data fetch.*data render"):
         load_split(tmp_path, "train")
     (tmp_path / "val").mkdir()
     Image.new("RGB", (100, 50)).save(tmp_path / "val" / "1.jpg")
