@@ -14,7 +14,6 @@ from seg.data.description import (
 from seg.data.image_set import ImageSet
 from seg.data.pairs import DatasetError
 from seg.errors import printable, user_message
-from ui.shared import charts
 from ui.shared.permissions import allowed, show_disabled_reason
 from ui.shared.text import plain
 
@@ -61,7 +60,6 @@ def draw(image_set: ImageSet) -> None:
             "Save", type="primary", icon=":material/save:", disabled=not allowed()
         )
     show_disabled_reason()
-    st.html(" ".join(charts.class_label(name, image_set.classes) for name in image_set.classes.names))
     if submitted and allowed():
         try:
             changed = _changed(described, name, rows, ignored, int(height))
