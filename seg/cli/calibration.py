@@ -1,6 +1,6 @@
 """The command weights calibrate: temperatures, and scores of photos unlike the training photos."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from seg.data import scenes
 from seg.data.datasets import check_classes
 from seg.data.decode_cache import DecodedSplit
 from seg.data.image_io import read_photo
-from seg.data.pairs import PAIR_ASPECT
 from seg.evaluation import calibration, out_of_distribution
 from seg.evaluation.evaluate import format_score
 from seg.evaluation.out_of_distribution import SCORES, PhotoScores
@@ -94,8 +93,9 @@ class Calibrate:
 
         train = load_split_with_progress(self.data, "train")
         chosen = evenly_spaced(len(train) - len(held_out), TRAINING_PHOTOS)
-        training = score("training photos", _pictures(train.photos[chosen]), len(chosen), PAIR_ASPECT)
-        inside = score("held-out photos", _pictures(held_out.photos), len(held_out), PAIR_ASPECT)
+        training = score("training photos", map(train.photo, chosen), len(chosen), train.scene_aspect)
+        photos, aspect = map(held_out.photo, range(len(held_out))), held_out.scene_aspect
+        inside = score("held-out photos", photos, len(held_out), aspect)
         outside = {
             name: score(name, map(read_photo, files), len(files), None) for name, files in others.items()
         }
@@ -133,7 +133,3 @@ def _photos_of(folder: Path) -> list[Path]:
     if not photos:
         raise CommandError(f"{folder} has no photos NAME.jpg.")
     return photos
-
-
-def _pictures(photos: np.ndarray) -> Iterator[Image.Image]:
-    return (Image.fromarray(np.asarray(pixels)) for pixels in photos)

@@ -89,7 +89,7 @@ class LazyLogits:
 
 
 class PhotoMasks(NamedTuple):
-    """What is computed from the logits of a photo; see `seg.inference.predictor.Prediction`."""
+    """What is computed from the logits of a photo; see `seg.inference.prediction.Prediction`."""
 
     masks: dict[str, np.ndarray]
     confidences: dict[str, np.ndarray]

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from seg.cli.main import parse
 from seg.data.datasets import load_split
+from seg.evaluation.out_of_distribution import score_photos
 from seg.inference.predictor import Predictor
 from seg.models.registry import read_card
 from tests.support.image_sets import OWN_CLASSES, write_own_set
@@ -44,6 +45,24 @@ def test_card_and_reports_have_the_classes(published):
     assert card.licence == "as the data set own streets permits"
     config = json.loads((published / "runs" / "first" / "config.json").read_text())
     assert [row[0] for row in config["classes"]] == list(OWN_CLASSES)
+
+
+def test_calibration_uses_whole_photos_of_any_shape(published, capsys, monkeypatch):
+    seen = []
+
+    def score(predictor, photos, variant, temperature, aspect, *rest):
+        pictures = list(photos)
+        seen.append(({picture.size for picture in pictures}, aspect))
+        return score_photos(predictor, pictures, variant, temperature, aspect, *rest)
+
+    monkeypatch.setattr("seg.evaluation.out_of_distribution.score_photos", score)
+    data = str(published / "data" / "mine")
+    parse(["weights", "calibrate", "mine", "--data", data, "--scenes", "1"]).run()
+    calibration = read_card("mine").calibration
+    assert calibration is not None and calibration["images"] == 2
+    assert f"{calibration['temperature']['8s']:.4f}" in capsys.readouterr().out
+    sizes = {load_split(Path(data), "train").photo(0).size}
+    assert seen[:2] == [(sizes, None), (sizes, None)]
 
 
 def test_evaluation_and_predictions_use_them(published, tmp_path, capsys):
