@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from seg.data import scenes
+from tests.support.image_sets import write_own_set
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,23 @@ def test_a_scene_is_rendered_with_the_chosen_options(arrive):
     with Image.open(io.BytesIO(Path(photo.value.path()).read_bytes())) as picture:
         np.testing.assert_array_equal(np.asarray(picture), scene.photo)
     see(page, re.compile("--sky"))
+
+
+def test_a_zip_becomes_a_data_set_of_its_own_classes(arrive, tmp_path):
+    source, content = write_own_set(tmp_path, train=2, val=1), io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for file in source.rglob("*.*"):
+            archive.write(file, f"own/{file.relative_to(source)}")
+    page = arrive()
+    page.get_by_text("Get more data").click()
+    upload = {"name": "own streets.zip", "mimeType": "application/zip", "buffer": content.getvalue()}
+    page.locator(".st-key-dataset_zip input").set_input_files(upload)
+    expect(page.get_by_label("Name", exact=True)).to_have_value("own-streets")
+    press(page, "Import")
+    see(page, re.compile("train has 2 photos with a label"))
+    expect(page.locator(".st-key-grid-samples button")).to_have_count(2)
+    expect(page.locator('.viewer canvas[data-pane="truth"]')).to_be_visible()
+    see(page, "building")
 
 
 @pytest.mark.parametrize(
