@@ -85,7 +85,17 @@ def test_a_scene_is_rendered_with_the_chosen_options(arrive):
     see(page, re.compile("--sky"))
 
 
+@pytest.mark.parametrize(
+    "query", ["", "number=2", "data_view=Decoding&number=2", "data_view=Render+a+scene&wish_fog=0.03"]
+)
+def test_the_page_fits_a_phone(arrive, query):
+    page = arrive(query, 390, 844)
+    expect(page.locator(".viewer canvas, .halves img, .st-key-grid-pairs button").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_zip_becomes_a_data_set_of_its_own_classes(arrive, tmp_path):
+    # the last test of this file: it adds a data set, which comes first
     source, content = write_own_set(tmp_path, train=2, val=1), io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for file in source.rglob("*.*"):
@@ -100,12 +110,3 @@ def test_a_zip_becomes_a_data_set_of_its_own_classes(arrive, tmp_path):
     expect(page.locator(".st-key-grid-samples button")).to_have_count(2)
     expect(page.locator('.viewer canvas[data-pane="truth"]')).to_be_visible()
     see(page, "building")
-
-
-@pytest.mark.parametrize(
-    "query", ["", "number=2", "data_view=Decoding&number=2", "data_view=Render+a+scene&wish_fog=0.03"]
-)
-def test_the_page_fits_a_phone(arrive, query):
-    page = arrive(query, 390, 844)
-    expect(page.locator(".viewer canvas, .halves img, .st-key-grid-pairs button").first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
