@@ -91,6 +91,8 @@ class TrainConfig:
     """cross-entropy; ohem: of the hardest pixels only; dice: cross-entropy plus Dice."""
     class_weights: Annotated[float, Ge(0)] = 0.0
     """Weight classes by (1 / pixel frequency) to this power; 0 weights all classes equally."""
+    best_guesses: bool = False
+    """Train ambiguous pixels on their most likely class, instead of ignoring them."""
     soft_targets: bool = False
     """Train ambiguous pixels on the mixture of their two most likely classes, instead of ignoring them."""
     teacher: str = ""
@@ -161,6 +163,8 @@ class TrainConfig:
             raise TrainError("--init-from brings its encoder: drop --encoder-weights.")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise TrainError("--scale must be two positive numbers, the smaller first.")
+        if self.soft_targets and self.best_guesses:
+            raise TrainError("--soft-targets and --best-guesses exclude each other.")
         if self.soft_targets and self.loss != "cross-entropy":
             raise TrainError(f"--soft-targets needs --loss cross-entropy, not {self.loss}.")
         if self.mixes_crops and self.batch_size % 2:

@@ -52,7 +52,7 @@ from seg.training.mixstyle import add_mixstyle
 from seg.training.optim import param_groups
 from seg.training.pacing import RECORD_SECONDS, RECORD_STEPS, Pacing, evaluation_interval
 from seg.training.run import Run, save_tensors, write_json
-from seg.training.training_data import load_datasets, resize_mode_of, with_soft_targets
+from seg.training.training_data import load_datasets, resize_mode_of, with_training_labels
 
 EMA_PREFIX = "average."
 """Prefix of the EMA's tensors in a checkpoint."""
@@ -82,8 +82,7 @@ class Trainer:
         self.device = self.accelerator.device
 
         datasets = load_datasets(config, distributed, self.console)
-        # evaluations use the labels of self.dataset
-        samples = with_soft_targets(datasets, distributed, self.console) if config.soft_targets else datasets
+        samples = with_training_labels(datasets, config, distributed, self.console)
         self._opened = time.monotonic()  # decoding, which happens once, is not part of --minutes
         self.dataset = datasets[0]
         self.num_train = len(self.dataset) - config.holdout

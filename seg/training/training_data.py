@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -60,16 +61,27 @@ def resize_mode_of(dataset: DecodedSplit) -> ResizeMode:
     return "cover" if dataset.is_pairs else "fit_height"
 
 
-def with_soft_targets(
-    datasets: list[DecodedSplit], distributed: DistributedContext, console: Console
+def with_training_labels(
+    datasets: list[DecodedSplit], config: TrainConfig, distributed: DistributedContext, console: Console
 ) -> list[DecodedSplit]:
-    """Return data sets with soft labels, as `load_datasets` loads those with labels. A collective.
+    """Return data sets with the labels that are trained on: soft ones, best guesses or theirs. A collective.
+
+    Args:
+        datasets: what `load_datasets` returned; evaluations use its labels.
+        config: the settings.
+        distributed: the processes that train together.
+        console: displays the progress.
 
     Raises:
-        TrainError: if a data set is not one of pairs, whose labels are blended.
+        TrainError: if a data set has no pairs: its labels are not blended.
     """
+    if not (config.best_guesses or config.soft_targets):
+        return datasets
     if not all(dataset.is_pairs for dataset in datasets):
-        raise TrainError("--soft-targets goes with pairs only: other labels have no blended pixels.")
+        option = "--soft-targets" if config.soft_targets else "--best-guesses"
+        raise TrainError(f"{option} goes with pairs only: other labels have no blended pixels.")
+    if config.best_guesses:
+        return [replace(d, labels=d.best_guesses) for d in datasets if d.best_guesses is not None]
 
     def load() -> list[DecodedSplit]:
         with _decoding(console, "soft labels") as on_progress:

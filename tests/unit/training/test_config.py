@@ -12,6 +12,7 @@ from seg.training.distributed import DistributedContext
     ("settings", "message"),
     [
         ({"soft_targets": True, "loss": "dice"}, "--soft-targets needs --loss cross-entropy, not dice"),
+        ({"soft_targets": True, "best_guesses": True}, "exclude each other"),
         ({"class_mix": 0.5, "batch_size": 3}, "choose an even --batch-size, not 3"),
         ({"amplitude_mix": 0.5, "batch_size": 1}, "choose an even --batch-size, not 1"),
         ({"rare_classes": 1.5}, "--rare-classes must be at most 1"),

@@ -70,6 +70,17 @@ def test_all_techniques_resume_with_identical_parameters(all_techniques, tmp_pat
 
 
 @pytest.mark.slow
+def test_best_guesses_are_trained_on_and_not_evaluated(config):
+    config = replace(config, best_guesses=True, scale=(1.0, 1.0))
+    trainer = Trainer(lifecycle.create(config, ""), config, DistributedContext())
+    rows = next(iter(trainer.sampler))
+    _, labels, *_ = next(trainer.batches)
+    assert torch.equal(labels, torch.from_numpy(trainer.dataset.best_guesses[rows[:, 1].numpy()]))
+    assert (trainer.dataset.labels != trainer.dataset.best_guesses).any()
+    assert trainer.evaluation.dataset is trainer.dataset
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("technique", ["none", "all"])
 def test_a_training_step_does_not_synchronize(config, all_techniques, technique):
     config = all_techniques if technique == "all" else config
