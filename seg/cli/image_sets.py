@@ -7,7 +7,7 @@ from rich.table import Table
 
 from seg.cli.console import CommandError, console, progress_bar
 from seg.data.image_set import ImageSet
-from seg.data.image_set_check import SplitCheck, check_image_set, class_notes, counted
+from seg.data.image_set_check import SplitCheck, check_image_set, counted, notes_on
 from seg.errors import printable
 
 
@@ -37,14 +37,17 @@ def check(image_set: ImageSet, splits: Sequence[str]) -> None:
                 f"[red]{counted(kind, count)}[/], for example: {escape(printable(example))}", soft_wrap=True
             )
     _print_shares(image_set, checks)
-    for note in class_notes(image_set, checks):
-        console.print(note, soft_wrap=True)
+    for note in notes_on(image_set, checks):
+        console.print(escape(printable(note)), soft_wrap=True)
     if not any(check.samples for check in checks.values()):
         image_set.complete_samples(splits[0])  # says why
     faults = {split: check.faults for split, check in checks.items() if check.faults}
     if faults:
-        parts = [counted(kind, count) for kinds in faults.values() for kind, (count, _) in kinds.items()]
-        raise CommandError(f"{image_set.data} has {', '.join(parts)}. Correct or remove them.")
+        parts = [
+            f"{split}: {', '.join(counted(kind, count) for kind, (count, _) in kinds.items())}"
+            for split, kinds in faults.items()
+        ]
+        raise CommandError(f"{image_set.data} has faults. {'; '.join(parts)}. Correct or remove them.")
 
 
 def _print_shares(image_set: ImageSet, checks: dict[str, SplitCheck]) -> None:

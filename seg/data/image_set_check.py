@@ -1,6 +1,7 @@
 """Check of every photo and label of a data set with a description: `check_image_set`."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,21 +13,25 @@ import numpy as np
 from seg.data import image_io
 from seg.data.classes import IGNORE
 from seg.data.described_labels import LabelFileError
-from seg.data.description import UNKNOWN, DatasetDescription
+from seg.data.description import FILE, UNKNOWN, DatasetDescription
 from seg.data.image_set import ImageSet, SizeMismatchError, read_sample
 from seg.data.layouts import Sample
 from seg.data.pairs import DatasetError, OnProgress
+from seg.data.photo_files import describe_counts
+from seg.data.split_folders import SPLITS
+from seg.system.file_names import is_system_file
 
 RARE = 1e-4
 """The share of the labelled pixels of val below which the IoU of a class is mostly chance."""
 
 NO_LABEL, NO_PHOTO = "photos without a label", "labels without a photo"
 UNREADABLE, OTHER_SIZE = "unreadable files", "labels of another size than their photo"
-UNKNOWN_VALUES = "labels with unknown values"
+UNKNOWN_VALUES, MISSING = "labels with unknown values", "listed names without files"
 
 KINDS = {
     NO_LABEL: "photo without a label",
     NO_PHOTO: "label without a photo",
+    MISSING: "listed name without files",
     UNREADABLE: "unreadable file",
     OTHER_SIZE: "label of another size than its photo",
     UNKNOWN_VALUES: "label with unknown values",
@@ -87,6 +92,8 @@ def check_image_set(data: ImageSet, split: str, on_progress: OnProgress | None =
         check.add(NO_LABEL, f"{file} has no label")
     for file in samples.without_image:
         check.add(NO_PHOTO, f"{file} has no photo")
+    for name in samples.missing:
+        check.add(MISSING, f"{name} has neither a photo nor a label")
     read: Callable[[Sample], _Read] = partial(_read, data.description)
     with ThreadPoolExecutor(
         os.cpu_count()
@@ -101,10 +108,15 @@ def check_image_set(data: ImageSet, split: str, on_progress: OnProgress | None =
     return check
 
 
-def class_notes(data: ImageSet, checks: dict[str, SplitCheck]) -> list[str]:
-    """Return a sentence about classes that train or val lacks, and one about rare ones of val."""
+def notes_on(data: ImageSet, checks: dict[str, SplitCheck]) -> list[str]:
+    """Return sentences about missing splits, classes that train or val lacks or that are rare in val, and
+    files that belong to no sample."""
     names = np.array(data.classes.names)
     notes = []
+    if "train" in checks and not checks["train"].samples:
+        notes.append("There is no train: the set can be used for evaluations only.")
+    if "val" in checks and not checks["val"].samples:
+        notes.append("There is no val: a training needs held-out samples of train (--holdout).")
     for split, check in checks.items():
         if check.pixels[:-1].any() and (absent := names[check.pixels[:-1] == 0]).size:
             notes.append(f"{split} has no pixels of {', '.join(absent)}.")
@@ -115,7 +127,26 @@ def class_notes(data: ImageSet, checks: dict[str, SplitCheck]) -> list[str]:
             notes.append(
                 f"Below {RARE:.2%} of the pixels of val, so their IoU is mostly chance: {', '.join(rare)}."
             )
-    return notes
+    return [*notes, *_unused_note(data)]
+
+
+def _unused_note(data: ImageSet) -> list[str]:
+    """Return a sentence about files in the folder that belong to no sample of train or val, if any."""
+    used = {data.root / FILE}
+    for split in SPLITS:
+        samples = data.samples(split)
+        used |= {file for sample in samples.complete for file in (sample.image, sample.label)}
+        used |= {*samples.without_label, *samples.without_image}
+    unused = sorted(
+        file
+        for file in data.root.rglob("*")
+        if file not in used and not is_system_file(str(file.relative_to(data.root))) and file.is_file()
+    )
+    if not unused:
+        return []
+    counts = Counter(file.suffix.lower() for file in unused)
+    example = unused[0].relative_to(data.root)
+    return [f"Files that belong to no sample: {describe_counts(counts)}, for example {example}."]
 
 
 def _read(description: DatasetDescription, sample: Sample) -> _Read:

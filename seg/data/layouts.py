@@ -8,8 +8,8 @@ images and masks.
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,11 +47,13 @@ class Samples:
         complete: photos with a label, in natural order.
         without_label: photos without a label.
         without_image: labels without a photo.
+        missing: names in the list of a layout that have neither.
     """
 
     complete: tuple[Sample, ...]
     without_label: tuple[Path, ...] = ()
     without_image: tuple[Path, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class FoundLayout:
 
 
 def find_layout(data: Path) -> FoundLayout | None:
-    """Recognize a data set of images and labels, in a folder or in its only subfolder.
+    """Recognize a data set of images and labels, in a folder or in its only subfolder, or in that of it.
 
     Returns:
         None if no layout is recognized; it may still be a data set of pairs.
@@ -79,8 +81,7 @@ def find_layout(data: Path) -> FoundLayout | None:
     Raises:
         DatasetError: if its dataset.json is damaged.
     """
-    inner = [folder for folder in subfolders(data) if folder.name != "__MACOSX"]
-    for root in (data, *(inner if len(inner) == 1 else [])):
+    for root in _roots(data):
         description = read_description(root)
         if description is not None:
             return FoundLayout(root, description)
@@ -98,6 +99,18 @@ def find_layout(data: Path) -> FoundLayout | None:
         if folders:
             return FoundLayout(root, None, folders)
     return None
+
+
+def _roots(data: Path) -> Iterator[Path]:
+    """Yield a folder, and the folders in it as long as each contains a single one, at most two: archives
+    have such folders around a data set."""
+    yield data
+    for _ in range(2):
+        inner = subfolders(data)
+        if len(inner) != 1:
+            return
+        data = inner[0]
+        yield data
 
 
 EXPECTED = (
@@ -130,7 +143,8 @@ def list_samples(root: Path, description: DatasetDescription, split: str) -> Sam
         split: ``train`` or ``val``.
 
     Raises:
-        DatasetError: if two photos have one name, or a list of the layout is damaged.
+        DatasetError: if two photos have one name, a list of the layout is damaged, or a described folder is
+            missing.
     """
     return _LISTERS[description.layout](root, description, split)
 
@@ -148,6 +162,7 @@ def _paired(
         only: the names of the samples to take; by default all.
     """
     photos, masks = _by_name(images, image_end, IMAGE_SUFFIXES), _by_name(labels, label_end, LABEL_SUFFIXES)
+    missing = sorted(only - photos.keys() - masks.keys(), key=_natural) if only else []
     if only is not None:
         photos, masks = ({k: v for k, v in files.items() if k in only} for files in (photos, masks))
     names = sorted(photos.keys() & masks.keys(), key=_natural)
@@ -155,6 +170,7 @@ def _paired(
         tuple(Sample(photos[name], masks[name]) for name in names),
         tuple(photos[name] for name in sorted(photos.keys() - masks.keys(), key=_natural)),
         tuple(masks[name] for name in sorted(masks.keys() - photos.keys(), key=_natural)),
+        tuple(missing),
     )
 
 
@@ -189,6 +205,10 @@ def split_name(parent: Path, split: str) -> str | None:
 
 
 def _list_folders(root: Path, description: DatasetDescription, split: str) -> Samples:
+    for folder in (description.images, description.labels):
+        outer = root / folder.partition("{split}")[0]
+        if not outer.is_dir():
+            raise DatasetError(f"There is no folder {outer}, which the description names: {folder}.")
     if "{split}" not in description.images:
         if split != "train":
             return Samples(())
@@ -248,7 +268,7 @@ def _list_coco(root: Path, description: DatasetDescription, split: str) -> Sampl
     }
     paired = _paired(images, folder, only=set(segments))
     samples = tuple(sample._replace(segments=segments[sample.label.stem]) for sample in paired.complete)
-    return Samples(samples, paired.without_label, paired.without_image)
+    return replace(paired, complete=samples)
 
 
 def _is_ade20k(root: Path) -> bool:

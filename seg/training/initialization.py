@@ -29,20 +29,30 @@ def load_matching_weights(
     """
     source, own = _source(init_from)
     target = model.state_dict()
+    common, by_class = list(classes.names), set[str]()
     if own.names == classes.names:
         copied = {k: v for k, v in source.items() if k in target and target[k].shape == v.shape}
     else:
         copied = {k: v for k, v in source.items() if k in target and _fits(v, target[k], own, classes)}
-        copied = {k: _by_class(v, target[k], own, classes) for k, v in copied.items()}
         common = [name for name in classes.names if name in own.train_id]
+        by_class = {k for k, v in copied.items() if _is_by_class(v, target[k], own, classes)}
+        if not common:
+            copied = {k: v for k, v in copied.items() if k not in by_class}
+            by_class = set()
+        copied = {k: _by_class(v, target[k], own, classes) for k, v in copied.items()}
         log(f"classes of the same name: {', '.join(common) or 'none'}")
     model.load_state_dict(target | copied)
+    partly = f" for {len(common)} of {len(classes)} classes"
     for key, value in target.items():
-        log(f"{'copied' if key in copied else 'new':7} {key} {tuple(value.shape)}")
+        state = "copied" if key in copied else "new"
+        log(f"{state:7} {key} {tuple(value.shape)}{partly * (key in by_class)}")
     dropped = [key for key in source if key not in copied]
     for key in dropped:
         log(f"dropped {key} {tuple(source[key].shape)}")
-    log(f"{init_from}: {len(copied)} tensors copied, {len(target) - len(copied)} new, {len(dropped)} dropped")
+    log(
+        f"{init_from}: {len(copied)} tensors copied{f', {len(by_class)} of them{partly}' * bool(by_class)},"
+        f" {len(target) - len(copied)} new, {len(dropped)} dropped"
+    )
 
 
 def _source(init_from: str) -> tuple[dict[str, Tensor], ClassSet]:

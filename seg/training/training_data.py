@@ -44,10 +44,13 @@ def load_datasets(
 
     datasets = distributed.run_on_main(load) or load()
     for (folder, _), dataset in zip(config.sets[1:], datasets[1:], strict=True):
-        if dataset.classes.names != datasets[0].classes.names or dataset.is_pairs != datasets[0].is_pairs:
+        if dataset.classes.names != datasets[0].classes.names:
+            names = ", ".join(dataset.classes.names[:5])
+            raise TrainError(f"{folder} cannot be added to {config.data}: it has other classes ({names}, …).")
+        if dataset.is_pairs != datasets[0].is_pairs:
             raise TrainError(
-                f"{folder} cannot be added to {config.data}: it has other classes, or one of them has pairs"
-                " and the other photos with labels of their own."
+                f"{folder} cannot be added to {config.data}: one of them has pairs and the other photos with"
+                " labels of their own."
             )
     return datasets
 

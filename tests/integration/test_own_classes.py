@@ -103,7 +103,11 @@ def test_a_next_stage_starts_with_classes_of_the_same_name(published):
     options = ("--holdout", "1", "--batch-size", "4", "--height", "64", "--epochs", "1")
     parse(["train", "--data", str(other), "--init-from", "mine", "--out", str(run), *options]).run()
     log = (run / "log.txt").read_text()
-    assert "classes of the same name: sky, building, way" in log and "0 dropped" in log
+    assert (
+        "classes of the same name: sky, building, way" in log
+        and "3 of 4 classes" in log
+        and "0 dropped" in log
+    )
 
 
 def test_an_exported_network_names_its_classes(published, tmp_path, stress):

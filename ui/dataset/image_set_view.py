@@ -5,7 +5,7 @@ import streamlit as st
 from PIL import Image
 
 from seg.data.image_set import ImageSet, find_image_set, read_known_sample
-from seg.data.image_set_check import SplitCheck, check_image_set, class_notes, counted
+from seg.data.image_set_check import SplitCheck, check_image_set, counted, notes_on
 from seg.data.layouts import Sample
 from seg.data.pairs import DatasetError, mtime_fingerprint
 from seg.errors import printable
@@ -107,8 +107,8 @@ def check(image_set: ImageSet, chosen: ChosenSplit) -> None:
                 f"{split}: {counted(kind, count)}. Example: {plain(printable(example))}",
                 icon=":material/broken_image:",
             )
-    for note in class_notes(image_set, checks):
-        st.warning(plain(note), icon=":material/info:")
+    for note in notes_on(image_set, checks):
+        st.warning(plain(printable(note)), icon=":material/info:")
     _show_shares(image_set, checks)
 
 

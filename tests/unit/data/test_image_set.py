@@ -14,7 +14,7 @@ from seg.data.datasets import check_classes, load_split, split_digest, split_fin
 from seg.data.decode_cache import DecodedSplit
 from seg.data.description import DatasetDescription, read_description, write_description
 from seg.data.image_set import find_image_set, stored_size
-from seg.data.image_set_check import check_image_set, class_notes
+from seg.data.image_set_check import check_image_set, notes_on
 from seg.data.loader import create_loader
 from seg.data.pairs import DatasetError
 from seg.data.preprocess import MEAN, STD
@@ -119,13 +119,26 @@ def test_the_check_counts_each_kind_with_an_example(tmp_path):
     assert check.pixels[:-1].sum() == (label < 4).sum() + (whole < 4).sum()
 
 
+def test_files_without_use_and_missing_splits_are_noted(tmp_path):
+    write_own_set(tmp_path, train=1, val=0)
+    save(tmp_path / "images" / "test", "a.png", Image.new("RGB", (4, 4)))
+    (tmp_path / "masks" / "train" / "0.npy").write_bytes(b"x")
+    image_set = find_image_set(tmp_path)
+    notes = " ".join(notes_on(image_set, {s: check_image_set(image_set, s) for s in ("train", "val")}))
+    assert "There is no val" in notes
+    assert "belong to no sample: 1 .png, 1 .npy, for example images/test/a.png." in notes
+    (tmp_path / "dataset.json").write_text(json.dumps(description(images="image/{split}")))
+    with pytest.raises(DatasetError, match=r"There is no folder .*/image, which the description names"):
+        find_image_set(tmp_path).samples("train")
+
+
 def test_absent_and_rare_classes_are_noted(tmp_path):
     write_own_set(tmp_path, train=1, val=1, size=(400, 300))
     label = np.zeros((300, 400), np.uint8)
     label[0, :3] = 1
     save(tmp_path / "masks" / "val", "0.png", Image.fromarray(label))
     image_set = find_image_set(tmp_path)
-    notes = class_notes(image_set, {split: check_image_set(image_set, split) for split in ("train", "val")})
+    notes = notes_on(image_set, {split: check_image_set(image_set, split) for split in ("train", "val")})
     assert "val has no pixels of plant, sky." in notes
     assert any("mostly chance: building" in note for note in notes)
 

@@ -57,6 +57,9 @@ def test_voc_lists_name_the_samples_of_a_split(tmp_path):
         (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True, exist_ok=True)
         (tmp_path / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(f"{name}\n")
     assert [file.stem for file in split_files(tmp_path, "val")] == ["2007_2"]
+    assert find_image_set(tmp_path).samples("val").missing == ()
+    (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_text("2007_2\nlost\n")
+    assert find_image_set(tmp_path).samples("val").missing == ("lost",)
     classes = classes_of(tmp_path)
     assert classes.names[15] == "person" and classes.classes[15].color == (192, 128, 128)
 
@@ -138,8 +141,8 @@ def test_palettes_give_inferred_classes_their_colors(tmp_path):
     assert [c.color for c in classes_of(tmp_path).classes] == [(0, 0, 0), (9, 8, 7), (6, 5, 4)]
 
 
-def test_one_folder_around_the_set_is_looked_into(tmp_path):
-    write_own_set(tmp_path / "outer" / "inner", train=1, val=1)
+def test_folders_around_the_set_are_looked_into(tmp_path):
+    write_own_set(tmp_path / "outer" / "middle" / "inner", train=1, val=1)
     image_set = find_image_set(tmp_path / "outer")
     assert image_set is not None and image_set.root.name == "inner"
     assert list_datasets(tmp_path) == (tmp_path / "outer",)
