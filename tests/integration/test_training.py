@@ -146,10 +146,10 @@ def test_corrupt_checkpoints_and_changed_pairs_are_detected(pairs, tmp_path):
             lifecycle.train(config)
     changed, pair = mine / "train" / "1.jpg", (mine / "train" / "1.jpg").read_bytes()
     changed.write_bytes((mine / "train" / "2.jpg").read_bytes())
-    with pytest.raises(TrainError, match="have changed since this run started"):
+    with pytest.raises(TrainError, match="has changed since this run started"):
         lifecycle.resume(config.out)
     changed.unlink()
-    with pytest.raises(TrainError, match="have changed since this run started"):
+    with pytest.raises(TrainError, match="has changed since this run started"):
         lifecycle.resume(config.out)
     changed.write_bytes(pair)
     files = sorted(config.out.glob("checkpoints/*/model.safetensors"))
