@@ -87,9 +87,9 @@ def has_split(data: Path, split: str) -> bool:
     """Return whether a data set has a split; also if it cannot be read, so that `split_files` says why."""
     try:
         image_set = find_image_set(data)
+        return pairs.has_pairs(data, split) if image_set is None else bool(image_set.samples(split).complete)
     except DatasetError:
         return True
-    return pairs.has_pairs(data, split) if image_set is None else bool(image_set.samples(split).complete)
 
 
 def classes_of(data: Path) -> ClassSet:
