@@ -4,6 +4,7 @@ import streamlit as st
 
 from seg import paths
 from seg.data.datasets import list_datasets
+from seg.data.image_set import find_image_set
 from seg.data.pairs import DatasetError
 from seg.errors import user_message
 from ui.dataset import (
@@ -48,7 +49,7 @@ def main() -> None:
     views = {BROWSE: pair_browser.draw, FREQUENCIES: class_distribution.draw, DECODING: label_decoding.draw}
     try:
         chosen = pair_cache.choose_split(datasets, with_split=view != FREQUENCIES)
-        image_set = image_set_view.image_set_of(chosen)
+        image_set = find_image_set(chosen.data)
         if image_set is not None:
             image_set_view.summarize(image_set, chosen)
             if view == DECODING:

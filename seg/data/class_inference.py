@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from seg import paths
 from seg.data.classes import IGNORE, MAX_CLASSES
-from seg.data.described_labels import open_label
+from seg.data.described_labels import ID_MODES, open_label
 from seg.data.description import FILE, DescribedClass, distinct_colors
 from seg.data.known_classes import LabelClasses
 from seg.data.pairs import DatasetError, mtime_fingerprint
@@ -108,7 +108,7 @@ def _values_of(
     """Return the values of a gray or indexed label, the colors of its palette, and the colors of a color
     label."""
     picture = open_label(file)
-    if picture.mode not in ("P", "L", "1", "I", "I;16", "I;16B", "I;16L"):
+    if picture.mode not in ID_MODES:
         pixels = np.asarray(picture.convert("RGB"))
         if (pixels[..., :1] == pixels[..., 1:]).all():
             return set(np.unique(pixels[..., 0]).tolist()), {}, set()

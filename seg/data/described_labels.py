@@ -14,6 +14,9 @@ from seg.data.pairs import DatasetError
 MAX_COLOR_DISTANCE = 40.0
 """RGB distance up to which a pixel of a compressed label has a color; others are blends along edges."""
 
+ID_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
+"""Modes of Pillow in which a picture has one value per pixel."""
+
 MAX_NAMED = 5
 """Unknown values that a message names."""
 
@@ -32,7 +35,7 @@ def read_ids(file: Path) -> np.ndarray:
         LabelFileError: if it is damaged, or a color picture.
     """
     picture = open_label(file)
-    if picture.mode in ("P", "L", "1", "I", "I;16", "I;16B", "I;16L"):
+    if picture.mode in ID_MODES:
         values = np.asarray(picture)
     else:
         channels = np.asarray(picture.convert("RGBA"))[..., :3]

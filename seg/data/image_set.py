@@ -127,19 +127,19 @@ def find_image_set(data: Path) -> ImageSet | None:
     Raises:
         DatasetError: if its description is damaged, or its labels show no classes.
     """
-    found = find_layout(data)
-    if found is None:
+    layout = find_layout(data)
+    if layout is None:
         return None
-    return ImageSet(data, found.root, found.description or _inferred(data, found))
+    return ImageSet(data, layout.root, layout.description or _inferred(data, layout))
 
 
-def _inferred(data: Path, found: FoundLayout) -> DatasetDescription:
+def _inferred(data: Path, layout: FoundLayout) -> DatasetDescription:
     """Describe folders of images and masks by what the labels contain."""
     name = data.absolute().name[:100] or "data set"
-    draft = DatasetDescription.model_construct(None, name=name, layout="folders", **found.folders)
-    labels = [s.label for split in SPLITS for s in list_samples(found.root, draft, split).complete]
+    draft = DatasetDescription.model_construct(None, name=name, layout="folders", **layout.folders)
+    labels = [s.label for split in SPLITS for s in list_samples(layout.root, draft, split).complete]
     coding, classes, ignored = infer_classes(data, labels)
-    fields = {"name": name, "coding": coding, "classes": classes, "ignored": ignored, **found.folders}
+    fields = {"name": name, "coding": coding, "classes": classes, "ignored": ignored, **layout.folders}
     return DatasetDescription.model_validate(fields)
 
 

@@ -95,9 +95,8 @@ def check_image_set(data: ImageSet, split: str, on_progress: OnProgress | None =
     for name in samples.missing:
         check.add(MISSING, f"{name} has neither a photo nor a label")
     read: Callable[[Sample], _Read] = partial(_read, data.description)
-    with ThreadPoolExecutor(
-        os.cpu_count()
-    ) as threads:  # a page also calls this, which cannot start processes
+    # threads, because a page also calls this, which cannot start processes
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         for done, result in enumerate(threads.map(read, samples.complete), 1):
             if result.kind:
                 check.add(result.kind, result.message)

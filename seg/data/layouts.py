@@ -125,12 +125,13 @@ def unknown_layout(data: Path) -> str:
         return f"There is no folder {data}."
     folders = [folder.name for folder in subfolders(data)]
     files = Counter(file.suffix.lower() for file in data.iterdir() if file.is_file())
-    found = [f"the folders {', '.join(folders[:6])}{', …' * (len(folders) > 6)}"] * bool(folders)
+    contents = [f"the folders {', '.join(folders[:6])}{', …' * (len(folders) > 6)}"] * bool(folders)
     types = ", ".join(suffix or "none" for suffix in sorted(files)[:6])
-    found += [f"files of the types {types}"] * bool(files)
+    contents += [f"files of the types {types}"] * bool(files)
+    listed = " and ".join(contents) or "nothing"
     return (
-        f"{data} is no data set that is recognized. Expected: {EXPECTED}. Found:"
-        f" {' and '.join(found) or 'nothing'}. Other data: python -m seg data fetch, or data render --to DIR."
+        f"{data} is no data set that is recognized. Expected: {EXPECTED}. Found: {listed}. Other data: python"
+        " -m seg data fetch, or data render --to DIR."
     )
 
 

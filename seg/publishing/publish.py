@@ -105,16 +105,11 @@ def publish(
     config, command, training = as_trained(run, TrainConfig.from_json(stored), stored["command"], state)
     encoder = with_credits(PretrainedEncoder(**stored["start"]))
     full = load_tensors(folder / "model.safetensors")
-    trained_classes = run_classes(stored)
     pairs_folder = data or paths.recorded(config.data)
     evaluator = _Evaluator(
         config, encoder, pairs_folder, _final_split(pairs_folder, config.holdout, state), on_progress
     )
-    if evaluator.final.classes.names != trained_classes.names:
-        raise PublishError(
-            f"{pairs_folder} has other classes than those that {folder} was trained on:"
-            f" {', '.join(trained_classes.names)}. Restore its description, or name other data: --data DIR."
-        )
+    _check_same_classes(pairs_folder, evaluator.final, folder, stored)
     rounded = {key: _round(value) for key, value in full.items()}
     by_height: dict[str, dict[str, float]] = {}
     if working_height is None and config.holdout:
@@ -136,6 +131,16 @@ def publish(
     )
     _write(registry, card, content, counts, run)
     return card
+
+
+def _check_same_classes(data: Path, split: DecodedSplit, run: Path, stored: dict[str, Any]) -> None:
+    """Raise `PublishError` unless the labels have the classes that the run was trained on."""
+    names = run_classes(stored).names
+    if split.classes.names != names:
+        raise PublishError(
+            f"{data} has other classes than those that {run} was trained on: {', '.join(names)}. Restore its"
+            " description, or name other data: --data DIR."
+        )
 
 
 def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> DecodedSplit:

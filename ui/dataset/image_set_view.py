@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from seg.data.image_set import ImageSet, find_image_set, read_known_sample
+from seg.data.image_set import ImageSet, read_known_sample
 from seg.data.image_set_check import SplitCheck, check_image_set, counted, notes_on
 from seg.data.layouts import Sample
 from seg.data.pairs import DatasetError, mtime_fingerprint
@@ -25,15 +25,6 @@ OPACITY = 0.55
 """Of the classes over a photo in thumbnails."""
 
 _UNUSABLE = pixels_jpeg(np.full((1, 1, 3), (127, 29, 29), np.uint8), (64, 48))
-
-
-def image_set_of(chosen: ChosenSplit) -> ImageSet | None:
-    """Return the data set of a split; None for pairs.
-
-    Raises:
-        DatasetError: Its description is damaged.
-    """
-    return find_image_set(chosen.data)
 
 
 def summarize(image_set: ImageSet, chosen: ChosenSplit) -> None:
