@@ -54,22 +54,31 @@ def _darkness(crop: Tensor, scale: float, shift: float, stops: float) -> Tensor:
 def _blur(crop: Tensor, scale: float, shift: float, radius: float) -> Tensor:
     """Blur as a lens that is out of focus: by a Gaussian with the deviation of a disk of this radius."""
     sigma = radius / 2 * crop.shape[1] / scale
-    reach = min(int(3 * sigma) + 1, *(side - 1 for side in crop.shape[1:]))
-    kernel = torch.exp(-((torch.arange(-reach, reach + 1, device=crop.device) / sigma) ** 2) / 2)
-    kernel = (kernel / kernel.sum()).view(1, 1, -1)
-    padded = F.pad(crop[:, None], (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel[..., None]), kernel[:, :, None])[:, 0]
+    rows, columns = (_gaussian_weights(side, sigma, crop.device) for side in crop.shape[1:])
+    return rows @ crop @ columns.T
+
+
+def _gaussian_weights(side: int, sigma: float, device: torch.device) -> Tensor:
+    """Return the weight of each pixel of a line in each blurred one, side x side; both ends continue outside.
+
+    On a GPU a convolution would choose its kernel again for each width of the blur.
+    """
+    pixels = torch.arange(side, device=device)
+    ends = (pixels[:-1] + 0.5 - pixels[:, None]) / sigma
+    up_to_ends = F.pad(F.pad(torch.special.ndtr(ends), (0, 1), value=1.0), (1, 0))
+    return up_to_ends.diff(dim=1)
 
 
 def _jpeg(crop: Tensor, scale: float, shift: float, quality: float) -> Tensor:
     """Compress the crop with 4:2:0 chroma, but without rounding to integers."""
-    to_ycc, dct, tables = (to_device(part, crop.device) for part in _jpeg_constants(round(quality)))
+    constants = _jpeg_constants(round(quality))
+    to_ycc, to_rgb, dct, tables = (to_device(part, crop.device) for part in constants)
     luma, *chroma = (255 * torch.einsum("yc,chw->yhw", to_ycc, crop)).unsqueeze(1)
     luma = _quantized(luma - 128, dct, tables[0]) + 128
     halves = F.avg_pool2d(torch.stack(chroma), 2)
     coarse = torch.cat([_quantized(plane[None, 0], dct, tables[1]) for plane in halves])
     full = F.interpolate(coarse[:, None], scale_factor=2, mode="bilinear")[:, 0]
-    return torch.einsum("cy,yhw->chw", torch.linalg.inv(to_ycc), torch.cat((luma, full)) / 255)
+    return torch.einsum("cy,yhw->chw", to_rgb, torch.cat((luma, full)) / 255)
 
 
 def _quantized(plane: Tensor, dct: Tensor, table: Tensor) -> Tensor:
@@ -82,8 +91,8 @@ def _quantized(plane: Tensor, dct: Tensor, table: Tensor) -> Tensor:
 
 
 @cache
-def _jpeg_constants(quality: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the matrix to YCbCr, that of the cosine transform, and both tables of a quality, 2 x 8 x 8."""
+def _jpeg_constants(quality: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the matrices to YCbCr and back and of the cosine transform, and 2 x 8 x 8 tables of a quality."""
     file = io.BytesIO()
     Image.new("RGB", (16, 16)).save(file, "JPEG", quality=quality)
     with Image.open(file) as picture:
@@ -91,7 +100,9 @@ def _jpeg_constants(quality: int) -> tuple[Tensor, Tensor, Tensor]:
     frequency, place = torch.arange(8.0)[:, None], torch.arange(8.0)
     dct = torch.cos((2 * place + 1) * frequency * torch.pi / 16) / 2
     dct[0] /= 2**0.5
-    return torch.tensor(_TO_YCC), dct, torch.tensor([tables[0], tables[1]]).float().view(2, 8, 8)
+    to_ycc = torch.tensor(_TO_YCC)
+    both_tables = torch.tensor([tables[0], tables[1]]).float().view(2, 8, 8)
+    return to_ycc, torch.linalg.inv(to_ycc), dct, both_tables
 
 
 _KINDS: tuple[tuple[Callable[[Tensor, float, float, float], Tensor], float, float], ...] = (
