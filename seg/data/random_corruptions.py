@@ -92,7 +92,7 @@ def _quantized(plane: Tensor, dct: Tensor, table: Tensor) -> Tensor:
 
 @cache
 def _jpeg_constants(quality: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the matrices to YCbCr and back and of the cosine transform, and 2 x 8 x 8 tables of a quality."""
+    """Return the matrices to YCbCr, back, and of the cosine transform, and the tables, 2 x 8 x 8."""
     file = io.BytesIO()
     Image.new("RGB", (16, 16)).save(file, "JPEG", quality=quality)
     with Image.open(file) as picture:
