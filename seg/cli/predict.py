@@ -1,4 +1,4 @@
-"""The command that segments photos."""
+"""The command that segments photos and videos."""
 
 import os
 import signal
@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
+from seg.cli import predict_video
 from seg.cli.console import CommandError, check_height, check_variants, console
 from seg.data import photo_files
 from seg.data.cityscapes import CITYSCAPES
@@ -24,8 +25,13 @@ from seg.inference.device import Device
 from seg.inference.engines import Engine, Precision
 from seg.inference.job_plan import Job, JobResult, plan_jobs
 from seg.inference.predictor import Predictor
+from seg.inference.video_run import DEFAULT_RATE, VideoSettings
+from seg.models.model_card import ModelCard
 from seg.models.registry import DEFAULT_WEIGHTS, read_card, registry_of
 from seg.system import signals
+
+MIN_RATE, MAX_RATE = 0.01, 240
+"""Range of --fps."""
 
 LOG_SECONDS = 60
 """Between two lines of progress if the output is not a terminal."""
@@ -39,13 +45,14 @@ MAX_REPORTED_NOTES = 20
 
 @dataclass(frozen=True)
 class Predict:
-    """Segment photos, or all photos of folders and zips, and write their masks.
+    """Segment photos, all photos of folders and zips, or videos, and write their masks.
 
-    Finished photos are skipped, so the same command resumes an interrupted run.
+    Finished photos are skipped, so the same command resumes an interrupted run, also within a video.
     """
 
     photos: Positional[tuple[Path, ...]]
-    """Picture files, folders or zips; the structure of folders is kept."""
+    """Picture files, videos (MP4, MOV, WebM, MKV, AVI), folders or zips; the structure of folders is kept.
+    Videos in folders and zips are left out."""
     out: Path
     """Folder to write to."""
     weights: str = DEFAULT_WEIGHTS
@@ -77,14 +84,35 @@ class Predict:
     batch_size: Literal["auto"] | int = "auto"
     """Photos of equal working size in one pass of the network. auto: 16 on a GPU, 1 on a CPU or Apple GPU.
     Not with ray."""
+    fps: float = DEFAULT_RATE
+    """Frames that are analyzed in each second of a video; the side-by-side video has as many."""
     networks: int | None = None
     """With ray, the number of networks; by default one per GPU, or one per core without GPUs."""
 
     def run(self) -> None:
         signals.once(signal.SIGTERM)  # failed.csv is written first
+        self._check_options()
+        photos, videos = predict_video.split_videos(self.photos)
+        if videos:
+            self._check_video_options()
+        video_jobs = predict_video.plan_videos(videos, self.out)
+        card = read_card(self.weights)
+        variants = self.variants or tuple(card.variants)
+        check_variants(card.variants, variants)
+        if self.label_ids and card.class_set != CITYSCAPES:
+            raise CommandError(f"--label-ids writes Cityscapes ids, and {self.weights} has other classes.")
+        messages = []
+        if photos:
+            messages.append(self._predict_photos(photos, card, variants))
+        if video_jobs:
+            messages.append(self._predict_videos(video_jobs, card, variants))
+        if any(messages):
+            raise CommandError(" ".join(filter(None, messages)))
+
+    def _check_options(self) -> None:
         check_height(self.height)
         if not self.photos:
-            raise CommandError("Name at least one photo or folder.")
+            raise CommandError("Name at least one photo, folder or video.")
         if self.out.exists() and not self.out.is_dir():
             raise CommandError(f"{self.out} is a file; --out names a folder.")
         if min(self.workers or 1, self.networks or 1) < 1 or self.workers == 0 or self.networks == 0:
@@ -97,11 +125,32 @@ class Predict:
             raise CommandError("--networks goes with --engine ray.")
         if self.precision != "auto" and self.engine == "ray":
             raise CommandError("--precision goes with the other engines than ray.")
-        card = read_card(self.weights)
-        variants = self.variants or tuple(card.variants)
-        check_variants(card.variants, variants)
-        if self.label_ids and card.class_set != CITYSCAPES:
-            raise CommandError(f"--label-ids writes Cityscapes ids, and {self.weights} has other classes.")
+        if not MIN_RATE <= self.fps <= MAX_RATE:
+            raise CommandError(f"--fps must be from {MIN_RATE} to {MAX_RATE}.")
+
+    def _check_video_options(self) -> None:
+        if self.engine == "ray":
+            raise CommandError("Videos go with the other engines than ray.")
+        if self.label_ids or self.confidence:
+            raise CommandError("--label-ids and --confidence go with photos, and not with videos.")
+
+    def _predict_videos(
+        self, jobs: list[predict_video.VideoJob], card: ModelCard, variants: tuple[str, ...]
+    ) -> str:
+        """Segment the videos. Returns an error message if some failed, else an empty string."""
+        settings = VideoSettings(
+            *(self.weights, card.sha256, variants, self.height or card.working_height),
+            *(self.tta, self.precision == "int8", self.fps),
+        )
+        failed = predict_video.predict_videos(jobs, settings, self._load_predictor(), self.again)
+        return f"{failed} of {len(jobs)} videos could not be predicted." if failed else ""
+
+    def _load_predictor(self) -> Predictor:
+        engine: Engine = "torch" if self.engine == "local" or self.engine == "ray" else self.engine
+        return Predictor.from_pretrained(self.weights, self.device, precision=self.precision, engine=engine)
+
+    def _predict_photos(self, photos: tuple[Path, ...], card: ModelCard, variants: tuple[str, ...]) -> str:
+        """Segment the photos. Returns an error message if some failed, else an empty string."""
         height = self.height or card.working_height
         settings = directory.PredictSettings(
             *(self.weights, card.sha256, variants, height, card.resize_mode),
@@ -111,7 +160,7 @@ class Predict:
             *Progress.get_default_columns()[:1], MofNCompleteColumn(), console=console, transient=True
         ) as bar:
             task = bar.add_task("listing", total=None)
-            plan = plan_jobs(self.photos, self.out, lambda listed: bar.update(task, completed=listed))
+            plan = plan_jobs(photos, self.out, lambda listed: bar.update(task, completed=listed))
             jobs, refused = plan.jobs, plan.failed
             bar.reset(task, description="checking for finished photos", total=len(jobs))
             if self.again:
@@ -132,8 +181,7 @@ class Predict:
         if plan.ignored:
             listed = photo_files.describe_counts(plan.ignored)
             console.print(f"left out, since they are no photos: {listed}", soft_wrap=True)
-        if failed:
-            raise CommandError(f"{failed} of {total} files could not be predicted.")
+        return f"{failed} of {total} files could not be predicted." if failed else ""
 
     def _results(
         self, refused: list[JobResult], jobs: list[Job], settings: directory.PredictSettings
@@ -141,11 +189,7 @@ class Predict:
         """Load the network, which does not count as time of a photo, and return the results to come."""
         if not jobs or self.engine == "ray":
             return self._ray_results(refused, jobs, settings)
-        engine: Engine = "torch" if self.engine == "local" else self.engine
-        predictor = Predictor.from_pretrained(
-            self.weights, self.device, precision=self.precision, engine=engine
-        )
-        return self._local_results(refused, jobs, settings, predictor)
+        return self._local_results(refused, jobs, settings, self._load_predictor())
 
     def _ray_results(
         self, refused: list[JobResult], jobs: list[Job], settings: directory.PredictSettings

@@ -1,4 +1,4 @@
-"""Recognition of files by their first bytes: supported pictures, and what people upload by mistake.
+"""Recognition of files by their first bytes: pictures, videos, and what people upload by mistake.
 
 The name of a file is never used.
 """
@@ -7,6 +7,9 @@ from typing import Literal, NamedTuple
 
 HEAD_BYTES = 1024
 """Number of bytes from the beginning of a file that the functions need."""
+
+VideoContainer = Literal["mov", "matroska", "avi"]
+"""Supported containers of videos, by FFmpeg's names: MP4 and MOV, WebM and MKV, AVI."""
 
 PictureFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF"]
 
@@ -190,6 +193,24 @@ def unsupported_type(head: bytes) -> FileType | None:
     if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
         return _NETPBM
     return _markup_type(head)
+
+
+def video_container(head: bytes) -> VideoContainer | None:
+    """Return the supported container that a video appears to have.
+
+    Args:
+        head: the first `HEAD_BYTES` bytes of the file.
+
+    Returns:
+        The container; None if the file is no video, or one in another container.
+    """
+    if head[4:8] == b"ftyp":
+        return "mov" if picture_format(head) is None and _iso_media_type(head) is _VIDEO else None
+    if head[4:8] in _MOVIE_BOXES:
+        return "mov"
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return "matroska"
+    return "avi" if head.startswith(b"RIFF") and head[8:11] == b"AVI" else None
 
 
 def is_unsupported_picture(head: bytes) -> bool:
