@@ -30,6 +30,8 @@ MAX_FRAME_PIXELS = 3840 * 2160
 MAX_GAP = 60.0
 """Seconds between two frames. A longer gap, or a step back, is a jump of the clock and not of the scene."""
 
+NO_FRAMES = "The video has no frame that can be decoded; export or download it again."
+
 DEFAULT_RATE = 25
 """Frames a second of a video that states no rate."""
 
@@ -134,7 +136,7 @@ class Video:
             if number > skip:
                 yield Frame(seconds, _upright_pixels(frame, size))
         if size is None:
-            raise VideoError("The video has no frame that can be decoded; export or download it again.")
+            raise VideoError(NO_FRAMES)
         if self.seconds and clock.seconds + 2 * clock.nominal < self.seconds * 0.98 - 0.5:
             self.notes.append(
                 f"The video is cut off: it states {self.seconds:.1f} seconds and has frames for"
@@ -210,10 +212,8 @@ def _video_stream(container: InputContainer) -> VideoStream:
             if stream.codec_context is None:
                 raise VideoError("The video has an unknown compression; export it as MP4 with H.264.")
             return stream
-    has_sound = bool(container.streams.audio)
-    raise VideoError(
-        f"The file has no video stream, {'only sound' if has_sound else 'and no frame'}; choose a video."
-    )
+    content = "only sound" if container.streams.audio else "and no frames"
+    raise VideoError(f"The file has no video stream, {content}; choose a video.")
 
 
 def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
@@ -226,6 +226,8 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | N
 def _user_errors() -> Iterator[None]:
     try:
         yield
+    except EOFError as error:
+        raise VideoError(NO_FRAMES) from error
     except (av.FFmpegError, ValueError) as error:
         raise VideoError(
             "The video is cut off or damaged: its index cannot be read; export or download it again."

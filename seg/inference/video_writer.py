@@ -83,10 +83,9 @@ def compose(pictures: Mapping[str, np.ndarray], layout: Layout) -> np.ndarray:
     for number, (name, pixels) in enumerate(pictures.items()):
         x, y = number % layout.columns * layout.width, number // layout.columns * layout.height
         canvas.paste(Image.fromarray(pixels), (x, y))
-        at = x + 2 * margin, y + 2 * margin
-        left, top, right, bottom = draw.textbbox(at, name, font)
-        draw.rectangle((left - margin, top - margin, right + margin, bottom + margin), fill="black")
-        draw.text(at, name, "white", font)
+        right = x + 3 * margin + round(draw.textlength(name, font))
+        draw.rectangle((x + margin, y + margin, right, y + margin + round(1.4 * font_size)), fill="black")
+        draw.text((x + 2 * margin, y + margin + round(0.7 * font_size)), name, "white", font, anchor="lm")
     return np.asarray(canvas)
 
 
