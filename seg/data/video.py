@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from seg.data.file_types import HEAD_BYTES, unsupported_type, video_container
@@ -125,17 +126,17 @@ class Video:
         """
         clock = _Clock(1 / float(self._stream.average_rate or DEFAULT_RATE))
         due = number = 0
-        size: tuple[int, int] | None = None  # that of the first frame, if it changes
+        converter: _Converter | None = None
         for frame in self._decode():
-            size = size or _square_pixel_size(frame, self._aspect)
+            converter = converter or _Converter(frame, self._aspect)
             seconds = clock.time_of(frame)
             interval = math.floor(seconds * rate + _GRID_TOLERANCE)
             if interval < due:
                 continue
             due, number = interval + 1, number + 1
             if number > skip:
-                yield Frame(seconds, _upright_pixels(frame, size))
-        if size is None:
+                yield Frame(seconds, converter.pixels(frame))
+        if converter is None:
             raise VideoError(NO_FRAMES)
         if self.seconds and clock.seconds + 2 * clock.nominal < self.seconds * 0.98 - 0.5:
             self.notes.append(
@@ -234,19 +235,29 @@ def _user_errors() -> Iterator[None]:
         ) from error
 
 
-def _square_pixel_size(frame: av.VideoFrame, aspect: float) -> tuple[int, int]:
-    """Return the width and height to which frames are scaled, so that their pixels are square."""
-    width, height = frame.width * aspect, frame.height
-    scale = min(1.0, math.sqrt(MAX_FRAME_PIXELS / (width * height)))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+class _Converter:
+    """Converts frames to upright pixels of the size that the first frame has.
 
+    Args:
+        first: the first frame.
+        aspect: width over height of its pixels.
+    """
 
-def _upright_pixels(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """Return the pixels of a frame, scaled to a width and height and turned as its display matrix says."""
-    pixels = frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray()
-    quarters, is_mirrored = _orientation(frame)
-    pixels = pixels[:, ::-1] if is_mirrored else pixels
-    return np.ascontiguousarray(np.rot90(pixels, quarters))
+    def __init__(self, first: av.VideoFrame, aspect: float) -> None:
+        width, height = first.width * aspect, first.height
+        scale = min(1.0, math.sqrt(MAX_FRAME_PIXELS / (width * height)))
+        self._size = max(1, round(width * scale)), max(1, round(height * scale))
+        # only of one frame: a frame whose side data was read is in a cycle and keeps its memory for a while
+        self._quarters, self._is_mirrored = _orientation(first)
+        # one for all frames: each keeps threads and buffers
+        self._reformatter = VideoReformatter()
+
+    def pixels(self, frame: av.VideoFrame) -> np.ndarray:
+        """Return the pixels of a frame, H x W x 3 uint8."""
+        rgb = self._reformatter.reformat(frame, *self._size, "rgb24", interpolation="AREA", threads=1)
+        pixels = rgb.to_ndarray()
+        pixels = pixels[:, ::-1] if self._is_mirrored else pixels
+        return np.ascontiguousarray(np.rot90(pixels, self._quarters))
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:

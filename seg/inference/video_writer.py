@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFont
 
@@ -105,6 +105,7 @@ class SegmentWriter:
     def __init__(self, size: tuple[int, int]) -> None:
         self.count = 0
         self._buffer = io.BytesIO()
+        self._reformatter = VideoReformatter()
         self._container = av.open(self._buffer, "w", format="mp4")
         try:
             stream = self._container.add_stream(CODEC, rate=25, options=dict(_ENCODER_OPTIONS))
@@ -125,8 +126,12 @@ class SegmentWriter:
 
     def add(self, pixels: np.ndarray) -> None:
         """Encode a frame, H x W x 3 uint8."""
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        frame = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(pixels, format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
         )
         frame.pts, frame.time_base = self.count, TIME_BASE  # `join` writes the true times
         self.count += 1

@@ -131,6 +131,11 @@ def test_playlists_are_no_videos_and_name_no_files(tmp_path):
             Video(tmp_path / "b.mp4")
 
 
+def test_many_frames_take_no_more_memory(tmp_path):
+    file = write_video(tmp_path / "a.mp4", 400, rotation=90)
+    assert len(times(IsolatedVideo(file, memory=150_000_000), 1000)) == 400
+
+
 def test_damaged_parts_are_left_out_with_a_note(tmp_path):
     file = write_video(tmp_path / "a.avi", 60, codec="mpeg4")
     data = bytearray(file.read_bytes())
