@@ -58,7 +58,7 @@ def main() -> None:
         presets.choose(cards)
     try:
         with choices:
-            photo = choose_photo("compare")
+            photo = choose_photo("compare", with_camera=True)
         show_working_size(photo, cards[0], factor, tta)
         show(photo, cards, factor, tta)
     except (*MODEL_ERRORS, PhotoError) as error:

@@ -1,4 +1,5 @@
-"""Batches of uploaded photos: `Batch.ingest` stores files and zips, `process_next` segments one photo.
+"""Batches of uploaded photos: `Batch.ingest` stores files and zips, `process_next` segments one photo, and
+`process_video` a video.
 
 A batch is stored in a private folder that is deleted with it; only names, sizes and class shares are in
 memory. A photo is done when all of its files are written, so an interruption neither loses nor repeats one. A
@@ -8,6 +9,7 @@ bad file does not stop the others. The folder contains:
     masks/STEM.VARIANT.png      a mask, as ``python -m seg predict`` writes it
     masks/STEM.json             its metadata, likewise
     small/00012.VARIANT.jpg     a thumbnail of the photo with its mask
+    videos/00012.video.mp4      the results of a video, as ``python -m seg predict`` writes them
 """
 
 import io
@@ -18,7 +20,7 @@ import time
 import weakref
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -26,15 +28,24 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from seg.data import archives, label_import, photo_files
+from seg.data import archives, file_types, label_import, photo_files
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import ClassSet
 from seg.data.image_io import PhotoError, check_header, exif_orientation, read_photo, reduced_from
 from seg.data.photo_files import FileKind
+from seg.data.video import VideoError
 from seg.inference import mask_io, prediction_files
 from seg.inference.directory import metadata
 from seg.inference.prediction import Prediction
 from seg.inference.private_dir import PrivateDir
+from seg.inference.video_run import (
+    DEFAULT_RATE,
+    Predict,
+    VideoProgress,
+    VideoRun,
+    VideoSettings,
+    result_files,
+)
 from seg.system.atomic_io import write_atomic
 from seg.system.csv_table import csv_bytes
 from seg.system.file_names import is_system_file, sanitize_name, unique_name
@@ -54,6 +65,9 @@ SMALL = 360
 OPACITY = 0.6
 """Opacity of the masks on thumbnails."""
 
+
+MAX_VIDEO_FRAMES = 3000
+"""Analyzed frames of a video: ten minutes at five a second. A small file can be hours long."""
 
 PREFIX = "street-fcn-"
 """Prefix of the folders of batches in the system's folder for temporary files."""
@@ -75,11 +89,13 @@ class BatchSettings:
     variants: tuple[str, ...]
     tta: bool = False
     classes: ClassSet = CITYSCAPES
+    rate: float = DEFAULT_RATE  # analyzed frames in a second of video
 
 
 @dataclass(frozen=True)
 class EntryResult:
-    """The size and the class shares of a segmented photo."""
+    """The size and the class shares of a segmented photo, or the mean shares of a video and the size of its
+    side-by-side video."""
 
     width: int
     height: int
@@ -98,6 +114,7 @@ class Entry:
         error: a sentence that says why the file cannot be used; empty otherwise.
         taken: whether the file is stored in photos/.
         result: None until the photo is segmented.
+        is_video: whether the file is a video.
     """
 
     name: str
@@ -105,6 +122,7 @@ class Entry:
     error: str = ""
     taken: bool = True
     result: EntryResult | None = None
+    is_video: bool = False
 
     @property
     def shares(self) -> dict[str, dict[str, float]]:
@@ -140,7 +158,7 @@ class Batch:
         _BATCHES.add(self)
         self._stems: set[str] = set()
         self._other_pictures: list[Entry] = []
-        for name in ("photos", "masks", "small"):
+        for name in ("photos", "masks", "small", "videos"):
             (self.path / name).mkdir()
 
     @property
@@ -152,6 +170,16 @@ class Batch:
     def done(self) -> list[int]:
         """Indices of the segmented entries."""
         return [i for i, entry in enumerate(self.entries) if entry.result]
+
+    @property
+    def photos_done(self) -> list[int]:
+        """Indices of the segmented photos."""
+        return [i for i in self.done if not self.entries[i].is_video]
+
+    @property
+    def videos_done(self) -> list[int]:
+        """Indices of the segmented videos."""
+        return [i for i in self.done if self.entries[i].is_video]
 
     @property
     def failed(self) -> list[int]:
@@ -210,7 +238,7 @@ class Batch:
                 except archives.ArchiveError as error:
                     self._add(archives.Member(name, b"", str(error)), check)
             elif not is_system_file(name):
-                self._add(archives.Member(name, file.read()), check)
+                self._add(archives.Member(name, file.read()), check, allow_video=True)
             yield ingested + 1.0
         # a raw file beside the picture that the camera made of it is no photo more
         stems = {os.path.splitext(entry.name)[0].casefold() for entry in self.entries if entry.taken}
@@ -221,10 +249,11 @@ class Batch:
             else:
                 self.entries.append(entry)
 
-    def _add(self, file: archives.Member, check: Callable[[bytes], None]) -> None:
+    def _add(self, file: archives.Member, check: Callable[[bytes], None], allow_video: bool = False) -> None:
         name = " ".join("".join(c if c.isprintable() else " " for c in file.name).split()) or "photo"
         kind = FileKind.PHOTO if file.error else photo_files.classify(file.name, file.data)
-        if kind in (FileKind.OTHER, FileKind.MASK):
+        is_video = allow_video and file_types.video_container(file.data) is not None
+        if kind in (FileKind.OTHER, FileKind.MASK) and not is_video:
             self.ignored[photo_files.group(file.name, kind)] += 1
             return
         if kind is FileKind.OTHER_PICTURE:
@@ -239,7 +268,7 @@ class Batch:
             error = f"This file is left out: all photos together may have {BYTES // 2**30} GB."
         elif not error and not self._has_room(len(file.data)):
             error = "This file is left out: the server has no room for more photos now. Try again later."
-        if not error:
+        if not error and not is_video:  # a video is checked when it is read
             try:
                 check(file.data)
             except PhotoError as refusal:
@@ -247,7 +276,7 @@ class Batch:
         if not error:
             write_atomic(self.photo_file(len(self.entries)), file.data)
             self.total_bytes += len(file.data)
-        self.entries.append(Entry(name, error=error, taken=not error))
+        self.entries.append(Entry(name, error=error, taken=not error, is_video=is_video))
 
     def _has_room(self, size: int) -> bool:
         """Return whether the batches of all users, and the disk, leave room for some bytes more."""
@@ -297,6 +326,50 @@ class Batch:
             self.note = prediction.note or self.note
         self.seconds += time.perf_counter() - start
 
+    def process_video(self, predict: Predict) -> Generator[VideoProgress]:
+        """Segment the next waiting file, a video; to close the iterator interrupts it, and a later call
+        resumes.
+
+        Args:
+            predict: segments a frame. Its MemoryError or RuntimeError becomes the error of the entry; after
+                any other exception the video still waits.
+
+        Yields:
+            The progress, after each frame.
+
+        Raises:
+            OSError: if the disk is full; the video then still waits.
+        """
+        number = self.waiting[0]
+        entry, start, settings = self.entries[number], time.perf_counter(), self.settings
+        run = VideoRun(
+            self.photo_file(number),
+            str(self.path / "videos" / f"{number:05d}"),
+            VideoSettings(
+                *(settings.weights, settings.digest, settings.variants, None),
+                *(settings.tta, False, settings.rate, MAX_VIDEO_FRAMES),
+            ),
+            settings.classes,
+        )
+        try:
+            yield from run.run(predict)
+        except VideoError as error:
+            entry.error = str(error)
+        except MemoryError:
+            entry.error = "There is not enough memory for this video. Make it smaller and try again."
+        except RuntimeError as error:
+            reason = (str(error).splitlines() or ["no reason given"])[0]
+            entry.error = f"Segmenting this video failed ({reason})."
+        else:
+            summary = run.summary()
+            entry.result = EntryResult(summary["width"], summary["height"], summary["shares"])
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def video_results(self, number: int) -> tuple[Path, Path, Path]:
+        """Return the side-by-side video, the table and the summary of a segmented video."""
+        return result_files(str(self.path / "videos" / f"{number:05d}"))
+
     def reset(self, settings: BatchSettings) -> None:
         """Delete all predictions, so that the photos can be segmented with other settings."""
         self.settings, self.seconds, self.note = settings, 0.0, ""
@@ -305,12 +378,13 @@ class Batch:
             entry.result, entry.stem = None, ""
             if entry.taken:
                 entry.error = ""
-        for name in ("masks", "small"):
+        for name in ("masks", "small", "videos"):
             shutil.rmtree(self.path / name)
             (self.path / name).mkdir()
 
     def csv(self) -> bytes:
-        """Return a CSV table with the class shares (0-1) of each mask and the error of each failed file."""
+        """Return a CSV table with the class shares (0-1) of each mask, the mean shares of each video, and the
+        error of each failed file."""
         names = self.settings.classes.names
         rows: list[list] = [["name", "variant", "width", "height", *names, "mask", "error"]]
         for entry in self.entries:
@@ -318,7 +392,8 @@ class Batch:
                 for variant, shares in entry.result.shares.items():
                     by_class = [f"{shares.get(name, 0):.6f}" for name in names]
                     size = (entry.result.width, entry.result.height)
-                    rows.append([entry.name, variant, *size, *by_class, f"{entry.stem}.{variant}.png", ""])
+                    mask = "" if entry.is_video else f"{entry.stem}.{variant}.png"
+                    rows.append([entry.name, variant, *size, *by_class, mask, ""])
             elif entry.error:
                 rows.append([entry.name, "", "", "", *[""] * len(names), "", entry.error])
         return csv_bytes(rows)
@@ -336,7 +411,7 @@ class Batch:
         Raises:
             OSError: if the disk is full.
         """
-        indices, archive, free_bytes = self.done, None, 0
+        indices, archive, free_bytes = self.photos_done, None, 0
         zip_paths: list[Path] = []
         try:
             for written, number in enumerate(indices, 1):

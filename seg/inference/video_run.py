@@ -14,6 +14,7 @@ changed there: by at most `STILL` of 255 levels in each channel. The flicker of 
 these pixels among all that hardly changed.
 """
 
+import csv
 import json
 import shutil
 from collections.abc import Callable, Generator, Iterable
@@ -31,7 +32,7 @@ from seg.data.isolated_video import IsolatedVideo
 from seg.data.video import FrameSource, VideoError
 from seg.inference.prediction import Prediction
 from seg.inference.prediction_files import file_fingerprint
-from seg.inference.video_writer import Layout, SegmentWriter, arrange, compose, join
+from seg.inference.video_writer import Layout, SegmentWriter, arrange, compose, join, video_size
 from seg.models.factory import DISPLAY_NAMES
 from seg.system.atomic_io import new_file, write_atomic, write_json
 from seg.system.csv_table import csv_bytes
@@ -274,7 +275,8 @@ class VideoRun:
                 totals.add(rows)
         if totals.frames == self._settings.max_frames:
             notes = [*notes, f"The first {totals.frames:,} analyzed frames are done; that is the limit."]
-        facts = {"run": self._identity(), "video": self._source.name}
+        width, height = video_size(self.video_file)
+        facts = {"run": self._identity(), "video": self._source.name, "width": width, "height": height}
         write_json(self.summary_file, facts | totals.summary() | {"notes": notes})
         shutil.rmtree(self._work, ignore_errors=True)
 
@@ -391,3 +393,21 @@ def _csv(rows: Iterable[FrameResult], classes: ClassSet, with_head: bool) -> byt
     ]
     content = csv_bytes([head, *lines] if with_head else lines)
     return content if with_head else content.removeprefix(b"\xef\xbb\xbf")
+
+
+def read_table(table: Path, variant: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read the class shares of a variant from a table of `VideoRun`.
+
+    Args:
+        table: the CSV file.
+        variant: the variant.
+
+    Returns:
+        The seconds of the N frames, and N x K shares.
+    """
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        next(lines)
+        rows = [(float(line[0]), *map(float, line[4:])) for line in lines if line[1] == variant]
+    values = np.array(rows)
+    return values[:, 0], values[:, 1:]

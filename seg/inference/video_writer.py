@@ -179,5 +179,12 @@ def join(segments: Iterable[tuple[Path, Sequence[float]]], path: Path, last_seco
                 output.mux_one(pending)
 
 
+def video_size(file: Path) -> tuple[int, int]:
+    """Return the width and height of a video of `join`."""
+    with av.open(str(file), format="mp4") as container:
+        context = container.streams.video[0].codec_context
+        return context.width, context.height
+
+
 def _even(length: float) -> int:
     return max(MIN_SIDE, round(length / 2) * 2)

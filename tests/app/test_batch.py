@@ -32,7 +32,7 @@ from seg.inference.upload_batch import Batch, BatchSettings
 from seg.models.model_card import WeightsError
 from seg.models.registry import DEFAULT_WEIGHTS
 from seg.system.file_names import sanitize_name, unique_name
-from ui.batch import results
+from ui.batch import results, served_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Batches are stored in a folder of the test, and AppTest does not leave its page as ``__main__``."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(results, "STATIC", tmp_path / "static")
+    monkeypatch.setattr(served_files, "STATIC", tmp_path / "static")
     return tmp_path
 
 

@@ -1,11 +1,15 @@
 """A batch in progress, and the status and actions of a stopped or finished one."""
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 
+import psutil
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
-from seg.data import photo_files
+from seg.data import isolated_reading, isolated_video, photo_files
 from seg.data.image_io import MAX_MEGAPIXELS
 from seg.errors import user_message
 from seg.inference.prediction import Prediction
@@ -14,11 +18,17 @@ from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import WeightsError
 from seg.models.registry import read_card
 from seg.system.durations import format_duration
+from seg.system.request_queue import RequestQueue
 from ui.batch import results
-from ui.shared.text import plain, plural
+from ui.shared.text import plain, plural, tail
 from ui.state.model_pool import MODEL_ERRORS, OnQueuePosition, borrow_model, place_in_queue, queue_notice
 from ui.state.photos import forget_opened
 from ui.state.session import session
+
+_READERS = RequestQueue(
+    holders=max(1, int(psutil.virtual_memory().total * isolated_reading.MEMORY_SHARE / isolated_video.MEMORY))
+)
+"""Videos that are read at the same time, as many as the memory allows; others wait."""
 
 
 def process(batch: Batch) -> None:
@@ -39,6 +49,9 @@ def process(batch: Batch) -> None:
     on_queue_position = queue_notice()
     try:
         while batch.waiting:
+            if batch.entries[batch.waiting[0]].is_video:
+                process_video(batch, bar, on_queue_position)
+                continue
             with place_in_queue(on_queue_position) as place:
                 batch.process_next(segmenter(batch.settings, on_queue_position), place.read)
             bar.progress(*progress(batch, count))
@@ -50,17 +63,52 @@ def process(batch: Batch) -> None:
     st.rerun()
 
 
-def segmenter(
-    settings: BatchSettings, on_queue_position: OnQueuePosition
-) -> Callable[[Image.Image], Prediction]:
-    """Return a function that segments a photo.
+def process_video(batch: Batch, bar: DeltaGenerator, on_queue_position: OnQueuePosition) -> None:
+    """Segment the next pending file, a video.
+
+    Args:
+        batch: The batch.
+        bar: Shows the progress.
+        on_queue_position: Receives the number of videos or photos ahead in the queue.
+    """
+    count, number = len(batch.entries), batch.waiting[0]
+    segment = segmenter(batch.settings, on_queue_position)
+
+    def segment_frame(photo: Image.Image, size: tuple[int, int]) -> Prediction:
+        with place_in_queue(on_queue_position):  # photos of others come between the frames
+            return segment(photo, size)
+
+    name = plain(tail(batch.entries[number].name))
+    bar.progress((count - len(batch.waiting)) / count, f"{name}: reading …")
+    start: tuple[float, float] | None = None
+    with _READERS.acquire(on_queue_position), closing(batch.process_video(segment_frame)) as frames:
+        for progress in frames:
+            now = time.monotonic()
+            start = start or (now, progress.fraction)
+            done, since = progress.fraction - start[1], now - start[0]
+            text = f"{name}: {progress.frames:,} frames, {clock(progress.seconds)}"
+            if progress.duration:
+                text += f" of {clock(progress.duration)}"
+            if done > 0:
+                left = since / done * (1 - progress.fraction)
+                text += f" · about {format_duration(max(1, left))} remaining"
+            bar.progress((count - len(batch.waiting) + progress.fraction) / count, text)
+
+
+def clock(seconds: float) -> str:
+    """Format a time in a video, for example "2:05"."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def segmenter(settings: BatchSettings, on_queue_position: OnQueuePosition) -> Callable[..., Prediction]:
+    """Return a function that segments a photo; the height and width of its masks may be given.
 
     Args:
         settings: Settings of the batch.
         on_queue_position: Receives the number of photos ahead in the queue.
     """
 
-    def segment(photo: Image.Image) -> Prediction:
+    def segment(photo: Image.Image, size: tuple[int, int] | None = None) -> Prediction:
         card = read_card(settings.weights)
         if card.sha256 != settings.digest:
             raise WeightsError(
@@ -68,7 +116,7 @@ def segmenter(
                 " again."
             )
         with borrow_model(card, on_queue_position) as predictor:
-            return predictor.predict(photo, settings.variants, tta=settings.tta)
+            return predictor.predict(photo, settings.variants, tta=settings.tta, output_size=size)
 
     return segment
 
@@ -109,10 +157,10 @@ def show_status(batch: Batch, settings: BatchSettings) -> None:
             icon=":material/photo_size_select_small:",
         )
     if not batch.entries:
-        st.warning("There are no photos among these files.", icon=":material/folder_off:")
+        st.warning("There are no photos or videos among these files.", icon=":material/folder_off:")
     if batch.ignored:
         listed = plain(photo_files.describe_counts(batch.ignored))
-        st.caption(f"Left out, since they are no photos: {listed}.")
+        st.caption(f"Left out, since they are no photos or videos: {listed}.")
     done, failed, pending = len(batch.done), len(batch.failed), len(batch.waiting)
     parts = [f"**{done:,}** of {len(batch.entries):,} segmented with {describe_networks(batch.settings)}"]
     parts += [f"**{failed:,}** failed"] if failed else []
@@ -142,7 +190,7 @@ def show_status(batch: Batch, settings: BatchSettings) -> None:
             icon=":material/delete_sweep:",
             key="batch_new",
             on_click=delete_batch,
-            help="Deletes these photos and masks.",
+            help="Deletes these files and their masks.",
         )
     if zip_wanted:
         results.make_zips(batch)
@@ -158,13 +206,13 @@ def describe_networks(settings: BatchSettings) -> str:
 
 def segment_again(batch: Batch, settings: BatchSettings) -> None:
     """Segment all photos again with other settings."""
-    results.delete_zips()
+    results.delete_served()
     batch.reset(settings)
     session()["batch_running"] = True
 
 
 def delete_batch() -> None:
     """Delete the batch with its photos, masks and zips."""
-    results.delete_zips()
+    results.delete_served()
     forget_opened()
     session().pop("batch").folder.delete()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from seg import paths
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import ClassSet
 from seg.data.image_io import PhotoError
@@ -15,20 +14,16 @@ from seg.inference import mask_io
 from seg.inference.private_dir import PrivateDir
 from seg.inference.upload_batch import Batch
 from seg.models.factory import DISPLAY_NAMES, OUTPUT_STRIDE
+from ui.batch import served_files, video_view
+from ui.batch.served_files import MAX_SERVED_BYTES, file_links
 from ui.components.viewer import Pane, deflate, pack, present, viewer
 from ui.shared import charts
 from ui.shared.class_matching import label_in_classes
 from ui.shared.pictures import resize_mask
-from ui.shared.text import plain
+from ui.shared.text import plain, tail
 from ui.state import predictions
 from ui.state.photos import open_photo
 from ui.state.session import session
-
-STATIC = paths.app() / "static"
-"""Folder that Streamlit serves as app/static, without directory listings."""
-
-MAX_ZIP_BYTES = 190 * 2**20
-"""Maximum size of a zip: Streamlit serves files of up to 200 MiB from disk."""
 
 PAGE_SIZE = 24
 """Photos per page of the grid."""
@@ -62,21 +57,23 @@ _GRID = """
 
 
 def show(batch: Batch) -> None:
-    """Show the failed files and the grid of the segmented photos."""
+    """Show the failed files, the segmented videos and the grid of the segmented photos."""
     st.html(f"<style>{_GRID}</style>")
     if batch.failed:
         show_failed(batch)
-    if not batch.done:
-        return
-    st.subheader("Results", anchor=False)
-    show_grid(batch)
+    if batch.videos_done:
+        video_view.show(batch)
+    if batch.photos_done:
+        st.subheader("Photos" if batch.videos_done else "Results", anchor=False)
+        show_grid(batch)
 
 
-def delete_zips() -> None:
-    """Delete the zips of the batch."""
+def delete_served() -> None:
+    """Delete what the server offers of the batch: the zips and the videos."""
     zips = session().pop("batch_zips", None)
     if zips:
         zips[0].delete()
+    video_view.delete_served()
 
 
 def show_failed(batch: Batch) -> None:
@@ -102,8 +99,10 @@ def downloads(batch: Batch) -> bool:
     st.download_button(
         "Class shares as CSV", batch.csv, "shares.csv", "text/csv", icon=":material/table:", on_click="ignore"
     )
+    if not batch.photos_done:
+        return False
     zips = session().get("batch_zips")
-    if zips and zips[1] == len(batch.done) and all(file.is_file() for file in zips[2]):
+    if zips and zips[1] == len(batch.photos_done) and all(file.is_file() for file in zips[2]):
         st.html(zip_links(zips[2]), width="content")
         return False
     served = st.get_option("server.enableStaticServing")
@@ -120,30 +119,30 @@ def downloads(batch: Batch) -> bool:
 
 def make_zips(batch: Batch) -> None:
     """Write the masks into zips and rerun the page, which then links to them."""
-    delete_zips()
+    zips = session().pop("batch_zips", None)
+    if zips:
+        zips[0].delete()
     bar = st.progress(0.0, "Creating the zip …")
     try:
-        folder = PrivateDir(STATIC)
-        for fraction in batch.write_zips(folder.path, MAX_ZIP_BYTES):
+        folder = PrivateDir(served_files.STATIC)
+        for fraction in batch.write_zips(folder.path, MAX_SERVED_BYTES):
             bar.progress(fraction, "Creating the zip …")
     except OSError as error:
         bar.empty()
         st.error(plain(f"The zip cannot be written. {user_message(error)}"), icon=":material/hard_drive:")
         return
     bar.empty()
-    session()["batch_zips"] = (folder, len(batch.done), sorted(folder.path.glob("*.zip")))
+    session()["batch_zips"] = (folder, len(batch.photos_done), sorted(folder.path.glob("*.zip")))
     st.rerun()
 
 
 def zip_links(zips: list[Path]) -> str:
     """Return HTML links to zips."""
-    items = []
-    for number, file in enumerate(zips, 1):
-        size = file.stat().st_size / 2**20
-        text = "Masks as a zip" if len(zips) == 1 else f"Masks, zip {number} of {len(zips)}"
-        address = f"app/static/{file.parent.name}/{file.name}"
-        items.append(f'<a href="{address}" download="{file.name}">{text} · {max(0.1, size):.1f} MB</a>')
-    return f'<div class="zip-links">{"".join(items)}</div>'
+    texts = [
+        "Masks as a zip" if len(zips) == 1 else f"Masks, zip {number} of {len(zips)}"
+        for number in range(1, len(zips) + 1)
+    ]
+    return file_links(dict(zip(texts, zips, strict=True)))
 
 
 def show_grid(batch: Batch) -> None:
@@ -176,7 +175,7 @@ def _choose_order(batch: Batch) -> tuple[list[int], str, str | None]:
     Returns:
         Numbers of the entries in display order, the shown variant, and the class by which they are sorted.
     """
-    variants, numbers = batch.settings.variants, batch.done
+    variants, numbers = batch.settings.variants, batch.photos_done
     with st.container(horizontal=True, vertical_alignment="bottom"):
         variant = variants[-1]
         if len(variants) > 1:
@@ -209,11 +208,6 @@ def _choose_order(batch: Batch) -> tuple[list[int], str, str | None]:
 def share(batch: Batch, number: int, variant: str, class_name: str) -> float:
     """Return the share (0 to 1) of a class in a photo."""
     return batch.entries[number].shares[variant].get(class_name, 0.0)
-
-
-def tail(name: str, most: int = 36) -> str:
-    """Shorten a path to at most `most` characters by omitting its beginning."""
-    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def thumbnail_styles(batch: Batch, numbers: list[int], variant: str) -> str:

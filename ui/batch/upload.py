@@ -8,9 +8,11 @@ import streamlit as st
 
 from seg.data.file_types import READABLE_FORMATS
 from seg.data.image_io import SIZE_LIMIT
+from seg.data.video import VIDEO_FORMATS
 from seg.errors import user_message
 from seg.inference import upload_batch
 from seg.inference.upload_batch import Batch, BatchSettings
+from seg.inference.video_run import DEFAULT_RATE
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import ModelCard
 from ui.shared.embedding import warn_of_refused_uploads
@@ -19,6 +21,9 @@ from ui.shared.text import plain, plural, unquoted
 from ui.state import session_cleanup
 from ui.state.photos import load_sample, reader
 from ui.state.session import session
+
+RATES = (1.0, 2.0, DEFAULT_RATE, 10.0)
+"""Frames in a second of video from which visitors choose."""
 
 
 def choose_settings(card: ModelCard) -> BatchSettings:
@@ -44,8 +49,18 @@ def choose_settings(card: ModelCard) -> BatchSettings:
             persist_state="session",
             help="Averages three scales and their mirror images: more accurate, several times slower.",
         )
+        rate = st.segmented_control(
+            "Frames per second of video",
+            RATES,
+            default=DEFAULT_RATE,
+            required=True,
+            format_func=lambda frames: f"{frames:g}",
+            key="batch_rate",
+            persist_state="session",
+            help="Frames of a video that are segmented; each takes about as long as a photo.",
+        )
     variants = tuple(variant for variant in card.variants if variant in chosen) or (card.variants[-1],)
-    return BatchSettings(card.name, card.sha256, variants, tta, card.class_set)
+    return BatchSettings(card.name, card.sha256, variants, tta, card.class_set, rate)
 
 
 def upload_section(settings: BatchSettings) -> None:
@@ -59,12 +74,12 @@ def upload_section(settings: BatchSettings) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         files = st.file_uploader(
-            "Photos, or a zip of photos",
+            "Photos, videos, or a zip of photos",
             accept_multiple_files=True,
             key=f"batch-files-{turn}",
             help=f"{READABLE_FORMATS} {SIZE_LIMIT}. Each file, also a zip, may have "
-            f"{st.get_option('server.maxUploadSize')} MB. Files of the Cityscapes Image Pairs are "
-            "split into photo and ground truth.",
+            f"{st.get_option('server.maxUploadSize')} MB. Videos: {VIDEO_FORMATS}, not in zips. Files of the "
+            "Cityscapes Image Pairs are split into photo and ground truth.",
         )
     with right:
         folder = st.file_uploader(
@@ -83,8 +98,10 @@ def upload_section(settings: BatchSettings) -> None:
     if not uploads:
         st.info(
             f"Choose photos, a folder or a zip: up to {upload_batch.PHOTOS:,} photos. The result is a mask "
-            "of each photo from every network chosen in the sidebar, and the class shares as CSV. Photos and "
-            "masks stay on the computer that runs this app and are deleted after you leave.",
+            "of each photo from every network chosen in the sidebar, and the class shares as CSV. A video "
+            f"of up to {st.get_option('server.maxUploadSize')} MB becomes a video with the masks beside each "
+            "other, with the class shares over time; the command line takes larger ones. Uploads and results "
+            "stay on the computer that runs this app and are deleted after you leave.",
             icon=":material/burst_mode:",
         )
     complete = False

@@ -36,11 +36,12 @@ UPLOAD = "own"
 second."""
 
 
-def choose_photo(page: str) -> Photo:
+def choose_photo(page: str, with_camera: bool = False) -> Photo:
     """Draw the uploader and the samples; call `render_thumbnails` at the end of the page.
 
     Args:
         page: Name of the page. Uploads of one page are available on the others.
+        with_camera: Whether a photo can be taken with the camera of the visitor's device.
 
     Returns:
         The chosen photo. Unreadable files are reported on the page.
@@ -57,6 +58,8 @@ def choose_photo(page: str) -> Photo:
             "Cityscapes Image Pairs is split into photo and ground truth. Photos stay on the computer that "
             "runs this app.",
         )
+        if with_camera and (taken := _take_photo(page)):
+            uploads = [*uploads, taken]
     _forget_removed(page, {upload.file_id for upload in uploads})
     photos = _keep_uploads(page, read_uploads(uploads))
     _choose_newest(photos)
@@ -78,6 +81,23 @@ def choose_photo(page: str) -> Photo:
     else:
         write_address("photo", str(seed), "")
     return photo
+
+
+def _take_photo(page: str) -> Any | None:
+    """Draw the camera; return the photo taken, which is an upload like any other.
+
+    The browser asks for the camera as soon as it is drawn: only on demand.
+    """
+    is_on = st.toggle(
+        "Take a photo with the camera",
+        key=f"camera-{page}",
+        help="Your browser asks for permission. It allows a camera only if the address of this page begins "
+        "with https or localhost.",
+    )
+    if not is_on:
+        return None
+    key = f"camera-photo-{page}" + "-again" * session().get("uploads_lost", False)
+    return st.camera_input("Photo of a street", key=key)
 
 
 def _missing_upload_message() -> str:

@@ -36,6 +36,11 @@ def short(name: str, most: int = 40) -> str:
     return name if len(name) <= most else f"{name[: most - 9]}…{name[-8:]}"
 
 
+def tail(name: str, most: int = 36) -> str:
+    """Shorten a path to at most `most` characters by omitting its beginning."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, for example "1 file" or "1,200 files"."""
     return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -58,6 +58,7 @@ class Session(TypedDict, total=False):
     batch_turn: int  # counts batches: a new key empties the uploaders
     opened: str  # digest of the photo of a batch that was opened last
     batch_zips: "tuple[PrivateDir, int, list[Path]]"  # folder, number of masks, files
+    batch_videos: "dict[int, PrivateDir]"  # folders with the results of videos, by index of the file
 
     action_error: str  # why starting a process failed
     cell: Any  # selected in the confusion matrix

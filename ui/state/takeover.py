@@ -35,6 +35,7 @@ TAKEN_OVER = (
     "batch_error",
     "batch_turn",
     "batch_zips",
+    "batch_videos",
 )
 """Keys of the session that a reload keeps."""
 
