@@ -1,6 +1,6 @@
 """Memory and speed of reading and writing videos, without a network: ``python -m benchmarks.video``.
 
-For each duration (60 and 180 seconds, or the arguments) it writes a video of 1920x1080 pixels with 30 frames a
+For each duration, 60 and 180 seconds or the arguments, it writes a video of 1920x1080 pixels and 30 frames a
 second, analyzes five frames a second in a process of its own, and prints the peak memory of that process and
 of the one that decodes.
 """

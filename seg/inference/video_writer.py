@@ -54,13 +54,13 @@ class Layout(NamedTuple):
 
 
 def arrange(width: int, height: int, count: int) -> Layout:
-    """Return the layout of pictures: up to three beside each other, four in two rows.
+    """Return the layout of pictures: two beside each other, more in rows of two.
 
     Args:
         width, height: size of the frames of the original video.
         count: number of pictures.
     """
-    columns = count if count <= 3 else math.ceil(math.sqrt(count))
+    columns = min(count, 2)
     rows = math.ceil(count / columns)
     scale = min(1.0, MAX_SIDE / (columns * width), MAX_SIDE / (rows * height))
     return Layout(columns, rows, _even(width * scale), _even(height * scale))

@@ -36,7 +36,7 @@ def test_videos_and_photos_are_predicted_in_one_command(tmp_path, capsys):
     }
     assert "2 frames are done" in capsys.readouterr().out
     frames = decode(out / "drive.video.mp4")
-    assert [seconds for seconds, _ in frames] == [0, 0.5] and frames[0][1].shape == (64, 288, 3)
+    assert [seconds for seconds, _ in frames] == [0, 0.5] and frames[0][1].shape == (128, 192, 3)
     before = (out / "drive.video.mp4").stat()
     assert predict(*files, "--out", out, "--variants", "32s", "8s", "--fps", "2") == 0
     assert "was done before" in capsys.readouterr().out

@@ -29,5 +29,6 @@ def launched(playwright: Playwright) -> Browser | None:
     quiet = (
         "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
         " --disable-component-update"
+        " --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"  # a camera, and leave to use it
     )
     return playwright.chromium.launch(executable_path=path, args=[*quiet.split(), "--disable-sync"])

@@ -51,6 +51,8 @@ _GRID = """
   line-height: 1.5; color: inherit !important;
   text-decoration: none !important; }
 .zip-links a:hover { border-color: var(--chosen); color: var(--chosen) !important; }
+table.legend.flicker { max-width: 24rem; }
+.st-key-batch-player video { min-height: 9rem; max-height: 55vh; background: #000; }
 .failed { font-size: .875rem; overflow-wrap: anywhere; margin: 0 !important; padding: 0 !important; }
 .failed dt { font-weight: 600; } .failed dd { margin: 0 0 .5rem !important; opacity: .8; }
 """

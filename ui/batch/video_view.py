@@ -67,7 +67,7 @@ def show_video(batch: Batch, number: int) -> None:
         return
     for note in summary["notes"]:
         st.info(plain(note), icon=":material/movie:")
-    player = st.container()
+    player = st.container(key="batch-player")
     variant = choose_variant(batch)
     seconds, shares = read_table(batch.video_results(number)[1], variant)
     chosen = st.plotly_chart(
@@ -196,4 +196,4 @@ def flicker_table(flicker: dict[str, float | None]) -> str:
         for variant, value in flicker.items()
     )
     head = '<thead><tr><th scope="col">Network</th><th scope="col">Flickering pixels</th></tr></thead>'
-    return f'<table class="legend point">{head}<tbody>{rows}</tbody></table>'
+    return f'<table class="legend flicker">{head}<tbody>{rows}</tbody></table>'

@@ -58,13 +58,15 @@ def choose_photo(page: str, with_camera: bool = False) -> Photo:
             "Cityscapes Image Pairs is split into photo and ground truth. Photos stay on the computer that "
             "runs this app.",
         )
+    with right:
+        samples = st.container()
         if with_camera and (taken := _take_photo(page)):
             uploads = [*uploads, taken]
     _forget_removed(page, {upload.file_id for upload in uploads})
     photos = _keep_uploads(page, read_uploads(uploads))
     _choose_newest(photos)
     _follow_address(photos)
-    with right:
+    with samples:
         _draw_samples()
     photo = _draw_uploads(photos)
     state = session()
@@ -89,7 +91,7 @@ def _take_photo(page: str) -> Any | None:
     The browser asks for the camera as soon as it is drawn: only on demand.
     """
     is_on = st.toggle(
-        "Take a photo with the camera",
+        "Or take a photo with the camera",
         key=f"camera-{page}",
         help="Your browser asks for permission. It allows a camera only if the address of this page begins "
         "with https or localhost.",
@@ -97,7 +99,7 @@ def _take_photo(page: str) -> Any | None:
     if not is_on:
         return None
     key = f"camera-photo-{page}" + "-again" * session().get("uploads_lost", False)
-    return st.camera_input("Photo of a street", key=key)
+    return st.camera_input("Photo of a street", key=key, width=420)
 
 
 def _missing_upload_message() -> str:

@@ -69,8 +69,8 @@ def test_a_video_becomes_a_video_a_table_and_a_summary(tmp_path):
     frames = decode(run.video_file)
     assert [seconds for seconds, _ in frames] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
     data = run.video_file.read_bytes()
-    assert frames[0][1].shape == (64, 3 * 96, 3) and data.index(b"moov") < data.index(b"mdat")
-    car = frames[0][1][40:60, 2 * 96 + 4 : 2 * 96 + 20].reshape(-1, 3).mean(0)
+    assert frames[0][1].shape == (2 * 64, 2 * 96, 3) and data.index(b"moov") < data.index(b"mdat")
+    car = frames[0][1][64 + 40 : 64 + 60, 4:20].reshape(-1, 3).mean(0)
     assert np.abs(car - PALETTE[13]).max() < 12  # the colors survive the conversion
     rows = list(csv.DictReader(io.StringIO(run.table_file.read_text("utf-8-sig"))))
     assert len(rows) == 10 and [row["variant"] for row in rows[:2]] == ["32s", "8s"]
@@ -201,7 +201,7 @@ def test_flicker_counts_changes_of_class_where_the_photo_rests():
     "size, count, layout",
     [
         ((1920, 1080), 2, Layout(2, 1, 960, 540)),
-        ((1920, 1080), 3, Layout(3, 1, 640, 360)),
+        ((1920, 1080), 3, Layout(2, 2, 960, 540)),
         ((1920, 1080), 4, Layout(2, 2, 960, 540)),
         ((1080, 1920), 4, Layout(2, 2, 540, 960)),
         ((97, 65), 2, Layout(2, 1, 96, 64)),
