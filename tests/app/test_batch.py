@@ -409,7 +409,7 @@ def test_no_name_in_the_table_becomes_a_formula(settings):
 
 def page(monkeypatch: pytest.MonkeyPatch, registry: Path) -> AppTest:
     monkeypatch.setenv("SEG_WEIGHTS", str(registry))
-    monkeypatch.setattr("ui.shared.photo_picker.SAMPLES", {6: "Truck and bus", 11: "Zebra crossing"})
+    monkeypatch.setattr("ui.batch.upload.SAMPLES", {6: "Truck and bus", 11: "Zebra crossing"})
     return AppTest.from_file(ROOT / "app.py", default_timeout=60).switch_page("pages/batch.py").run()
 
 

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from seg.inference import mask_io
 from seg.inference.predictor import Predictor
 from seg.models.registry import DEFAULT_WEIGHTS
+from tests.support.video_files import decode, write_video
 from ui.batch.results import PAGE_SIZE
 
 
@@ -150,3 +151,27 @@ def test_a_folder_upload_fits_a_phone(arrive, tmp_path):
     expect(page.locator(".st-key-grid")).to_contain_text("deep/b.png")
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
     assert "Traceback" not in page.inner_text("body")
+
+
+def test_a_video_is_segmented_and_its_plot_seeks_the_player(arrive, tmp_path):
+    write_video(tmp_path / "drive.mp4", 60)
+    page = arrive()
+    give(page, {"drive.mp4": (tmp_path / "drive.mp4").read_bytes()})
+    done(page)
+    expect(page.get_by_text("1 of 1 segmented with FCN-8s")).to_be_visible()
+    player = page.locator(".st-key-batch-player video")
+    if page.evaluate("document.createElement('video').canPlayType('video/mp4; codecs=\"avc1.640028\"')"):
+        page.wait_for_function("document.querySelector('video').readyState > 0")
+        assert player.evaluate("video => [video.duration, video.videoWidth]") == [6, 192]
+    plot = page.locator(".js-plotly-plot .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
+    page.wait_for_function("[3, 4].includes(Math.floor(document.querySelector('video').currentTime))")
+    with page.expect_download() as download:
+        page.get_by_role("link", name=re.compile("^Video")).click()
+    assert download.value.suggested_filename == "drive.video.mp4"
+    assert len(decode(Path(download.value.path()).read_bytes())) == 30
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
