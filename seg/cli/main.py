@@ -28,7 +28,9 @@ class Entry(NamedTuple):
 COMMANDS = {
     "app": Entry("app", "App", "Start the app; its address is printed, for the browser."),
     "predict": Entry(
-        "predict", "Predict", "Segment photos, or all photos of folders and zips, and write their masks."
+        "predict",
+        "Predict",
+        "Segment photos, folders and zips of photos, or videos, and write their masks.",
     ),
     "data": Entry("data", "Data", "Download, check, describe or render a data set."),
     "train": Entry("training", "Train", "Train a network, or continue a run: --resume RUN alone."),

@@ -45,7 +45,7 @@ MAX_REPORTED_NOTES = 20
 
 @dataclass(frozen=True)
 class Predict:
-    """Segment photos, all photos of folders and zips, or videos, and write their masks.
+    """Segment photos, folders and zips of photos, or videos, and write their masks.
 
     Finished photos are skipped, so the same command resumes an interrupted run, also within a video.
     """

@@ -96,7 +96,7 @@ def page(registry: Path, monkeypatch: pytest.MonkeyPatch, batch: Batch) -> AppTe
     return at.run()
 
 
-def test_the_page_shows_a_video_with_its_curves_and_flicker(own, registry, monkeypatch):
+def test_the_page_shows_a_video_with_its_curves(own, registry, monkeypatch):
     card = read_card(DEFAULT_WEIGHTS, registry)
     settings = BatchSettings(card.name, card.sha256, ("32s", "8s"), classes=card.class_set)
     data = write_video(own / "a.mp4", 60, faststart=True).read_bytes()

@@ -59,7 +59,7 @@ class Counted:
             raise VideoError(self.error)
 
 
-def test_a_video_becomes_a_video_a_table_and_a_summary(tmp_path):
+def test_a_video_becomes_video_table_and_summary(tmp_path):
     source = write_video(tmp_path / "a.mp4", 10)
     run = VideoRun(source, str(tmp_path / "out/a"), SETTINGS, video=Video(source))
     assert not run.is_finished
@@ -174,7 +174,7 @@ def test_a_video_that_fails_late_keeps_its_frames(tmp_path, few):
     assert not files_in(tmp_path / "none")
 
 
-def test_a_limit_of_frames_ends_the_analysis_with_a_note(tmp_path, few):
+def test_a_limit_of_frames_ends_the_analysis(tmp_path, few):
     (tmp_path / "a.mp4").write_bytes(b"source")
     limited = VideoSettings("weights", "0" * 64, ("8s",), max_frames=6)
     run = VideoRun(tmp_path / "a.mp4", str(tmp_path / "out/a"), limited, video=Counted(20))
