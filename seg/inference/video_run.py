@@ -7,7 +7,7 @@ A `VideoRun` writes, for the target ``OUT/drive``::
     drive.video.json            settings and summary; it is written last
 
 Until then, finished segments are in the folder ``.drive.video``, with which an interrupted run resumes. The
-memory does not grow with the length of the video.
+memory hardly depends on the length of the video.
 
 A pixel flickers if its class differs from that in the analyzed frame before, although the photo hardly
 changed there: by at most `STILL` of 255 levels in each channel. The flicker of a variant is the share of
