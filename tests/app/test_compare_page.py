@@ -329,6 +329,8 @@ def test_every_exported_file_has_the_exact_content(tmp_path):
             "confidence.png",
             "coco.json",
             "polygons.json",
+            "cvat.xml",
+            "label-studio.json",
             "labelIds.png",
         )
         assert archive.namelist() == [*(f"a.8s.{ending}" for ending in endings), "a.shares.csv", "a.json"]
