@@ -137,7 +137,9 @@ def compare(
         ValueError: if the counts are not of the same photos and classes.
     """
     if len(first) != len(second) or not first.shape[1] == second.shape[1] == len(names):
-        raise ValueError(f"the counts have the shapes {first.shape} and {second.shape} for {len(names)} classes")
+        raise ValueError(
+            f"the counts have the shapes {first.shape} and {second.shape} for {len(names)} classes"
+        )
     parts = np.stack((_parts(first), _parts(second)))
     if not np.array_equal(parts[0, :, 1], parts[1, :, 1]):
         raise ValueError("the counts are of different labels")
