@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from rich.table import Table
 from tyro.conf import Positional
 
@@ -82,10 +83,7 @@ class Compare:
     def _compare(
         self, sources: list[MaskSource], split: DecodedSplit, count: int
     ) -> tuple[NetworkComparison, ComparisonFacts]:
-        counts = []
-        for source in sources:
-            with progress_bar(f"counting {source.title}") as on_progress:
-                counts.append(source_counts(source, split, count, on_progress))
+        first, second = (_counts(source, split, count) for source in sources)
         with progress_bar("measuring photos") as on_progress:
             traits = load_traits(split, on_progress)
         groups = traits.groups(range(count))
@@ -97,7 +95,7 @@ class Compare:
             seconds=seconds_per_photo(sources, split, count),
             photos=[printable(file.name) for file in split.files],
         )
-        return compare_counts(*counts, split.classes.names, groups), facts
+        return compare_counts(first, second, split.classes.names, groups), facts
 
     def _print_regressions(self, compared: NetworkComparison, facts: ComparisonFacts) -> None:
         worst = compared.regressions(self.regressions)
@@ -106,7 +104,7 @@ class Compare:
             for photo in worst:
                 scores = (f"{photo.first:.4f}", f"{photo.second:.4f}", f"{photo.difference:+.4f}")
                 table.add_row(facts.photos[photo.index], *scores)
-            console.print(table)
+            wide.print(table)
 
     def _results(
         self,
@@ -143,6 +141,11 @@ class Compare:
         }
 
 
+def _counts(source: MaskSource, split: DecodedSplit, count: int) -> np.ndarray:
+    with progress_bar(f"counting {source.title}") as on_progress:
+        return source_counts(source, split, count, on_progress)
+
+
 def _print(compared: NetworkComparison, facts: ComparisonFacts) -> None:
     first, second = facts.titles
     console.print(f"first: {first}\nsecond: {second}\n{facts.about}", soft_wrap=True, highlight=False)
@@ -165,4 +168,4 @@ def _print_table(title: str, rows: Mapping[str, Difference]) -> None:
     table = Table(title, "photos", "first", "second", "difference", "95 % interval")
     for name, row in rows.items():
         table.add_row(name, *comparison_html.difference_cells(row))
-    console.print(table)
+    wide.print(table)

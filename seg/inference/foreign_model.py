@@ -170,8 +170,8 @@ class ForeignModel:
         about = self.description
         height, width = about.size
         resized = photo.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-        values = np.asarray(resized, np.float32) * np.float32(about.range / 255)
-        values = (values - np.array(about.mean, np.float32)) / np.array(about.std, np.float32)
+        scaled = np.asarray(resized, np.float32) * np.float32(about.range / 255)
+        values = ((scaled - np.array(about.mean)) / np.array(about.std)).astype(np.float32)
         if about.channels == "BGR":
             values = values[..., ::-1]
         return np.ascontiguousarray(values if about.layout == "NHWC" else values.transpose(2, 0, 1))[None]
