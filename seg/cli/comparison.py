@@ -153,6 +153,7 @@ def _print(compared: NetworkComparison, facts: ComparisonFacts) -> None:
         console.print(note, soft_wrap=True, highlight=False)
     totals = {"mean IoU": compared.overall, "mean IoU of a photo": compared.per_photo}
     _print_table("all photos", totals)
+    console.print(comparison_html.verdict(compared), soft_wrap=True, highlight=False)
     console.print(comparison_html.photos_sentence(compared), soft_wrap=True, highlight=False)
     times = (
         f"{name} {comparison_html.seconds_cell(seconds)}"

@@ -9,7 +9,7 @@ import io
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class SourceRecord(BaseModel):
         fingerprint: its fingerprint when it was counted.
         notes: sentences that readers of the results need.
         photos: number of photos, the first of the split.
+        seconds: median time of a photo; None for folders, whose masks were made elsewhere.
     """
 
     text: str
@@ -50,6 +51,12 @@ class SourceRecord(BaseModel):
     fingerprint: str
     notes: list[str] = []
     photos: int = Field(ge=1)
+    seconds: float | None = None
+
+    @property
+    def key(self) -> str:
+        """A short name of the fingerprint."""
+        return _key(self.fingerprint)
 
 
 def source_counts(
@@ -73,10 +80,10 @@ def source_counts(
     known = known_counts(source, split.digest, count)
     if known is not None:
         return known
-    counts = np.stack(list(_count(source, split, count, on_progress))).astype(np.int32)
+    counts, seconds = _count(source, split, count, on_progress)
     if not counts[..., -1].any():
         counts = counts[..., :-1]
-    _save(source, split, counts)
+    _save(source, split, counts, seconds if source.makes_masks else None)
     return counts
 
 
@@ -150,22 +157,30 @@ def seconds_per_photo(sources: Sequence[MaskSource], split: DecodedSplit, count:
 
 def _count(
     source: MaskSource, split: DecodedSplit, count: int, on_progress: OnProgress | None
-) -> Iterator[np.ndarray]:
-    """Yield K x (K + 1) counts of each photo."""
-    classes = len(split.classes)
+) -> tuple[np.ndarray, float]:
+    """Return photos x K x (K + 1) counts and the median time of a photo."""
+    classes, seconds = len(split.classes), []
+    counts = np.zeros((count, classes, classes + 1), np.int32)
     for i in range(count):
+        start = time.perf_counter()
         mask = source.mask(split, i)
+        seconds.append(time.perf_counter() - start)
         without_class = np.where(mask == IGNORE, np.uint8(classes), mask)
-        yield confusion(split.label(i), without_class, classes + 1, IGNORE)[:classes]
+        counts[i] = confusion(split.label(i), without_class, classes + 1, IGNORE)[:classes]
         if on_progress:
             on_progress(i + 1, count)
+    return counts, float(np.median(seconds))
 
 
 def _file(fingerprint: str, digest: str) -> Path:
-    return comparisons_dir(digest) / f"{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.npz"
+    return comparisons_dir(digest) / f"{_key(fingerprint)}.npz"
 
 
-def _save(source: MaskSource, split: DecodedSplit, counts: np.ndarray) -> None:
+def _key(fingerprint: str) -> str:
+    return hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+
+
+def _save(source: MaskSource, split: DecodedSplit, counts: np.ndarray, seconds: float | None) -> None:
     """Keep counts; they replace those of an earlier state of the same source."""
     record = SourceRecord(
         text=source.text,
@@ -174,6 +189,7 @@ def _save(source: MaskSource, split: DecodedSplit, counts: np.ndarray) -> None:
         fingerprint=source.fingerprint,
         notes=source.notes(split.classes),
         photos=len(counts),
+        seconds=seconds,
     )
     for earlier in kept_sources(split.digest):
         if earlier.text == record.text:

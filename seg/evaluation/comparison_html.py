@@ -13,6 +13,7 @@ from PIL import Image
 
 from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import PAIR_ASPECT
+from seg.evaluation.bootstrap import MIN_PHOTOS
 from seg.evaluation.comparison import Difference, NetworkComparison, PhotoDifference
 from seg.evaluation.evaluate import format_difference_interval, format_score
 from seg.system.atomic_io import write_atomic
@@ -159,7 +160,10 @@ def write_html(
     sentences = [facts.about, "All differences are the first network minus the second.", *facts.notes]
     body = [f"<p>First: {first}. Second: {second}. {escape(' '.join(sentences))}</p>"]
     totals = {"mean IoU": comparison.overall, "mean IoU of a photo": comparison.per_photo}
-    body += [_table("all photos", totals), f"<p>{escape(photos_sentence(comparison))}</p>"]
+    body += [
+        _table("all photos", totals),
+        f"<p>{escape(f'{verdict(comparison)} {photos_sentence(comparison)}')}</p>",
+    ]
     times = [f"{escape(t)}: {seconds_cell(s)}" for t, s in zip(facts.titles, facts.seconds, strict=True)]
     body.append(f"<h2>Time per photo</h2><p>{', '.join(times)}.</p>")
     figures = {
@@ -184,6 +188,18 @@ def write_html(
     title = f"{first} against {second}"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, _PAGE.format(title=title, body="".join(body)).encode())
+
+
+def verdict(comparison: NetworkComparison) -> str:
+    """Return what the interval of the difference of the mean IoU says."""
+    low, high = comparison.overall.low, comparison.overall.high
+    if low is None or high is None:
+        return f"An interval needs at least {MIN_PHOTOS} photos."
+    if low > 0:
+        return "The first network is better: the interval of the difference is above 0."
+    if high < 0:
+        return "The second network is better: the interval of the difference is below 0."
+    return "The interval of the difference contains 0, so these photos do not show which network is better."
 
 
 def photos_sentence(comparison: NetworkComparison) -> str:

@@ -140,7 +140,7 @@ def viewer_payload(
     panes = [Pane("photo", "Photo", "photo", name, shown=not methods)]
     for card in in_order(cards):
         card_masks = [mask for mask in masks if mask.card is card]
-        panes += [_pane(mask, scored.get(mask.id), scores, several=len(cards) > 1) for mask in card_masks]
+        panes += [mask_pane(mask, scored.get(mask.id), scores, several=len(cards) > 1) for mask in card_masks]
         if methods and not card_masks:
             variant = card.variants[-1]
             panes.append(
@@ -181,7 +181,17 @@ def _disagreement_pane(photo: Photo, masks: Sequence[Mask]) -> Pane:
     return Pane("disagreement", "Disagreement map", "disagreement", note, compared=tuple(ids))
 
 
-def _pane(mask: Mask, measured: predictions.MaskMetrics | None, scores: str, *, several: bool) -> Pane:
+def mask_pane(
+    mask: Mask, measured: predictions.MaskMetrics | None, scores: PublishedScores, *, several: bool
+) -> Pane:
+    """Return the pane of a mask.
+
+    Args:
+        mask: The mask.
+        measured: Its metrics against the ground truth, if known.
+        scores: Which of the card's scores to show below it.
+        several: Whether masks of several weights are shown, with their times.
+    """
     prediction, variant = mask.prediction, mask.variant
     published = mask.card.metrics.get(scores, {}).get(variant)
     ious = []
