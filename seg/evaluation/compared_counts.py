@@ -53,11 +53,6 @@ class SourceRecord(BaseModel):
     photos: int = Field(ge=1)
     seconds: float | None = None
 
-    @property
-    def key(self) -> str:
-        """A short name of the fingerprint."""
-        return _key(self.fingerprint)
-
 
 def source_counts(
     source: MaskSource, split: DecodedSplit, count: int, on_progress: OnProgress | None = None
@@ -173,11 +168,7 @@ def _count(
 
 
 def _file(fingerprint: str, digest: str) -> Path:
-    return comparisons_dir(digest) / f"{_key(fingerprint)}.npz"
-
-
-def _key(fingerprint: str) -> str:
-    return hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+    return comparisons_dir(digest) / f"{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.npz"
 
 
 def _save(source: MaskSource, split: DecodedSplit, counts: np.ndarray, seconds: float | None) -> None:

@@ -16,10 +16,11 @@ from seg.data.pairs import PAIR_ASPECT
 from seg.evaluation.bootstrap import MIN_PHOTOS
 from seg.evaluation.comparison import Difference, NetworkComparison, PhotoDifference
 from seg.evaluation.evaluate import format_difference_interval, format_score
+from seg.evaluation.photo_traits import TRAITS
 from seg.system.atomic_io import write_atomic
 
-BETTER, WORSE = "#0d9488", "#d97706"
-"""Colors of positive and negative differences, visible on white and on black."""
+BETTER, WORSE, GRAY = "#0d9488", "#d97706", "#94a3b8"
+"""Colors of positive and negative differences, and of lines, visible on white and on black."""
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title}</title><style>
@@ -67,10 +68,10 @@ def class_figure(comparison: NetworkComparison) -> go.Figure:
 def slice_figure(comparison: NetworkComparison) -> go.Figure:
     """Plot the difference of the mean IoU on each slice with its interval; a line marks all photos."""
     rows = [row for row in comparison.slices[::-1] if row.difference.difference is not None]
-    names = [f"{row.name}, {row.difference.photos} photos" for row in rows]
+    names = [row.name.partition(" (")[0] if row.group in TRAITS else row.name for row in rows]
     figure = _difference_figure([row.difference for row in rows], names, "difference of the mean IoU")
     if comparison.overall.difference is not None:
-        figure.add_vline(comparison.overall.difference, line_dash="dot", line_color="#94a3b8")
+        figure.add_vline(comparison.overall.difference, line_dash="dot", line_color=GRAY)
     return figure
 
 
@@ -82,13 +83,20 @@ def _difference_figure(rows: Sequence[Difference], names: Sequence[str], axis: s
     figure.add_scatter(
         x=values,
         y=list(names),
-        error_x={"type": "data", "symmetric": False, "array": high, "arrayminus": low, "width": 3},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": high,
+            "arrayminus": low,
+            "width": 3,
+            "color": GRAY,
+        },
         mode="markers",
         marker={"size": 9, "color": [BETTER if value >= 0 else WORSE for value in values]},
         hovertemplate="%{y}: %{x:+.4f}<extra></extra>",
     )
-    figure.add_vline(0, line_color="#94a3b8")
-    figure.update_xaxes(title=axis, fixedrange=True)
+    figure.add_vline(0, line_color=GRAY)
+    figure.update_xaxes(title=axis, fixedrange=True, nticks=6)
     figure.update_yaxes(automargin=True, fixedrange=True)
     return figure.update_layout(height=120 + 24 * len(rows), margin={"l": 8, "r": 8, "t": 8})
 
@@ -110,7 +118,7 @@ def photo_figure(comparison: NetworkComparison, facts: ComparisonFacts) -> go.Fi
         )
     scores = [score for photo in comparison.photos for score in (photo.first, photo.second)]
     low, high = (min(scores), max(scores)) if scores else (0, 1)
-    figure.add_shape(type="line", x0=low, y0=low, x1=high, y1=high, line={"color": "#94a3b8", "dash": "dot"})
+    figure.add_shape(type="line", x0=low, y0=low, x1=high, y1=high, line={"color": GRAY, "dash": "dot"})
     figure.update_xaxes(title=f"second: {facts.titles[1]}", fixedrange=True)
     figure.update_yaxes(title=f"first: {facts.titles[0]}", fixedrange=True)
     legend = {"orientation": "h", "y": -0.2, "yanchor": "top"}
@@ -173,7 +181,7 @@ def write_html(
     }
     tables = {
         "Classes": _table("class", comparison.by_class),
-        "Slices": _table("photos", {row.name: row.difference for row in comparison.slices})
+        "Slices": _table("slice", {row.name: row.difference for row in comparison.slices})
         + f"<p>{escape(slices_sentence(facts.small_classes))}</p>",
     }
     for number, (title, figure) in enumerate(figures.items()):

@@ -20,6 +20,9 @@ from seg.system.atomic_io import write_atomic
 SMALL_SEGMENT = 0.01
 """Largest share of the picture that a small segment covers."""
 
+TRAITS = ("brightness", "small objects")
+"""The groups of slices by these properties."""
+
 TRAITS_VERSION = 1
 """Increases whenever the traits of the same photos change."""
 
@@ -43,10 +46,10 @@ class PhotoTraits:
         """Return slices of some of the photos, as `comparison.compare` takes them."""
         chosen = list(indices)
         brightness = thirds(self.brightness[chosen], ("dark third", "middle third", "bright third"))
-        groups = {"brightness": brightness}
+        groups = {TRAITS[0]: brightness}
         if self.is_small.any():
             names = ("few small objects", "some small objects", "many small objects")
-            groups["small objects"] = thirds(self.small_share[chosen], names, "{:.1%}")
+            groups[TRAITS[1]] = thirds(self.small_share[chosen], names, "{:.1%}")
         return groups
 
     def small_classes(self, names: Sequence[str]) -> list[str]:

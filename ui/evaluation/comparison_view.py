@@ -19,7 +19,7 @@ from ui.evaluation import evaluation_runs
 from ui.evaluation.comparison_photo import show_photo
 from ui.evaluation.error_analysis import choose_variant
 from ui.evaluation.leaderboard_view import count_operations, measured_times, published_cards
-from ui.shared.text import plain, plural
+from ui.shared.text import plain, plural, unique_name
 from ui.state.session import forget_unless
 
 WORSE, BETTER = "First is worse", "First is better"
@@ -56,24 +56,15 @@ def _choose_second(first: WeightsSource, pairs: ChosenSplit) -> Compared | None:
     cards = published_cards(first.card.class_set)
     weights = [WeightsSource("", card, variant, "auto") for card in cards for variant in card.variants]
     options: dict[str, Compared] = {
-        f"{source.card.name}:{source.variant}": source
-        for source in weights
-        if source.fingerprint != first.fingerprint
+        source.title: source for source in weights if source.fingerprint != first.fingerprint
     }
     for record in kept_sources(pairs.digest):
         if record.kind != "weights" and record.photos == len(pairs.files):
-            options[record.key] = record
+            options[unique_name(record.title, list(options))] = record
     if not options:
         return None
     forget_unless("second_network", options)
-    chosen = st.selectbox(
-        "Compared with",
-        options,
-        key="second_network",
-        bind="query-params",
-        format_func=lambda key: options[key].title,
-    )
-    return options[chosen]
+    return options[st.selectbox("Compared with", options, key="second_network", bind="query-params")]
 
 
 def _draw(first: WeightsSource, second: Compared, pairs: ChosenSplit) -> None:
@@ -210,9 +201,9 @@ def _opened(source: Compared) -> MaskSource | str:
     if isinstance(source, WeightsSource):
         return source
     try:
-        opened = _open(source.text, source.fingerprint)
+        opened = open_source(source.text)
         if opened.fingerprint == source.fingerprint:
-            return opened
+            return _kept_open(source.fingerprint, opened)
         problem = f"{source.title} has changed since it was counted."
     except (StreetFCNError, OSError) as error:
         problem = str(error)
@@ -220,8 +211,9 @@ def _opened(source: Compared) -> MaskSource | str:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _open(text: str, fingerprint: str) -> MaskSource:
-    return open_source(text)
+def _kept_open(fingerprint: str, _source: MaskSource) -> MaskSource:
+    """Return the source that was opened first, which has loaded its network already."""
+    return _source
 
 
 def _draw_classes(compared: NetworkComparison) -> None:
@@ -236,7 +228,7 @@ def _draw_slices(compared: NetworkComparison, facts: ComparisonFacts) -> None:
     alt = "Difference of the mean IoU on slices of the photos. The table has the values."
     st.plotly_chart(comparison_html.slice_figure(compared), key="compared_slices", alt=alt)
     rows = {row.name: row.difference for row in compared.slices}
-    _table("photos", rows, "compared_by_slice", "Difference of the mean IoU on slices of the photos.")
+    _table("slice", rows, "compared_by_slice", "Difference of the mean IoU on slices of the photos.")
     st.caption(plain(comparison_html.slices_sentence(facts.small_classes)))
 
 
@@ -246,7 +238,7 @@ def _table(title: str, rows: dict[str, Difference], key: str, alt: str) -> None:
     st.dataframe(
         {
             title: list(rows),
-            "number of photos": [row.photos for row in rows.values()],
+            "photos": [row.photos for row in rows.values()],
             "first": [row.first for row in rows.values()],
             "second": [row.second for row in rows.values()],
             "difference": [row.difference for row in rows.values()],
