@@ -10,7 +10,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 
 .PHONY: run test check lint lint-js check-js stress coverage benchmarks lock audit licenses clean
 
-run: .venv/installed  ## open the app
+run: .venv/installed  ## open the app; with CPU=1, the first time installs PyTorch without CUDA
 	$(BIN)/streamlit run app.py
 
 test: lint  ## all tests, browser tests included. A failed one runs again: browsers and processes are slow on a busy machine
@@ -53,6 +53,8 @@ benchmarks: .venv/installed-dev .venv/installed-ray  ## what takes longer than a
 
 lock: .venv/installed-dev  ## exact versions and hashes, for Linux, macOS and Windows, of the dependencies in pyproject.toml
 	$(LOCK) pyproject.toml --output-file requirements.txt
+	$(LOCK) pyproject.toml --constraint requirements.txt --output-file requirements/cpu.txt \
+	$$(sed -nE 's/^(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==.*/--no-emit-package \1/p' requirements.txt)
 	for extra in export engines dev ray; do \
 	$(LOCK) pyproject.toml --extra $$extra --constraint requirements.txt --output-file requirements/$$extra.txt; done
 
@@ -66,7 +68,7 @@ licenses: .venv/installed-dev  ## prints the table of docs/licenses.md
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --requirement requirements.txt
+	sh requirements/install.sh $(BIN)/pip $(if $(CPU),cpu,cuda)
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements/dev.txt

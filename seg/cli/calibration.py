@@ -30,7 +30,7 @@ TRAINING_PHOTOS = 200
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Fit the temperatures of published weights on the pairs that their training held out, and print them.
+    """Fit the temperatures of published weights on the samples that their training held out, and print them.
 
     Only `publish` writes a card.
     """
@@ -38,7 +38,7 @@ class Calibrate:
     name: Positional[str]
     """Name of the weights."""
     data: Path = field(default_factory=paths.default_dataset)
-    """Folder of the pairs that the weights were trained on."""
+    """Folder of the data set that the weights were trained on."""
     unlike: tuple[Path, ...] = ()
     """Folders of other photos, NAME.jpg: print how well scores tell them from the held-out photos."""
     scenes: int = 0
@@ -61,7 +61,7 @@ class Calibrate:
         table = Table(
             *("", "temperature", "calibration error", "after", "all labelled pixels", "after"),
             f"mean maximum logit of {calibration.PERCENTILE} % of the photos",
-            title=f"{self.name}, {len(held_out)} held-out pairs of {self.data}",
+            title=f"{self.name}, {len(held_out)} held-out samples of {self.data}",
         )
         for variant, result in by_variant.items():
             errors = (*result.errors, *result.errors_all_labelled)

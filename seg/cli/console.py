@@ -61,7 +61,7 @@ def load_split_with_progress(data: Path, split: str) -> DecodedSplit:
 
 
 def load_held_out(name: str, data: Path) -> DecodedSplit:
-    """The pairs of a data set that the training of published weights held out.
+    """The samples of a data set that the training of published weights held out.
 
     Raises:
         CommandError: if there are none.
@@ -71,10 +71,10 @@ def load_held_out(name: str, data: Path) -> DecodedSplit:
     card = read_card(name)
     holdout = card.config.get("holdout")
     if not isinstance(holdout, int) or holdout < 1:
-        raise CommandError(f"The training of {name} held out no pairs.")
+        raise CommandError(f"The training of {name} held out no samples.")
     train = load_split_with_progress(data, "train")
     if train.digest not in card.data.values():
-        raise CommandError(f"{name} was not trained on {data}, so none of its pairs is held out.")
+        raise CommandError(f"{name} was not trained on {data}, so none of its samples is held out.")
     return train.held_out(holdout)
 
 

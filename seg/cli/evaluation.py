@@ -44,13 +44,13 @@ class Evaluate:
     name: Positional[str]
     """Name of the weights."""
     data: Path = field(default_factory=paths.default_dataset)
-    """Folder of the pairs."""
+    """Folder of the data set."""
     split: Literal["train", "val"] = "val"
     """Split to evaluate on."""
     variants: tuple[str, ...] = ()
     """Variants to evaluate; by default all of the weights."""
     limit: int | None = None
-    """Evaluate only the first LIMIT pairs."""
+    """Evaluate only the first LIMIT samples."""
     height: int | None = None
     """Working height in pixels; by default the card's."""
     tta: Annotated[bool, arg(aliases=["--best"])] = False
@@ -224,7 +224,7 @@ class Leaderboard:
             console.print(note, soft_wrap=True, highlight=False)
         if self.out:
             note = (
-                "Each row was evaluated at its own height, on the pairs that its card names; the cell-share"
+                "Each row was evaluated at its own height, on the samples that its card names; the cell-share"
                 f" references of the output grids are the mean IoU of {about}. {methods}"
             )
             write_html(rows, references, note, self.out)

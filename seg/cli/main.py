@@ -69,6 +69,12 @@ COMMANDS = {
     ),
     "profile-size": Entry("profiling", "ProfileSize", "Measure latency and memory by image size."),
     "weights": Entry("weights", "Weights", "List, show, verify or calibrate published weights."),
+    "push": Entry(
+        "hub", "Push", "Upload published weights, with their card and a README, to the Hugging Face hub."
+    ),
+    "pull": Entry(
+        "hub", "Pull", "Download weights from the Hugging Face hub; the commands and the app then offer them."
+    ),
     "export": Entry(
         "weights",
         "Export",

@@ -39,13 +39,13 @@ class Robustness:
     name: Positional[str]
     """Name of the weights."""
     data: Path = field(default_factory=paths.default_dataset)
-    """Folder of the pairs."""
+    """Folder of the data set."""
     split: Literal["val", "held-out"] = "val"
-    """Split to evaluate on; held-out: the last pairs of train, which the training did not use."""
+    """Split to evaluate on; held-out: the last samples of train, which the training did not use."""
     variants: tuple[str, ...] = ()
     """Variants to print and plot; by default the finest. All are evaluated."""
     limit: int = 100
-    """Number of pairs, evenly spread over the split; each takes 25 predictions."""
+    """Number of samples, evenly spread over the split; each takes 25 predictions."""
     device: Device = "auto"
     """auto: a GPU if there is one."""
     json: Path | None = None
@@ -99,7 +99,7 @@ def _print(results: Results, variants: Sequence[str]) -> None:
             *map(str, STRENGTHS),
             "mean",
             "relative loss",
-            title=f"{DISPLAY_NAMES[variant]} ({results.weights}) on {results.images} pairs of "
+            title=f"{DISPLAY_NAMES[variant]} ({results.weights}) on {results.images} samples of "
             f"{results.data} {results.split}",
         )
         table.add_row("clean", *("" for _ in STRENGTHS), format_score(of_variant.clean), "")

@@ -101,9 +101,9 @@ class Publish:
     name: str
     """Name of the weights; it must be new."""
     height: int | None = None
-    """Working height in pixels; by default the best of five on the held-out pairs."""
+    """Working height in pixels; by default the best of five on the held-out samples."""
     data: Path | None = None
-    """Folder of the pairs; by default the one that the run was trained on."""
+    """Folder of the data set; by default the one that the run was trained on."""
     tta: Annotated[bool, arg(aliases=["--best"])] = False
     """Evaluate with multi-scale + flip (TTA) as well."""
 
@@ -142,7 +142,7 @@ class Publish:
         )
         print_ignored(card.metrics.get("ignored"))
         if card.height_search and card.metrics["split"] == HELD_OUT:
-            console.print("The working height was chosen on the same pairs, which favors these metrics.")
+            console.print("The working height was chosen on the same samples, which favors these metrics.")
         if self.tta:
             print_metrics("the same, multi-scale + flip (TTA)", card.metrics["tta"])
         console.print(f"published {paths.weights() / self.name} ({card.bytes / 1e6:.1f} MB)", soft_wrap=True)

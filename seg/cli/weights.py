@@ -14,6 +14,7 @@ from seg.cli.calibration import Calibrate
 from seg.cli.console import CommandError, console, load_split_with_progress, progress_bar, wide
 from seg.evaluation.evaluate import format_score
 from seg.inference.quantization import quantize
+from seg.jobs import displayed_command
 from seg.models.factory import DISPLAY_NAMES
 from seg.models.model_card import METRIC_SETS, WeightsError, evaluated_on, to_json
 from seg.models.registry import list_weights, no_weights_message, read_card, verify_weights
@@ -29,7 +30,7 @@ class Quantize:
     name: Positional[str]
     """Name of the weights."""
     data: Path = field(default_factory=paths.default_dataset)
-    """Folder of the pairs; the last photos of train, which trainings hold out, calibrate the ranges."""
+    """Folder of the data set; the last photos of train, which trainings hold out, calibrate the ranges."""
     count: int = 60
     """Number of photos."""
 
@@ -40,10 +41,9 @@ class Quantize:
         with progress_bar("reading photos") as on_progress:
             file = quantize(self.name, self.data, self.count, on_progress)
         console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
-        console.print(
-            f"Its accuracy: python -m seg evaluate {self.name} --engine openvino --precision int8",
-            soft_wrap=True,
-        )
+        data = [] if self.data == paths.default_dataset() else ["--data", str(self.data)]
+        command = ["evaluate", self.name, *data, "--engine", "openvino", "--precision", "int8"]
+        console.print(f"Its accuracy: {displayed_command(command)}", soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from seg.data import archives
-from seg.data.datasets import has_split
+from seg.data.datasets import check_split, has_split
 from seg.data.image_set import find_image_set
 from seg.data.layouts import IMAGE_SUFFIXES, LABEL_SUFFIXES, unknown_layout
 from seg.data.pairs import SPLITS, DatasetError
@@ -60,9 +60,22 @@ def import_zip(
                 (place / path).parent.mkdir(parents=True, exist_ok=True)
                 (place / path).write_bytes(member.data)
             on_progress(share)
-        if find_image_set(place) is None and not any(has_split(place, split) for split in SPLITS):
-            raise DatasetError(unknown_layout(place).replace(os.fspath(place), "The zip"))
+        try:
+            _check_recognized(place)
+        except DatasetError as error:
+            inside = str(error).replace(f"{place}{os.sep}", "").replace(os.fspath(place), "The zip")
+            raise DatasetError(inside) from None
     return target
+
+
+def _check_recognized(place: Path) -> None:
+    """Raise a `DatasetError` if a folder is no data set that is recognized."""
+    if find_image_set(place) is not None:
+        return
+    present = [split for split in SPLITS if has_split(place, split)]
+    if not present:
+        raise DatasetError(unknown_layout(place))
+    check_split(place, present[0], slice(1))  # photos in a folder "train" need not be pairs
 
 
 def _relative_path(name: str) -> PurePosixPath | None:

@@ -1,5 +1,6 @@
 """Plots and the HTML page of the leaderboard, from its rows."""
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -22,6 +23,9 @@ from seg.system.atomic_io import write_atomic
 TICKS = [digit * 10**power for power in range(5) for digit in (1, 2, 5)]
 """Ticks of the cost axis."""
 
+MARGIN = 1.7
+"""Factor between the outermost costs and the ends of their axis, between which there is a tick then."""
+
 COLORS = {
     "fcn-resnet50": ("#5eead4", "#14b8a6", "#115e59"),
     "fcn-vgg16": ("#fdba74", "#f97316", "#9a3412"),
@@ -29,6 +33,9 @@ COLORS = {
     "dilated-resnet50": ("#db2777",),
 }
 """Colors of the variants of each architecture, the coarsest first."""
+
+PATTERNS, SYMBOLS = ("", "/", "x", "."), ("circle", "square", "triangle-up", "cross")
+"""Patterns of bars and symbols of points, to tell weights with the same color apart."""
 
 
 def write_html(
@@ -117,6 +124,7 @@ def _accuracy_figure(
 ) -> go.Figure:
     """Plot mean IoU with its interval by the cost of each row, and the references as lines."""
     figure = go.Figure()
+    rows = [row for row, _ in points]
     for row, cost in points:
         mean_iou = row.report["mean_iou"]
         low, high = row.report["intervals"].get("mean_iou", (mean_iou, mean_iou))
@@ -135,7 +143,11 @@ def _accuracy_figure(
             marker={
                 "color": _color(row),
                 "size": 10,
-                "symbol": "diamond-open" if row.is_baseline else "star" if row.tta else "circle",
+                "symbol": "diamond-open"
+                if row.is_baseline
+                else "star"
+                if row.tta
+                else _of_weights(SYMBOLS, row, rows),
             },
         )
     for row, _ in points[:1]:
@@ -148,6 +160,8 @@ def _accuracy_figure(
                     annotation_text=f"cell-share reference of stride {stride}",
                 )
         figure.update_xaxes(title=f"{unit} per photo, {row.common_height} high", type="log", tickvals=TICKS)
+        costs = [cost for _, cost in points]
+        figure.update_xaxes(range=[math.log10(min(costs) / MARGIN), math.log10(max(costs) * MARGIN)])
     figure.update_yaxes(title="mean IoU", range=[0, 1])
     return _apply_layout(figure, title, 520 + 22 * len(points))
 
@@ -162,9 +176,16 @@ def class_iou_figure(name: str, rows: Sequence[LeaderboardRow]) -> go.Figure:
     figure = go.Figure()
     finest_ious = rows[-1].report["iou"] if rows else {}
     classes = sorted(finest_ious, key=lambda k: -(finest_ious[k] or 0))
+    networks = [row.network for row in rows]
     for row in rows:
         ious = [row.report["iou"][k] for k in classes]
-        figure.add_bar(x=classes, y=ious, name=row.network, marker_color=_color(row))
+        is_alone = networks.count(row.network) == 1
+        figure.add_bar(
+            x=classes,
+            y=ious,
+            name=row.network if is_alone else f"{row.network} ({row.weights})",
+            marker={"color": _color(row), "pattern": {"shape": _of_weights(PATTERNS, row, rows)}},
+        )
     figure.update_yaxes(range=[0, 1])
     return _apply_layout(figure, f"IoU by class: {name}", 460)
 
@@ -189,6 +210,12 @@ def size_iou_figure(name: str, rows: Sequence[LeaderboardRow]) -> go.Figure:
 def _color(row: LeaderboardRow) -> str:
     variants = list(ARCHITECTURES[row.architecture].variants)
     return COLORS[row.architecture][variants.index(row.variant)]
+
+
+def _of_weights(choices: Sequence[str], row: LeaderboardRow, rows: Sequence[LeaderboardRow]) -> str:
+    """Return the choice for the weights of a row: the first one for the first weights of an architecture."""
+    same = list(dict.fromkeys(other.weights for other in rows if other.architecture == row.architecture))
+    return choices[same.index(row.weights) % len(choices)]
 
 
 def _apply_layout(figure: go.Figure, title: str, height: int) -> go.Figure:

@@ -28,6 +28,7 @@ from seg.inference.postprocess import LazyLogits, PhotoMasks, compute_masks, to_
 from seg.inference.prediction import Prediction
 from seg.inference.stage_timer import StageTimer
 from seg.inference.tta import predict_with_tta
+from seg.models import hub
 from seg.models.base import pad_to_multiple
 from seg.models.batchnorm import fold_batchnorm
 from seg.models.factory import SegmentationModel
@@ -99,7 +100,7 @@ class Predictor:
         """Load published weights.
 
         Args:
-            name: a name from `list_weights`.
+            name: a name from `list_weights`, or a repository on the Hugging Face hub, ``owner/name``.
             device: ``auto`` is a GPU if there is one.
             folder: the registry; by default all of `paths.registries()`.
             precision: ``auto`` is the faster one of fp32 and bf16; int8 is for the engines ``onnx`` and
@@ -107,10 +108,12 @@ class Predictor:
             engine: what computes encoder and heads; ``auto`` is OpenVINO on a CPU if it is installed.
 
         Raises:
-            WeightsError: if the weights are missing or damaged.
+            WeightsError: if the weights are missing or damaged, or the hub cannot be reached.
             DeviceError: if the device does not exist.
             EngineError: if the engine, the device and the precision do not fit, or a package is missing.
         """
+        if hub.is_repository(name):
+            name, folder = hub.download(name)
         model, card = load_weights(name, folder)
         selected = pick_device(device)
         engine = choose_engine(engine, selected, precision)

@@ -128,7 +128,7 @@ class ModelCard:
     std: list[float]
     working_height: int  # pixels; the height at which a 2:1 photo goes through the network
     resize_mode: ResizeMode  # how photos of other shapes are resized
-    height_search: dict[str, dict[str, float]]  # mean IoU by height and variant on held-out pairs of train
+    height_search: dict[str, dict[str, float]]  # mean IoU by height and variant on held-out samples of train
     encoder: EncoderRecord
     init_from: dict[str, Any] | None  # `Lineage` of the weights that the training was initialized from
     command: str  # the literal training command
@@ -144,7 +144,7 @@ class ModelCard:
     licence: str
     training: TrainingRecord | None = None  # None on cards of earlier versions
     calibration: CalibrationRecord | None = (
-        None  # None without held-out pairs and on cards of earlier versions
+        None  # None without held-out samples and on cards of earlier versions
     )
     class_categories: list[str] | None = None  # of each class; None for the Cityscapes classes
     class_colors: list[list[int]] | None = None  # RGB of each class; None for the Cityscapes classes
@@ -199,8 +199,8 @@ def parse_card(values: Any, name: str) -> ModelCard:
 
 
 def evaluated_on(metrics: Mapping[str, Any]) -> str:
-    """Return the split and the number of pairs of a card's metrics, such as "val, 500 pairs"."""
-    return f"{metrics['split']}, {metrics['images']:,} pairs" if metrics.get("images") else "no data"
+    """Return the split and the number of samples of a card's metrics, such as "val, 500 samples"."""
+    return f"{metrics['split']}, {metrics['images']:,} samples" if metrics.get("images") else "no data"
 
 
 def to_json(card: ModelCard) -> bytes:

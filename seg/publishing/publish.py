@@ -1,8 +1,8 @@
 """Publication of a finished run: rounded to float16, evaluated as stored, hashed, and written with a model
 card.
 
-The working height is chosen on the held-out pairs of train, and the confidences are calibrated on them; val
-is for the final evaluation only. Without a val, the metrics are those of the held-out pairs, and the card
+The working height is chosen on the held-out samples of train, and the confidences are calibrated on them; val
+is for the final evaluation only. Without a val, the metrics are those of the held-out samples, and the card
 says so.
 """
 
@@ -77,14 +77,14 @@ def publish(
     on_progress: OnStageProgress | None = None,
     registry: Path | None = None,
 ) -> ModelCard:
-    """Evaluate a finished run on val, or else on its held-out pairs, in fp32, and publish its weights.
+    """Evaluate a finished run on val, or else on its held-out samples, in fp32, and publish its weights.
 
     Args:
         folder: the run's folder.
         name: the name of the weights; it must be new.
         working_height: height in pixels at which photos go through the network; by default the lowest of
-            `HEIGHTS` at which the finest variant is not worse on the held-out pairs than at the best one.
-        data: the folder of the pairs; by default the one that the run was trained on.
+            `HEIGHTS` at which the finest variant is not worse on the held-out samples than at the best one.
+        data: the folder of the data set; by default the one that the run was trained on.
         tta: evaluate with test-time augmentation as well, which takes several times longer.
         on_progress: called with the stage and the numbers of photos done and of all.
         registry: the registry to write to; by default `paths.weights()`.
@@ -105,11 +105,11 @@ def publish(
     config, command, training = as_trained(run, TrainConfig.from_json(stored), stored["command"], state)
     encoder = with_credits(PretrainedEncoder(**stored["start"]))
     full = load_tensors(folder / "model.safetensors")
-    pairs_folder = data or paths.recorded(config.data)
+    data_folder = data or paths.recorded(config.data)
     evaluator = _Evaluator(
-        config, encoder, pairs_folder, _final_split(pairs_folder, config.holdout, state), on_progress
+        config, encoder, data_folder, _final_split(data_folder, config.holdout, state), on_progress
     )
-    _check_same_classes(pairs_folder, evaluator.final, folder, stored)
+    _check_same_classes(data_folder, evaluator.final, folder, stored)
     rounded = {key: _round(value) for key, value in full.items()}
     by_height: dict[str, dict[str, float]] = {}
     if working_height is None and config.holdout:
@@ -150,7 +150,7 @@ def _final_split(data: Path, holdout: int, state: dict[str, Any]) -> DecodedSpli
     train = load_split(data, "train")
     if not holdout or train.digest not in state["digests"].values():
         raise PublishError(
-            f"{data} has no val, and the run has not held out any of its pairs, so there is nothing to"
+            f"{data} has no val, and the run has not held out any of its samples, so there is nothing to"
             " evaluate the network on. Name a data set with val: --data DIR."
             f" {find_misplaced(data, 'val')}".rstrip()
         )
@@ -274,7 +274,7 @@ def as_trained(
 
 
 class _Evaluator:
-    """Evaluates the network of a run on its pairs in fp32, whose results are the same on every machine."""
+    """Evaluates the network of a run on its data in fp32, whose results are the same on every machine."""
 
     def __init__(
         self,
@@ -288,14 +288,14 @@ class _Evaluator:
         self.on_progress = on_progress
 
     def search_height(self, state: dict[str, Tensor]) -> tuple[dict[str, dict[str, float]], int]:
-        """Mean IoU by working height and variant on the held-out pairs of train, and the height to use."""
+        """Mean IoU by working height and variant on the held-out samples of train, and the height to use."""
         config, train = self.config, load_split(self.data, "train")
         by_height: dict[str, dict[str, float]] = {}
         of_finest: dict[int, np.ndarray] = {}
         held_out, predictor = range(len(train) - config.holdout, len(train)), self._predictor(state)
         check_split(self.data, "train", slice(held_out.start, None))
         for height in (round(config.height * factor) for factor in HEIGHTS):
-            on_progress = self._stage(f"{height} pixels high, held-out pairs")
+            on_progress = self._stage(f"{height} pixels high, held-out samples")
             confusions = evaluate.photo_confusions(
                 predictor, train, config.variants, held_out, height, on_progress
             )
@@ -355,14 +355,14 @@ class _Evaluator:
     def _calibrated(
         self, state: dict[str, Tensor], height: int
     ) -> tuple[Predictor, CalibrationRecord | None]:
-        """The network with the temperatures of the held-out pairs; None if none with labels was held out."""
+        """The network with the temperatures of the held-out samples; None if none has a label."""
         config, predictor = self.config, self._predictor(state)
         if not config.holdout or not has_split(self.data, "train"):
             return predictor, None
         split = load_split(self.data, "train").held_out(config.holdout)
         if (split.labels == IGNORE).all():
             return predictor, None
-        on_progress = self._stage("calibration, held-out pairs")
+        on_progress = self._stage("calibration, held-out samples")
         results = calibration.calibrate(predictor, split, config.variants, height, on_progress)
         record = calibration.to_record(results, len(split))
         return self._predictor(state, record["temperature"]), record

@@ -133,8 +133,8 @@ class TrainConfig:
     compile: bool = False
     """Compile the encoder with torch.compile: minutes at the start for faster steps, mostly on a GPU."""
     evaluate_every: Annotated[int, Ge(0), Le(10**9)] = 0
-    """Epochs between evaluations on the held-out pairs; the last epoch is always evaluated. 0: as often as it
-    takes at most a tenth of the training time."""
+    """Epochs between evaluations on the held-out samples; the last epoch is always evaluated. 0: as often as
+    it takes at most a tenth of the training time."""
     checkpoint_minutes: Annotated[float, Gt(0), Le(10**7)] = 2.0
     """Minutes between checkpoints; the last step always writes one."""
     checkpoint_every: Annotated[int, Ge(0), Le(10**9)] = 0

@@ -1,4 +1,4 @@
-"""The evaluations during a training, on the held-out pairs."""
+"""The evaluations during a training, on the held-out samples."""
 
 import time
 from collections.abc import Callable

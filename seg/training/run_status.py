@@ -45,7 +45,7 @@ class RunStatus:
     eta_seconds: float | None  # to the end at the present speed; None if unknown
     seconds_per_step: float  # recently; 0 if unknown
     message: str  # what happened and what to do; empty if nothing did
-    metrics: dict[str, dict[str, Any]]  # by variant, on the held-out pairs, of the last evaluation
+    metrics: dict[str, dict[str, Any]]  # by variant, on the held-out samples, of the last evaluation
 
 
 def find_runs(folder: Path) -> tuple[Path, ...]:

@@ -89,7 +89,8 @@ def test_without_data_and_runs_published_trainings_are_shown(place, monkeypatch)
         }
         shown = max(figures["Training loss, all variants"][0]["x"])
         assert 0.99 * card.samples_seen < shown <= card.samples_seen
-        assert figures["Learning rate"] and len(figures["IoU by class, val, 500 pairs"]) == len(card.variants)
+        assert figures["Learning rate"]
+        assert len(figures["IoU by class, val, 500 samples"]) == len(card.variants)
 
 
 def test_a_published_training_is_duplicated(place, monkeypatch):

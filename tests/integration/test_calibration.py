@@ -35,7 +35,8 @@ def test_calibrate_prints_temperatures_and_compares_photos(trained, pairs, tmp_p
     options = ("--device", "cpu", "--unlike", tmp_path / "photos", "--scenes", 2)
     assert run_command("weights", "calibrate", DEFAULT_WEIGHTS, "--data", pairs, *options) == 0
     printed = capsys.readouterr().out
-    for text in ("FCN-32s", "FCN-8s", "temperature", "3 held-out pairs", "photos (3)", "rendered scenes (2)"):
+    names = ("FCN-32s", "FCN-8s", "temperature", "3 held-out samples", "photos (3)", "rendered scenes (2)")
+    for text in names:
         assert text in printed
     assert all(score in printed for score in SCORES)
     assert read_card(DEFAULT_WEIGHTS) == before
@@ -46,7 +47,7 @@ def test_calibrate_prints_temperatures_and_compares_photos(trained, pairs, tmp_p
     [
         (("--scenes", -1), "--scenes must be at least 0"),
         (("--unlike", "nowhere"), "There is no folder nowhere"),
-        ((), "held out no pairs"),
+        ((), "held out no samples"),
     ],
 )
 def test_unusable_options_end_in_a_message(options, sentence, registry, pairs, monkeypatch, capsys):

@@ -39,7 +39,7 @@ def test_robustness_prints_writes_and_stores_its_results(pairs, tmp_path, regist
 def test_held_out_pairs_are_only_those_of_the_training(pairs, capsys):
     command = ("robustness", DEFAULT_WEIGHTS, "--data", pairs, "--split", "held-out")
     assert run_command(*command) == 1
-    assert "held out no pairs" in " ".join(capsys.readouterr().err.split())
+    assert "held out no samples" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

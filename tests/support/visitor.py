@@ -64,7 +64,8 @@ def start_preloaded_server(
     port = port or free_port()
     arguments = ("run", "app.py", "--server.port", str(port))
     process = PreloadedProcess(module, *arguments, environment=os.environ | environment, stderr=stderr or 2)
-    return process, await_server(process, port)
+    path = environment.get("STREAMLIT_SERVER_BASE_URL_PATH", "")
+    return process, await_server(process, port, path)
 
 
 def free_port() -> int:
@@ -74,9 +75,9 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def await_server(process: subprocess.Popen | PreloadedProcess, port: int) -> str:
-    """Waits until the app answers on a port -> its address."""
-    address, end = f"http://localhost:{port}", time.monotonic() + 60
+def await_server(process: subprocess.Popen | PreloadedProcess, port: int, path: str = "") -> str:
+    """Waits until the app answers on a port, perhaps under a path -> its address."""
+    address, end = f"http://localhost:{port}/{path}".rstrip("/"), time.monotonic() + 60
     while time.monotonic() < end:
         assert process.poll() is None, "the server ended at once; its message is above"
         try:

@@ -70,7 +70,7 @@ def _scaling_note(card: ModelCard, temperatures: Mapping[str, float]) -> str:
         values = ", ".join(f"{DISPLAY_NAMES[v]} {value:.3f}" for v, value in temperatures.items())
         return (
             "These are the confidences **after** temperature scaling: the logits are divided by a "
-            f"temperature fitted on held-out pairs of train ({values}). Masks do not depend on it."
+            f"temperature fitted on held-out samples of train ({values}). Masks do not depend on it."
         )
     command = jobs.displayed_command(["weights", "calibrate", card.name])
     hint = "" if card.calibration else f" The model card has no temperature; `{command}` prints one."

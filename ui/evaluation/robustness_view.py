@@ -35,16 +35,17 @@ def draw(card: ModelCard, pairs: ChosenSplit | None) -> None:
     else:
         data = ["--data", str(pairs.data)] if pairs else []
         st.markdown(
-            "There are no results for these weights and this dataset. This command computes them; each pair "
-            "takes 25 predictions."
+            "There are no results for these weights and this dataset. This command computes them; each "
+            "sample takes 25 predictions."
         )
         st.code(jobs.displayed_command(["robustness", card.name, *data]), language="bash", wrap_lines=True)
     st.subheader("Examples", anchor=False)
     strength = st.segmented_control(
         "Strength", list(STRENGTHS), default=2, required=True, key="corruption_strength", bind="query-params"
     )
-    pictures = _examples(strength)
-    st.image(list(pictures.values()), caption=list(pictures), width=EXAMPLE_SIZE[0])
+    with st.container(horizontal=True):
+        for name, jpeg in _examples(strength).items():
+            st.image(jpeg, caption=name, width=EXAMPLE_SIZE[0])
 
 
 def _draw_results(results: robustness.Robustness, variant: str) -> None:

@@ -216,4 +216,9 @@ def test_a_zip_becomes_a_data_set_or_leaves_nothing(tmp_path):
         import_zip(zipped(files), tmp_path / "data", "../new")
     with pytest.raises(DatasetError, match="The zip is no data set that is recognized"):
         import_zip(zipped({"a/b.jpg": files["images/train/0.jpg"]}), tmp_path / "data", "other")
+    masks = {name: content for name, content in files.items() if name.startswith("masks")}
+    with pytest.raises(DatasetError, match="^masks/train/0.png has the wrong size"):
+        import_zip(zipped(masks), tmp_path / "data", "masks")
+    with pytest.raises(DatasetError, match="^dataset.json is no description"):
+        import_zip(zipped(files | {"dataset.json": b"{"}), tmp_path / "data", "described")
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["new"]

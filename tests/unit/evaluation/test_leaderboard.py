@@ -1,6 +1,7 @@
 """The comparison table: rows from model cards, and their plots."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,19 @@ def test_operations_replace_times_that_are_not_measured(card):
     figure = accuracy_operations_figure(rows, {(96, 8): REFERENCE}, operations)
     assert [trace.x[0] for trace in figure.data] == [operations[row.common_case] / 1e9 for row in rows]
     assert "stride 8" in figure.layout.annotations[0].text
+    low, high = figure.layout.xaxis.range
+    assert any(low < math.log10(tick) < high for tick in figure.layout.xaxis.tickvals)
+
+
+def test_weights_of_one_architecture_can_be_told_apart(card):
+    both = [card, dataclasses.replace(card, name="second")]
+    rows = leaderboard.rows(both, [], {}, "these", {})
+    bars = class_iou_figure("the finest mask of each", leaderboard.finest(rows)).data
+    assert [bar.name for bar in bars] == [f"FCN-8s on ResNet-50 ({name})" for name in (card.name, "second")]
+    assert len({(bar.marker.color, bar.marker.pattern.shape) for bar in bars}) == 2
+    operations = leaderboard.count_operations([row.common_case for row in rows])
+    points = accuracy_operations_figure(rows, {}, operations).data
+    assert len({(point.marker.color, point.marker.symbol) for point in points}) == len(rows) == 6
 
 
 def published(folder: Path, name: str, confusions: dict[str, np.ndarray], card: ModelCard) -> ModelCard:
