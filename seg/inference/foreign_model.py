@@ -100,6 +100,11 @@ def read_foreign_description(file: Path) -> ForeignDescription:
         ) from None
 
 
+def list_foreign_models(folder: Path) -> list[Path]:
+    """List the ONNX files in a folder that have a description beside them, sorted."""
+    return sorted(file for file in folder.glob("*.onnx") if file.with_suffix(".json").is_file())
+
+
 class ForeignModel:
     """A network of others that segments photos.
 

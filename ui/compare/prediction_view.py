@@ -123,6 +123,7 @@ def viewer_payload(
     scored: Mapping[str, predictions.MaskMetrics],
     scores: PublishedScores = "variants",
     classes: ClassSet = CITYSCAPES,
+    others: Sequence[Pane] = (),
 ) -> bytes:
     """Pack the viewer's message: the photo, its masks, and placeholders for methods whose mask is not
     computed yet.
@@ -135,6 +136,7 @@ def viewer_payload(
         scored: Metrics against the ground truth, by the id of the mask.
         scores: Which of a card's scores to show below its masks.
         classes: Classes of the masks and of the ground truth.
+        others: Panes of networks of others.
     """
     methods, name = are_methods(cards), "rendered" if photo.rendered else short(photo.name)
     panes = [Pane("photo", "Photo", "photo", name, shown=not methods)]
@@ -151,6 +153,7 @@ def viewer_payload(
                     "computing …",
                 )
             )
+    panes += others
     compared = finest(masks)
     if methods and len(compared) > 1:
         panes.append(_disagreement_pane(photo, compared))
