@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from seg.data.classes import IGNORE
 from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import OnProgress
+from seg.errors import printable
 from seg.evaluation import leaderboard, store
 from seg.evaluation.mask_sources import Kind, MaskSource, WeightsSource
 from seg.evaluation.metrics import confusion
@@ -174,7 +175,7 @@ def _file(fingerprint: str, digest: str) -> Path:
 def _save(source: MaskSource, split: DecodedSplit, counts: np.ndarray, seconds: float | None) -> None:
     """Keep counts; they replace those of an earlier state of the same source."""
     record = SourceRecord(
-        text=source.text,
+        text=printable(source.text),
         title=source.title,
         kind=source.kind,
         fingerprint=source.fingerprint,

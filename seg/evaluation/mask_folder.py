@@ -11,7 +11,7 @@ from seg.data.classes import IGNORE, ClassSet
 from seg.data.decode_cache import DecodedSplit
 from seg.data.described_labels import LabelFileError, open_label
 from seg.data.pairs import mtime_fingerprint
-from seg.errors import StreetFCNError
+from seg.errors import StreetFCNError, printable
 from seg.system.file_names import is_system_file
 
 
@@ -49,13 +49,13 @@ class MaskFolder:
             self._files[stem] = file
         if not self._files:
             raise MaskFolderError(f"{folder} has no masks: no file in it ends in {self._end}.")
-        self.title = folder.name + (f":{variant}" if variant else "")
+        self.title = printable(folder.name + (f":{variant}" if variant else ""))
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash that changes if a mask changes in name, size or time."""
-        files = mtime_fingerprint(tuple(self._files.values()))
-        return hashlib.sha256(f"{self.folder.absolute()} {self._end} {files}".encode()).hexdigest()
+        files = mtime_fingerprint(tuple(file.absolute() for file in self._files.values()))
+        return hashlib.sha256(f"{self._end} {files}".encode()).hexdigest()
 
     def check(self, split: DecodedSplit, count: int) -> None:
         """Check that the first `count` photos of a split have a mask.

@@ -68,13 +68,20 @@ class MaskSource(Protocol):
 
 
 class WeightsSource:
-    """Published weights; arguments as in `open_source`."""
+    """A variant of published weights.
+
+    Args:
+        card: the card of the weights.
+        variant: the variant.
+        device: where it is computed.
+    """
 
     kind: Kind = "weights"
     makes_masks = True
 
-    def __init__(self, text: str, card: ModelCard, variant: str, device: Device) -> None:
-        self.text, self.card, self.variant, self._device = text, card, variant, device
+    def __init__(self, card: ModelCard, variant: str, device: Device = "auto") -> None:
+        self.text = f"{card.name}:{variant}"
+        self.card, self.variant, self._device = card, variant, device
         self.title = f"{DISPLAY_NAMES[variant]} ({card.name})"
         self.fingerprint = f"{card.sha256} {variant} {EVALUATION_VERSION}"
 
@@ -168,7 +175,7 @@ def open_source(text: str, device: Device = "auto") -> MaskSource:
         card = read_card(name)
         if variant and variant not in card.variants:
             raise SourceError(f"{name} has no variant {variant}; it has {', '.join(card.variants)}.")
-        return WeightsSource(text, card, variant or card.variants[-1], device)
+        return WeightsSource(card, variant or card.variants[-1], device)
     if text.endswith((".onnx", ".json")):
         if not Path(text).is_file():
             raise SourceError(f"There is no file {text}.")

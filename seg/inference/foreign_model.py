@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch.nn.functional import interpolate
 
 from seg.data.classes import IGNORE, MAX_CLASSES, ClassSet
-from seg.errors import StreetFCNError
+from seg.errors import StreetFCNError, printable
 from seg.inference.engines import import_package
 
 MAX_DESCRIPTION_BYTES = 2**20
@@ -123,7 +123,7 @@ class ForeignModel:
             raise ForeignModelError(
                 f"There is no ONNX file {self.file}, which {self.description_file} names."
             )
-        self.title = self.description.name or self.file.stem
+        self.title = self.description.name or printable(self.file.stem)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -15,6 +15,7 @@ from seg.evaluation.mask_sources import open_source
 from seg.evaluation.metrics import compute_metrics
 from seg.models.registry import DEFAULT_WEIGHTS
 from tests.support.command import run_command
+from tests.support.image_sets import write_own_set
 from tests.support.onnx_files import write_channel_network
 
 
@@ -132,3 +133,22 @@ def test_unusable_masks_end_in_a_sentence(pairs, masks, capsys):
     (masks / f"{stem}.png").unlink()
     assert compare(pairs, masks, DEFAULT_WEIGHTS) == 1
     assert f"1 of the 3 photos have no mask; the first is {stem}.png" in said(capsys)
+
+
+def test_two_folders_are_compared_on_own_classes(tmp_path, capsys):
+    data = write_own_set(tmp_path / "own", train=2, val=3)
+    split = load_split(data, "val")
+    folders = tmp_path / "ids", tmp_path / "colors"
+    for folder in folders:
+        folder.mkdir()
+    for i, file in enumerate(split.files):
+        label = split.label(i)
+        Image.fromarray(label).save(folders[0] / f"{file.stem}.png")
+        Image.fromarray(split.classes.colorize(np.full_like(label, 3))).save(folders[1] / f"{file.stem}.png")
+    results, report = tmp_path / "results.json", tmp_path / "report.html"
+    options = ("--data", data, "--json", results, "--report", report)
+    assert run_command("compare", folders[1], folders[0], *options) == 0
+    written = json.loads(results.read_text())
+    assert list(written["by_class"]) == list(split.classes.names)
+    assert written["overall"]["second"] == 1 and written["lost"] == 3
+    assert report.read_text().count("<figure>") == 12

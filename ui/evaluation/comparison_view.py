@@ -41,7 +41,7 @@ def draw(card: ModelCard, pairs: ChosenSplit | None) -> None:
         return
     left, right = st.columns([1, 1])
     with left:
-        first = WeightsSource("", card, choose_variant(card), "auto")
+        first = WeightsSource(card, choose_variant(card))
     with right:
         second = _choose_second(first, pairs)
     if second is None:
@@ -54,7 +54,7 @@ def draw(card: ModelCard, pairs: ChosenSplit | None) -> None:
 def _choose_second(first: WeightsSource, pairs: ChosenSplit) -> Compared | None:
     """Draw the choice of the second network: other variants and weights, and what the command has counted."""
     cards = published_cards(first.card.class_set)
-    weights = [WeightsSource("", card, variant, "auto") for card in cards for variant in card.variants]
+    weights = [WeightsSource(card, variant) for card in cards for variant in card.variants]
     options: dict[str, Compared] = {
         source.title: source for source in weights if source.fingerprint != first.fingerprint
     }
@@ -258,11 +258,10 @@ def _table(title: str, rows: dict[str, Difference], key: str, alt: str) -> None:
 
 def _show_command(first: WeightsSource, pairs: ChosenSplit) -> None:
     """Show how masks and networks of others get into the choice, and how a report is written."""
-    name = f"{first.card.name}:{first.variant}"
     with st.expander("Masks or networks of others, and a report"):
         st.markdown(
             "This command compares with a folder of masks, named like the photos, or with an ONNX file that"
             " has a JSON description beside it, and writes a report. They can then be chosen above."
         )
-        args = ["compare", name, "MASKS", "--data", str(pairs.data), "--report", "comparison.html"]
+        args = ["compare", first.text, "MASKS", "--data", str(pairs.data), "--report", "comparison.html"]
         st.code(jobs.displayed_command(args), language="bash", wrap_lines=True)
