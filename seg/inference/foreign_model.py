@@ -236,7 +236,7 @@ class ForeignModel:
                 f"{self.file} is no ONNX file that can be used: {_first_line(error)}"
             ) from None
         inputs = {entry.name: entry for entry in session.get_inputs()}
-        name = self.description.input or next(iter(inputs))
+        name = self.description.input or next(iter(inputs), "")
         if name not in inputs or (len(inputs) > 1 and not self.description.input):
             raise ForeignModelError(
                 f'{self.file} has the inputs {", ".join(inputs)}: name one of them as "input" in'
