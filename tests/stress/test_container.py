@@ -83,7 +83,9 @@ def clean_root(stress, tmp_path):
     root = CleanRoot(tmp_path / "root", "cpu" if os.environ.get("PYTORCH_CPU_INDEX") else "cuda")
     for device in ("null", "urandom"):
         subprocess.run(["cp", "-a", f"/dev/{device}", root.folder / "dev"], check=True)
-    return root
+    subprocess.run(["mount", "-t", "proc", "proc", root.folder / "proc"], check=True)
+    yield root
+    subprocess.run(["umount", root.folder / "proc"], check=True)
 
 
 @pytest.mark.timeout(1800)
