@@ -84,7 +84,7 @@ def clean_root(stress, tmp_path):
     for device in ("null", "urandom"):
         subprocess.run(["cp", "-a", f"/dev/{device}", root.folder / "dev"], check=True)
     shared_memory = root.folder / "dev" / "shm"  # of the processes that a command starts
-    shared_memory.mkdir()
+    shared_memory.mkdir(exist_ok=True)
     shared_memory.chmod(0o1777)
     subprocess.run(["mount", "-t", "proc", "proc", root.folder / "proc"], check=True)
     yield root
