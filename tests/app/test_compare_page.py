@@ -326,6 +326,7 @@ def test_every_exported_file_has_the_exact_content(tmp_path):
             "png",
             "colors.png",
             "overlay.png",
+            "blurred.jpg",
             "confidence.png",
             "coco.json",
             "polygons.json",

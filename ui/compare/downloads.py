@@ -12,7 +12,7 @@ from PIL import Image
 
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import ClassSet
-from seg.inference import annotation_tools, mask_io
+from seg.inference import annotation_tools, mask_io, redaction
 from seg.system.csv_table import csv_bytes
 from seg.system.file_names import sanitize_name
 from seg.system.request_queue import RequestQueue
@@ -41,6 +41,13 @@ KINDS = {
     "colors": Kind("Colors", "colors.png", "image/png", "RGB PNG in the colors of the classes."),
     "overlay": Kind(
         "Overlay", "overlay.png", "image/png", "PNG of the photo with the class colors at 60 % opacity."
+    ),
+    "blurred": Kind(
+        "Blurred photo",
+        "blurred.jpg",
+        "image/jpeg",
+        "The photo with people and vehicles of the mask blurred. What the network misses stays visible: look"
+        " before you publish it.",
     ),
     "confidence": Kind("Confidence", "confidence.png", "image/png", "16-bit grayscale PNG: 65535 is 100 %."),
     "coco": Kind(
@@ -88,7 +95,8 @@ def safe_stem(name: str) -> str:
 
 def kinds_of(classes: ClassSet) -> dict[str, Kind]:
     """Return the file formats for masks of some classes."""
-    return {key: kind for key, kind in KINDS.items() if key != "label_ids" or classes == CITYSCAPES}
+    offered = {"label_ids": classes == CITYSCAPES, "blurred": redaction.has_private_classes(classes)}
+    return {key: kind for key, kind in KINDS.items() if offered.get(key, True)}
 
 
 def make(
@@ -121,8 +129,13 @@ def make(
         return mask_io.label_ids_png(ids)
     out = io.BytesIO()
     with reader.photo(data) as photo:
-        overlay = mask_io.overlay(np.asarray(photo), ids, OPACITY, classes)
-    Image.fromarray(overlay).save(out, "PNG", compress_level=1)
+        if kind == "blurred":
+            Image.fromarray(redaction.blur_private(np.asarray(photo), ids, classes)).save(
+                out, "JPEG", quality=92
+            )
+        else:
+            overlay = mask_io.overlay(np.asarray(photo), ids, OPACITY, classes)
+            Image.fromarray(overlay).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
