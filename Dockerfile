@@ -18,7 +18,7 @@ RUN sh requirements/install.sh pip "$TORCH" && \
 COPY --chown=street . .
 RUN install --directory --owner street /data
 VOLUME /data
-ENV SEG_DATA=/data/sets SEG_RUNS=/data/runs SEG_CACHE=/data/cache \
+ENV SEG_DATA=/data/sets SEG_RUNS=/data/runs SEG_CACHE=/data/cache SEG_NETWORKS=/data/networks \
     STREAMLIT_SERVER_ADDRESS=0.0.0.0 STREAMLIT_SERVER_PORT=8501 STREAMLIT_SERVER_ALLOWED_HOSTS=*
 
 USER street

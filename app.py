@@ -5,7 +5,7 @@ import streamlit as st
 from seg.data import preprocess
 from seg.data.image_io import PhotoError
 from seg.models.model_card import ModelCard
-from ui.compare import presets
+from ui.compare import foreign_network, presets
 from ui.compare.comparison import show
 from ui.shared.layout import begin_page, link_params
 from ui.shared.photo_picker import choose_photo, render_thumbnails
@@ -56,11 +56,12 @@ def main() -> None:
         cards = choose_weights()
         factor, tta = choose_detail()
         presets.choose(cards)
+        foreign = foreign_network.choose()
     try:
         with choices:
             photo = choose_photo("compare", with_camera=True)
         show_working_size(photo, cards[0], factor, tta)
-        show(photo, cards, factor, tta)
+        show(photo, cards, factor, tta, foreign)
     except (*MODEL_ERRORS, PhotoError) as error:
         st.error(plain(str(error)))
         st.button("Try again", icon=":material/refresh:")

@@ -4,15 +4,22 @@ import streamlit as st
 
 from seg.data.image_io import PhotoError
 from seg.errors import user_message
-from ui.evaluation import error_analysis, evaluation_runs, leaderboard_view, reliability, robustness_view
+from ui.evaluation import (
+    comparison_view,
+    error_analysis,
+    evaluation_runs,
+    leaderboard_view,
+    reliability,
+    robustness_view,
+)
 from ui.shared.layout import begin_page
 from ui.shared.permissions import ACTION_ERRORS
 from ui.shared.text import plain
 from ui.shared.weights_picker import choose_weights
 from ui.state.model_pool import MODEL_ERRORS
 
-ALL, CLASSES, CONFUSION, WORST = "All weights", "Per class and size", "Confusion matrix", "Worst images"
-CALIBRATION, ROBUSTNESS, CARD = "Calibration", "Robustness", "Model card"
+ALL, TWO, CLASSES, CONFUSION = "All weights", "Two networks", "Per class and size", "Confusion matrix"
+WORST, CALIBRATION, ROBUSTNESS, CARD = "Worst images", "Calibration", "Robustness", "Model card"
 """The views of the page; only the chosen one is computed."""
 
 
@@ -26,7 +33,7 @@ def main() -> None:
     pairs = evaluation_runs.choose_pairs(card)
     view = st.segmented_control(
         "View",
-        [ALL, CLASSES, CONFUSION, WORST, CALIBRATION, ROBUSTNESS, CARD],
+        [ALL, TWO, CLASSES, CONFUSION, WORST, CALIBRATION, ROBUSTNESS, CARD],
         default=ALL,
         required=True,
         key="scores_view",
@@ -37,6 +44,8 @@ def main() -> None:
     try:
         if view == ALL:
             leaderboard_view.draw(pairs, card.class_set)
+        elif view == TWO:
+            comparison_view.draw(card, pairs)
         elif view == CARD:
             reliability.draw_card(card, pairs, evaluation)
         elif view == WORST:

@@ -44,6 +44,11 @@ def weights() -> Path:
     return _folder("SEG_WEIGHTS", _CLONE / "weights" if _CLONE else Path("weights"))
 
 
+def networks() -> Path:
+    """ONNX files of others that Compare offers; ``SEG_NETWORKS`` moves it."""
+    return _folder("SEG_NETWORKS", _working("networks"))
+
+
 def registries() -> tuple[Path, ...]:
     """The registries in which weights are looked up: that of `weights`, then the shipped one unless
     ``SEG_WEIGHTS`` is set."""

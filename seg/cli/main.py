@@ -53,6 +53,11 @@ COMMANDS = {
         "Leaderboard",
         "Compare all published networks and baselines; draw them as an HTML page.",
     ),
+    "compare": Entry(
+        "comparison",
+        "Compare",
+        "Compare two networks on the same photos: differences with intervals, slices, and worst regressions.",
+    ),
     "robustness": Entry(
         "robustness",
         "Robustness",

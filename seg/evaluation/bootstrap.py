@@ -44,7 +44,7 @@ def confidence_intervals(
     whole = compute_metrics(confusions.sum(0))
     resampled = [compute_metrics(total) for total in _resampled_totals(confusions, repeats, seed)]
     return {
-        name: _bias_corrected(np.array([getattr(sample, name) for sample in resampled]), getattr(whole, name))
+        name: bias_corrected(np.array([getattr(sample, name) for sample in resampled]), getattr(whole, name))
         for name in METRICS
     }
 
@@ -86,20 +86,39 @@ def paired_difference(
         np.array([compute_metrics(total).mean_iou for total in _resampled_totals(counts, repeats, seed)])
         for counts in (first, second)
     )
-    return PairedDifference(difference, *_bias_corrected(of_first - of_second, difference))
+    return PairedDifference(difference, *bias_corrected(of_first - of_second, difference))
 
 
 def _resampled_totals(confusions: np.ndarray, repeats: int, seed: int) -> np.ndarray:
     """Return the repeats x K x K sums of as many photos as there are, drawn in blocks of `BLOCK`."""
     n, classes, _ = confusions.shape
-    starts = np.random.default_rng(seed).integers(n, size=(repeats, -(-n // BLOCK)))
-    photos = ((starts[..., None] + np.arange(BLOCK)) % n).reshape(repeats, -1)[:, :n]
-    drawn = np.stack([np.bincount(row, minlength=n) for row in photos]).astype(np.float64)
+    drawn = draw_photos(n, repeats, seed)
     return (drawn @ confusions.reshape(n, -1)).reshape(repeats, classes, classes)
 
 
-def _bias_corrected(resampled: np.ndarray, value: float) -> tuple[float, float]:
-    """Return the bounds of the 95 % interval of a metric with this value, from resampled values."""
+def draw_photos(n: int, repeats: int = 1000, seed: int = 0) -> np.ndarray:
+    """Draw as many photos as there are, in blocks of `BLOCK`, several times.
+
+    Args:
+        n: number of photos.
+        repeats: number of draws.
+        seed: seed of the draws.
+
+    Returns:
+        repeats x n float64: how often each draw contains each photo.
+    """
+    starts = np.random.default_rng(seed).integers(n, size=(repeats, -(-n // BLOCK)))
+    photos = ((starts[..., None] + np.arange(BLOCK)) % n).reshape(repeats, -1)[:, :n]
+    return np.stack([np.bincount(row, minlength=n) for row in photos]).astype(np.float64)
+
+
+def bias_corrected(resampled: np.ndarray, value: float) -> tuple[float, float]:
+    """Return the bounds of the 95 % interval of a metric.
+
+    Args:
+        resampled: its value in each draw; nan if it is undefined there.
+        value: its value on all photos.
+    """
     resampled = resampled[~np.isnan(resampled)]
     if not len(resampled):
         return float("nan"), float("nan")

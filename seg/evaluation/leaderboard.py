@@ -142,10 +142,10 @@ def rows(
             start=_encoder_origin(card),
             height=card.working_height,
             report=report if is_current(card) else report | {"intervals": {}, "boundary_iou": None},
-            seconds=seconds.get(_timing_case(card, variant, tta, card.working_height)),
+            seconds=seconds.get(timing_case(card, variant, tta, card.working_height)),
             common_height=common_height,
-            common_case=_timing_case(card, variant, tta, common_height),
-            common_seconds=seconds.get(_timing_case(card, variant, tta, common_height)),
+            common_case=timing_case(card, variant, tta, common_height),
+            common_seconds=seconds.get(timing_case(card, variant, tta, common_height)),
             grid_reference=references.get((card.working_height, OUTPUT_STRIDE.get(variant, 0)))
             if card.metrics.get("digest") == digest and not tta
             else None,
@@ -222,7 +222,7 @@ def timing_cases(cards: Sequence[ModelCard]) -> list[TimingCase]:
     common_height = _common_height(cards)
     return sorted(
         {
-            _timing_case(card, variant, tta, height)
+            timing_case(card, variant, tta, height)
             for card, variant, tta, _ in _variants_with_report(cards)
             for height in (card.working_height, common_height)
         }
@@ -239,7 +239,8 @@ def _variants_with_report(
                 yield card, variant, tta, report
 
 
-def _timing_case(card: ModelCard, variant: str, tta: bool, height: int) -> TimingCase:
+def timing_case(card: ModelCard, variant: str, tta: bool, height: int) -> TimingCase:
+    """Return the case of a variant of published weights at a working height."""
     return card.architecture, card.encoder["strides"], variant, tta, height
 
 

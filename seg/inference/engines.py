@@ -146,7 +146,7 @@ def check_engine(setting: EngineSetting, names: Sequence[str]) -> None:
     """
     if setting.engine == "torch":
         return
-    _import({"onnx": "onnxruntime"}.get(setting.engine, setting.engine))
+    import_package({"onnx": "onnxruntime"}.get(setting.engine, setting.engine))
     if setting.precision == "int8":
         for name in names:
             _quantized_file(read_card(name))
@@ -251,7 +251,7 @@ def write_scores(model: SegmentationModel, file: Path) -> None:
 
 def open_onnx(file: Path) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
     """Open a file of `write_scores` with ONNX Runtime."""
-    onnxruntime = _import("onnxruntime")
+    onnxruntime = import_package("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -260,7 +260,7 @@ def open_onnx(file: Path) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
 
 def open_openvino(file: Path, bf16: bool = False) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
     """Open a file of `write_scores` with OpenVINO."""
-    openvino = _import("openvino")
+    openvino = import_package("openvino")
     properties = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
@@ -276,7 +276,12 @@ def open_openvino(file: Path, bf16: bool = False) -> Callable[[np.ndarray], Sequ
     return run
 
 
-def _import(package: str) -> Any:
+def import_package(package: str) -> Any:
+    """Import an additional package that an engine needs.
+
+    Raises:
+        EngineError: if it is not installed.
+    """
     try:
         return importlib.import_module(package)
     except ImportError:

@@ -98,11 +98,12 @@ def coco(mask: np.ndarray, file_name: str, classes: ClassSet = CITYSCAPES) -> di
         is_class = mask == k
         columns = np.flatnonzero(is_class.any(0))
         rows = np.flatnonzero(is_class.any(1))
+        counts = alternating_lengths(is_class.ravel("F"))  # column by column
         annotations.append(
             {
                 "category_id": k,
                 "iscrowd": 1,  # COCO's flag for run lengths instead of polygons
-                "segmentation": {"size": list(mask.shape), "counts": _run_lengths(is_class)},
+                "segmentation": {"size": list(mask.shape), "counts": counts},
                 "area": int(is_class.sum()),
                 "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
             }
@@ -176,9 +177,9 @@ def _coco_file(
     }
 
 
-def _run_lengths(is_class: np.ndarray) -> list[int]:
-    """Return the lengths of the alternating runs outside and inside of a class, in column-major order."""
-    flat = is_class.ravel(order="F")
+def alternating_lengths(flat: np.ndarray) -> list[int]:
+    """Return the lengths of the alternating runs outside and inside of a class, of N bool pixels; the first
+    may be 0."""
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     counts = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
     return [0, *counts] if flat[0] else counts

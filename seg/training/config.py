@@ -139,6 +139,9 @@ class TrainConfig:
     """Minutes between checkpoints; the last step always writes one."""
     checkpoint_every: Annotated[int, Ge(0), Le(10**9)] = 0
     """Steps between checkpoints, instead of --checkpoint-minutes. 0: by time."""
+    log_with: Literal["none", "tensorboard", "wandb"] = "none"
+    """Also send the metrics to a tracker: tensorboard, in the folder of the run, or wandb (Weights & Biases),
+    which uploads them and the settings."""
 
     @model_validator(mode="wrap")
     @classmethod

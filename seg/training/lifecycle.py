@@ -26,6 +26,7 @@ from seg.training.distributed import DistributedContext
 from seg.training.lineage import TRAINER_VERSION, check_architecture, resolve_init
 from seg.training.run import HEARTBEAT, Run
 from seg.training.session import Session
+from seg.training.trackers import check_tracker
 
 _IN_TRAINING = (
     "Another process is training {folder} right now. End it first, with Ctrl-C where it was started."
@@ -57,6 +58,7 @@ def create(config: TrainConfig, command: str, on_note: Callable[[str], object] =
     else:
         encoder, lineage = resolve_init(config)
     pick_training_device(config.device)
+    check_tracker(config.log_with)
     if note := check_pairs(config):
         on_note(note)
     metadata = {

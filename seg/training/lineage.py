@@ -213,6 +213,7 @@ NON_RECIPE_FIELDS = (
     "evaluate_every",
     "checkpoint_minutes",
     "checkpoint_every",
+    "log_with",
     "data",
     "extra_data",
     "encoder_weights",

@@ -56,6 +56,7 @@ class Session:
                 )  # before the slow start, so that no other process takes the run as well
                 until_the_end.enter_context(distributed.watch_peers(self._report_lost_peer))
                 self.trainer = Trainer(self.run, self.config, distributed)
+                until_the_end.callback(self.trainer.close)
                 stop.at_once = False
                 status = self.trainer.fit(stop)
                 distributed.shutdown()

@@ -13,16 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from seg.data.draws import batch_draws
@@ -51,7 +42,9 @@ from seg.training.lr_schedule import TrainingSchedule
 from seg.training.mixstyle import add_mixstyle
 from seg.training.optim import param_groups
 from seg.training.pacing import RECORD_SECONDS, RECORD_STEPS, Pacing, evaluation_interval
+from seg.training.progress_columns import columns
 from seg.training.run import Run, save_tensors, write_json
+from seg.training.trackers import track
 from seg.training.training_data import load_datasets, resize_mode_of, with_training_labels
 
 EMA_PREFIX = "average."
@@ -76,10 +69,11 @@ class Trainer:
     """
 
     def __init__(self, run: Run, config: TrainConfig, distributed: DistributedContext) -> None:
-        self.run, self.config, self.distributed = run, config, distributed
+        self.config, self.distributed = config, distributed
         self.console = Console(quiet=not distributed.is_main_process)
         self.accelerator = _accelerator(config)
         self.device = self.accelerator.device
+        self.run = run = track(run, config, self.accelerator)
 
         datasets = load_datasets(config, distributed, self.console)
         samples = with_training_labels(datasets, config, distributed, self.console)
@@ -148,7 +142,7 @@ class Trainer:
         if config.minutes:
             # at least as much as before an interruption: a training whose steps had ended has no more
             self.schedule.reserve(max(self._estimate_closing_seconds(), self.schedule.closing_seconds))
-        with Progress(*_columns(), speed_estimate_period=300, console=self.console) as bar:
+        with Progress(*columns(), speed_estimate_period=300, console=self.console) as bar:
             task = bar.add_task("", total=self.steps, completed=self.step, epoch=self._epoch + 1, loss="–")
             if self.step and self._evaluates() and not self.evaluation.is_recorded(self.step):
                 self._evaluate(bar)  # the earlier session ended before it or in it
@@ -415,6 +409,11 @@ class Trainer:
 
         self.evaluation.evaluate(self.predictor(), record, bar, on_photo)
 
+    def close(self) -> None:
+        """Send what a tracker still holds."""
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+
     def save_checkpoint(self) -> None:
         """Save the state of the training in the run's folder."""
         start = time.monotonic()
@@ -474,20 +473,10 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     return Accelerator(
         mixed_precision="bf16" if bf16 else "no",
         cpu=device.type == "cpu",
+        log_with=None if config.log_with == "none" else config.log_with,
+        project_dir=config.out,
         # batch-norm statistics are the same in all processes already
         kwargs_handlers=[
             DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         ],
-    )
-
-
-def _columns() -> tuple[ProgressColumn, ...]:
-    return (
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
     )

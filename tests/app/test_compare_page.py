@@ -326,9 +326,12 @@ def test_every_exported_file_has_the_exact_content(tmp_path):
             "png",
             "colors.png",
             "overlay.png",
+            "blurred.jpg",
             "confidence.png",
             "coco.json",
             "polygons.json",
+            "cvat.xml",
+            "label-studio.json",
             "labelIds.png",
         )
         assert archive.namelist() == [*(f"a.8s.{ending}" for ending in endings), "a.shares.csv", "a.json"]

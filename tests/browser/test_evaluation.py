@@ -89,6 +89,15 @@ def test_from_the_matrix_to_the_photos_behind_a_cell(arrive):
     scores = [float(label.split("·")[1]) for label in tiles.all_inner_texts()]
     assert scores == sorted(scores)
 
+    choose_view(page, "Two networks")
+    see(page, "An interval needs at least 100 photos.")
+    expect(page.locator(".js-plotly-plot")).to_have_count(3)
+    if page.get_by_text("There is no such photo.").is_visible():
+        page.get_by_role("radio", name="First is better").click()
+    page.locator('[class*="st-key-grid-compared"] button').first.click()
+    for pane in ("first", "second", "disagreement", "truth"):
+        expect(page.locator(f'.viewer canvas[data-pane="{pane}"]')).to_be_visible()
+
     choose_view(page, "Calibration")
     expect(page.locator(".js-plotly-plot")).to_have_count(2)
 
@@ -117,7 +126,7 @@ def test_weights_without_scores_say_what_to_do(arrive):
 
 
 def test_the_page_fits_a_phone(arrive):
-    for view in ("All weights", "Confusion matrix", "Robustness", "Model card"):
+    for view in ("All weights", "Two networks", "Confusion matrix", "Robustness", "Model card"):
         page = arrive(view, 390, 844)
         page.wait_for_timeout(3000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

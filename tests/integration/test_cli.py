@@ -354,6 +354,7 @@ COMMANDS += (
     "table",
     "resolution",
     "robustness",
+    "compare",
 )
 
 

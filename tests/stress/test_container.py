@@ -83,7 +83,12 @@ def clean_root(stress, tmp_path):
     root = CleanRoot(tmp_path / "root", "cpu" if os.environ.get("PYTORCH_CPU_INDEX") else "cuda")
     for device in ("null", "urandom"):
         subprocess.run(["cp", "-a", f"/dev/{device}", root.folder / "dev"], check=True)
-    return root
+    shared_memory = root.folder / "dev" / "shm"  # of the processes that a command starts
+    shared_memory.mkdir(exist_ok=True)
+    shared_memory.chmod(0o1777)
+    subprocess.run(["mount", "-t", "proc", "proc", root.folder / "proc"], check=True)
+    yield root
+    subprocess.run(["umount", root.folder / "proc"], check=True)
 
 
 @pytest.mark.timeout(1800)

@@ -9,8 +9,10 @@ from seg.evaluation import agreement
 from seg.evaluation.calibration import PERCENTILE
 from seg.evaluation.leaderboard import about_methods
 from seg.inference import mask_io
+from seg.inference.foreign_model import ForeignModel
 from seg.models.factory import ARCHITECTURES
 from seg.models.model_card import ModelCard
+from ui.compare import foreign_network
 from ui.compare.export import export_section
 from ui.compare.ground_truth import ground_truth_uploader, known_truth, truth_section
 from ui.compare.prediction_view import (
@@ -40,7 +42,9 @@ from ui.state.photos import Photo
 from ui.state.session import session
 
 
-def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> None:
+def show(
+    photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool, foreign: ForeignModel | None = None
+) -> None:
     """Draw the comparison; networks without a cached prediction follow one by one.
 
     Args:
@@ -48,6 +52,7 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
         cards: Cards of the weights to compare.
         factor: Multiple of each card's working height.
         tta: Whether to use test-time augmentation.
+        foreign: A network of others to compare with.
     """
     predicted = session().setdefault("predicted", set())
     truth = known_truth(photo)
@@ -73,7 +78,9 @@ def show(photo: Photo, cards: Sequence[ModelCard], factor: float, tta: bool) -> 
         results = [(card, predict(card)) for card in ready]
     masks = [mask for card, prediction in results for mask in masks_of(card, prediction, cards, classes)]
     scored = score_masks(photo, masks, label)
-    payload = viewer_payload(photo, masks, cards, label, scored, published_scores(factor, tta), classes)
+    other = foreign and foreign_network.pane(photo, foreign, classes, is_awaited=bool(pending))
+    scores = published_scores(factor, tta)
+    payload = viewer_payload(photo, masks, cards, label, scored, scores, classes, [other] if other else [])
     point = viewer(payload, key="viewer")
     progress, below = st.empty(), fresh_container(bool(pending))
     if pending:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import ClassSet
-from seg.inference import mask_io
+from seg.inference import annotation_tools, mask_io, redaction
 from seg.system.csv_table import csv_bytes
 from seg.system.file_names import sanitize_name
 from seg.system.request_queue import RequestQueue
@@ -42,6 +42,13 @@ KINDS = {
     "overlay": Kind(
         "Overlay", "overlay.png", "image/png", "PNG of the photo with the class colors at 60 % opacity."
     ),
+    "blurred": Kind(
+        "Blurred photo",
+        "blurred.jpg",
+        "image/jpeg",
+        "The photo with people and vehicles of the mask blurred. What the network misses stays visible: look"
+        " before you publish it.",
+    ),
     "confidence": Kind("Confidence", "confidence.png", "image/png", "16-bit grayscale PNG: 65535 is 100 %."),
     "coco": Kind(
         "COCO", "coco.json", "application/json", "COCO annotations: one run-length encoded mask per class."
@@ -52,6 +59,18 @@ KINDS = {
         "application/json",
         "COCO annotations with iscrowd 0: polygons of every connected segment of a class.",
     ),
+    "cvat": Kind(
+        "CVAT",
+        "cvat.xml",
+        "application/xml",
+        "CVAT for images 1.1: one mask per class, for corrections.",
+    ),
+    "label_studio": Kind(
+        "Label Studio",
+        "label-studio.json",
+        "application/json",
+        "A Label Studio task whose prediction has one brush region per class, for corrections.",
+    ),
     "label_ids": Kind(
         "Label ids",
         "labelIds.png",
@@ -59,6 +78,9 @@ KINDS = {
         "Grayscale PNG of Cityscapes label ids, as the Cityscapes benchmark expects it.",
     ),
 }
+MODEL = "street-fcn"
+"""Version of the model in Label Studio's predictions."""
+
 OPACITY = 0.6
 """Opacity of the class colors in overlays."""
 
@@ -73,7 +95,8 @@ def safe_stem(name: str) -> str:
 
 def kinds_of(classes: ClassSet) -> dict[str, Kind]:
     """Return the file formats for masks of some classes."""
-    return {key: kind for key, kind in KINDS.items() if key != "label_ids" or classes == CITYSCAPES}
+    offered = {"label_ids": classes == CITYSCAPES, "blurred": redaction.has_private_classes(classes)}
+    return {key: kind for key, kind in KINDS.items() if offered.get(key, True)}
 
 
 def make(
@@ -98,12 +121,21 @@ def make(
         return json.dumps(mask_io.coco(ids, name, classes)).encode()
     if kind == "polygons":
         return json.dumps(mask_io.coco_polygons(ids, name, classes)).encode()
+    if kind == "cvat":
+        return annotation_tools.cvat_xml(ids, name, classes)
+    if kind == "label_studio":
+        return json.dumps(annotation_tools.label_studio(ids, name, MODEL, classes)).encode()
     if kind == "label_ids":
         return mask_io.label_ids_png(ids)
     out = io.BytesIO()
     with reader.photo(data) as photo:
-        overlay = mask_io.overlay(np.asarray(photo), ids, OPACITY, classes)
-    Image.fromarray(overlay).save(out, "PNG", compress_level=1)
+        if kind == "blurred":
+            Image.fromarray(redaction.blur_private(np.asarray(photo), ids, classes)).save(
+                out, "JPEG", quality=92
+            )
+        else:
+            overlay = mask_io.overlay(np.asarray(photo), ids, OPACITY, classes)
+            Image.fromarray(overlay).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
@@ -138,7 +170,7 @@ def bundle(
         for id, (mask, confidence) in pngs.items():
             for kind, info in kinds_of(classes[id]).items():
                 compression = (
-                    zipfile.ZIP_DEFLATED if info.ending.endswith("json") else zipfile.ZIP_STORED
+                    zipfile.ZIP_DEFLATED if info.ending.endswith(("json", "xml")) else zipfile.ZIP_STORED
                 )  # PNGs are compressed already
                 content = make(kind, name, data, mask, confidence, classes[id])
                 archive.writestr(_entry(f"{stem}.{id}.{info.ending}", compression), content)

@@ -123,6 +123,7 @@ def viewer_payload(
     scored: Mapping[str, predictions.MaskMetrics],
     scores: PublishedScores = "variants",
     classes: ClassSet = CITYSCAPES,
+    others: Sequence[Pane] = (),
 ) -> bytes:
     """Pack the viewer's message: the photo, its masks, and placeholders for methods whose mask is not
     computed yet.
@@ -135,12 +136,13 @@ def viewer_payload(
         scored: Metrics against the ground truth, by the id of the mask.
         scores: Which of a card's scores to show below its masks.
         classes: Classes of the masks and of the ground truth.
+        others: Panes of networks of others.
     """
     methods, name = are_methods(cards), "rendered" if photo.rendered else short(photo.name)
     panes = [Pane("photo", "Photo", "photo", name, shown=not methods)]
     for card in in_order(cards):
         card_masks = [mask for mask in masks if mask.card is card]
-        panes += [_pane(mask, scored.get(mask.id), scores, several=len(cards) > 1) for mask in card_masks]
+        panes += [mask_pane(mask, scored.get(mask.id), scores, several=len(cards) > 1) for mask in card_masks]
         if methods and not card_masks:
             variant = card.variants[-1]
             panes.append(
@@ -151,6 +153,7 @@ def viewer_payload(
                     "computing …",
                 )
             )
+    panes += others
     compared = finest(masks)
     if methods and len(compared) > 1:
         panes.append(_disagreement_pane(photo, compared))
@@ -181,7 +184,17 @@ def _disagreement_pane(photo: Photo, masks: Sequence[Mask]) -> Pane:
     return Pane("disagreement", "Disagreement map", "disagreement", note, compared=tuple(ids))
 
 
-def _pane(mask: Mask, measured: predictions.MaskMetrics | None, scores: str, *, several: bool) -> Pane:
+def mask_pane(
+    mask: Mask, measured: predictions.MaskMetrics | None, scores: PublishedScores, *, several: bool
+) -> Pane:
+    """Return the pane of a mask.
+
+    Args:
+        mask: The mask.
+        measured: Its metrics against the ground truth, if known.
+        scores: Which of the card's scores to show below it.
+        several: Whether masks of several weights are shown, with their times.
+    """
     prediction, variant = mask.prediction, mask.variant
     published = mask.card.metrics.get(scores, {}).get(variant)
     ious = []

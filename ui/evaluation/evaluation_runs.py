@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from seg import jobs, paths
+from seg.data.classes import ClassSet
 from seg.data.datasets import classes_of, list_datasets
 from seg.data.image_io import PhotoError, read_photo
 from seg.data.image_set import find_image_set, read_known_sample
@@ -26,7 +27,7 @@ from ui.shared.picture_buttons import picture_grid
 from ui.shared.pictures import encode_jpeg
 from ui.shared.text import plain
 from ui.state import predictions
-from ui.state.photos import load_photo
+from ui.state.photos import Photo, load_photo
 
 SPLIT = "val"
 """The evaluated split, on which no network is trained."""
@@ -156,9 +157,32 @@ def image_section(card: ModelCard, pairs: ChosenSplit, images: list[tuple[int, s
         images: Index and text of each image.
         key: Prefix of the keys of this grid.
     """
+    index = choose_image(pairs, images, key)
+    if index is None:
+        return
+    photo = open_image(pairs, index, card.class_set)
+    with st.spinner(f"Segmenting {plain(photo.name)} …"):
+        prediction = predictions.predict(photo, card, card.working_height, tta=False)
+    masks = masks_of(card, prediction, [card], card.class_set)
+    scored = score_masks(photo, masks, photo.truth)
+    payload = viewer_payload(photo, masks, [card], photo.truth, scored, classes=card.class_set)
+    viewer(payload, key=f"{key}_viewer")
+
+
+def choose_image(pairs: ChosenSplit, images: list[tuple[int, str]], key: str) -> int | None:
+    """Draw a grid of images.
+
+    Args:
+        pairs: The evaluation split.
+        images: Index and text of each image.
+        key: Prefix of the keys of this grid.
+
+    Returns:
+        Index of the chosen image; None if there is none.
+    """
     if not images:
         st.info("No image matches.", icon=":material/search_off:")
-        return
+        return None
     pages = -(-len(images) // PAGE_SIZE)
     page = 1
     if pages > 1:
@@ -181,20 +205,31 @@ def image_section(card: ModelCard, pairs: ChosenSplit, images: list[tuple[int, s
     picture_grid(key, cells, chosen, choose)
     if chosen is None:
         st.caption("Choose an image to compare its mask with the ground truth.")
-        return
-    file = pairs.files[int(chosen)]
+        return None
+    return int(chosen)
+
+
+def open_image(pairs: ChosenSplit, index: int, classes: ClassSet) -> Photo:
+    """Read a photo of a split with its ground truth.
+
+    Args:
+        pairs: The evaluation split.
+        index: Index of the photo.
+        classes: Classes of the labels.
+
+    Raises:
+        PhotoError: The photo cannot be read.
+        DatasetError: Its label cannot be used.
+        OSError: The file cannot be read.
+    """
+    file = pairs.files[index]
     photo = load_photo(printable(file.name), file.read_bytes())
     image_set = find_image_set(pairs.data)
-    if image_set is not None:
-        sample = image_set.complete_samples(pairs.split)[int(chosen)]
-        _, label = read_known_sample(sample, image_set.description)
-        photo = replace(photo, truth=mask_io.png(label, card.class_set))
-    with st.spinner(f"Segmenting {plain(file.name)} …"):
-        prediction = predictions.predict(photo, card, card.working_height, tta=False)
-    masks = masks_of(card, prediction, [card], card.class_set)
-    scored = score_masks(photo, masks, photo.truth)
-    payload = viewer_payload(photo, masks, [card], photo.truth, scored, classes=card.class_set)
-    viewer(payload, key=f"{key}_viewer")
+    if image_set is None:
+        return photo
+    sample = image_set.complete_samples(pairs.split)[index]
+    _, label = read_known_sample(sample, image_set.description)
+    return replace(photo, truth=mask_io.png(label, classes))
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)

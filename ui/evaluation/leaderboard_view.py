@@ -68,12 +68,12 @@ def draw(pairs: ChosenSplit | None, classes: ClassSet) -> None:
             " their weights."
         ),
     )
-    published = _readable_cards(None, classes)
+    published = published_cards(classes)
     baselines = _readable_cards(paths.baselines(), classes) if with_baselines else []
     cards = [*published, *baselines]
     digest, references = (pairs.digest, _references(cards, pairs.digest)) if pairs else ("", {})
-    rows = leaderboard.rows(published, baselines, references, digest, _times())
-    operations = {} if _is_timed(rows) else _operations(tuple(row.common_case for row in rows))
+    rows = leaderboard.rows(published, baselines, references, digest, measured_times())
+    operations = {} if _is_timed(rows) else count_operations(tuple(row.common_case for row in rows))
     if rows:
         st.dataframe(
             _columns(rows, operations),
@@ -104,7 +104,8 @@ def draw(pairs: ChosenSplit | None, classes: ClassSet) -> None:
 
 
 @st.cache_data(max_entries=4, show_spinner="Counting operations …")
-def _operations(cases: tuple[leaderboard.TimingCase, ...]) -> dict[leaderboard.TimingCase, int]:
+def count_operations(cases: tuple[leaderboard.TimingCase, ...]) -> dict[leaderboard.TimingCase, int]:
+    """Return `leaderboard.count_operations`, cached for all visitors."""
     return leaderboard.count_operations(cases)
 
 
@@ -157,7 +158,7 @@ def _difference_interval(difference: PairedDifference) -> str:
 
 
 def _measure_section(cards: list[ModelCard], pairs: ChosenSplit | None, references: References) -> None:
-    cases = [case for case in leaderboard.timing_cases(cards) if case not in _times()]
+    cases = [case for case in leaderboard.timing_cases(cards) if case not in measured_times()]
     if not cases and not (pairs and not references):
         return
     st.button(
@@ -184,7 +185,7 @@ def _unmeasured_note(lacks_times: bool, lacks_references: bool) -> str:
         "The model cards contain neither times nor cell-share references, which depend on the machine and on "
         f"the dataset. Not measured here yet: {' and '.join(missing)}."
     )
-    if lacks_times and not _times():
+    if lacks_times and not measured_times():
         note += " Until then the plot shows operations in place of times."
     if not allowed():
         return f"{note} Measuring from this page is disabled: {why_not()}."
@@ -230,7 +231,9 @@ def measure(cases: list[leaderboard.TimingCase], heights: list[int], pairs: Chos
     def show(label: str, done: int, total: int) -> None:
         bar.progress(done / total, f"{label}: {done} of {total}")
 
-    _times().update(leaderboard.measure(cases, "auto", lambda done, total: show("Times", done, total)))
+    measured_times().update(
+        leaderboard.measure(cases, "auto", lambda done, total: show("Times", done, total))
+    )
     split = decoded_split(pairs, ask=False) if pairs else None
     if split is not None:
         grid_reference.reference_scores(
@@ -312,6 +315,11 @@ def _show_split(card: ModelCard) -> None:
         st.caption(f"{plain(card.name)} was evaluated on another split: {evaluated_on(card.metrics)}.")
 
 
+def published_cards(classes: ClassSet) -> list[ModelCard]:
+    """Return the readable cards of published weights with these classes."""
+    return _readable_cards(None, classes)
+
+
 def _readable_cards(folder: Path | None, classes: ClassSet) -> list[ModelCard]:
     """Return the readable cards of networks with these classes; the sidebar reports damaged ones."""
     cards = []
@@ -326,7 +334,7 @@ def _readable_cards(folder: Path | None, classes: ClassSet) -> list[ModelCard]:
 
 
 @st.cache_resource(show_spinner=False)
-def _times() -> dict[leaderboard.TimingCase, float]:
+def measured_times() -> dict[leaderboard.TimingCase, float]:
     """Return the seconds per case measured since the server started."""
     return {}
 

@@ -138,8 +138,22 @@ def borrow_model(
     """
     setting = PYTORCH if activations else engine_setting()
     predictor = _load_predictor(card.name, card_digest(card), setting)
-    with _QUEUE.acquire(on_queue_position):
+    with turn(on_queue_position):
         yield predictor
+
+
+@contextmanager
+def turn(on_queue_position: OnQueuePosition = ignore_queue_position) -> Iterator[None]:
+    """Wait for the turn of this thread to compute a network.
+
+    Args:
+        on_queue_position: Receives the number of photos ahead.
+
+    Raises:
+        QueueFullError: Too many photos are waiting.
+    """
+    with _QUEUE.acquire(on_queue_position):
+        yield
 
 
 def engine_name() -> str:

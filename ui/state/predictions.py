@@ -18,8 +18,10 @@ import streamlit as st
 from PIL import Image
 
 from seg.data import cityscapes
+from seg.data.classes import ClassSet
 from seg.evaluation import agreement, grid_reference, metrics
 from seg.inference import mask_io
+from seg.inference.foreign_model import ForeignModel
 from seg.inference.prediction import Prediction
 from seg.inference.predictor import Predictor
 from seg.interpretability import activations, unet_activations
@@ -36,6 +38,7 @@ from ui.state.model_pool import (
     card_digest,
     ignore_queue_position,
     place_in_queue,
+    turn,
 )
 from ui.state.photos import DecodedPhotos, Photo, take_decoded
 from ui.state.session import session
@@ -137,7 +140,7 @@ def forget_photo(photo: Photo) -> None:
     state.pop("mask_files_of", None)
     take_decoded()
     state.get("truths", {}).pop(photo.digest, None)
-    for cached_function in (_receptive_fields, score_mask, grid_reference_of):
+    for cached_function in (_receptive_fields, _foreign_mask, score_mask, grid_reference_of):
         cached_function.clear()
 
 
@@ -222,6 +225,44 @@ def cached_full_resolution_masks(
 ) -> dict[str, MaskFiles] | None:
     """Return the cached result of `full_resolution_masks` for the present photo, or None."""
     return _mask_file_cache(photo).get(("whole", *_prediction_key(photo, card, working_height, tta)))
+
+
+def foreign_mask(photo: Photo, model: ForeignModel, classes: ClassSet) -> tuple[np.ndarray, float]:
+    """Segment a photo with a network of others, or return the cached mask.
+
+    Args:
+        photo: Photo to segment.
+        model: The network.
+        classes: Classes of the mask.
+
+    Returns:
+        H x W uint8 train ids at the display size, and the seconds that the network took.
+
+    Raises:
+        ForeignModelError: The network cannot be computed, or its output is not as described.
+        EngineError: ONNX Runtime is not installed.
+        QueueFullError: Too many photos are waiting.
+        LimitError: The visitor has asked for too many predictions.
+    """
+    return _foreign_mask(photo.digest, model.fingerprint, classes.names, photo, model, classes)
+
+
+@st.cache_data(max_entries=12, scope="session", show_spinner=False)
+def _foreign_mask(
+    digest: str,
+    fingerprint: str,
+    names: tuple[str, ...],
+    _photo: Photo,
+    _model: ForeignModel,
+    _classes: ClassSet,
+) -> tuple[np.ndarray, float]:
+    rate_limit.rate_limiter().count()
+    with place_in_queue() as place:
+        picture = place.read(_photo.data)
+        with turn():
+            start = time.perf_counter()
+            mask = _model.mask(picture, _photo.shown_size[::-1], _classes)
+            return mask, time.perf_counter() - start
 
 
 def shown_truth(photo: Photo, png: bytes) -> np.ndarray:

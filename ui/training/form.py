@@ -61,6 +61,7 @@ LABELS = {
     "evaluate_every": "Epochs between evaluations",
     "checkpoint_minutes": "Minutes between checkpoints",
     "checkpoint_every": "Steps between checkpoints",
+    "log_with": "Experiment tracker",
 }
 """Labels of settings whose own name is not clear enough."""
 
