@@ -227,6 +227,8 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | N
 def _user_errors() -> Iterator[None]:
     try:
         yield
+    except MemoryError:  # also of FFmpeg
+        raise
     except EOFError as error:
         raise VideoError(NO_FRAMES) from error
     except (av.FFmpegError, ValueError) as error:

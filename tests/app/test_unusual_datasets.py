@@ -141,7 +141,7 @@ def test_a_set_without_val_is_evaluated_on_its_held_out_slice(place, monkeypatch
     at.number_input(key="setting_holdout").set_value(0).run()
     assert "has no val, and no samples" in text(at) and button(at, "Start training").disabled
     monkeypatch.setenv("SEG_WEIGHTS", str(place / "weights"))
-    named = f"{HELD_OUT}, 4 pairs"
+    named = f"{HELD_OUT}, 4 samples"
     for view in ("All weights", "Per class and size"):
         assert named in text(page("scores", scores_view=view))
     at = page("scores", scores_view="Model card")

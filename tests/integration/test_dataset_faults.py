@@ -201,14 +201,14 @@ def test_without_val_the_held_out_slice_is_evaluated_and_named(
     monkeypatch.setenv("SEG_WEIGHTS", str(tmp_path / "weights"))
     assert run_command("publish", out, "--name", "mine") == 0
     output = output_of(capsys)
-    assert f"mine on {HELD_OUT}, 2 pairs" in output and "chosen on the same pairs" in output
+    assert f"mine on {HELD_OUT}, 2 samples" in output and "chosen on the same samples" in output
     card = read_card("mine")
     held_out = load_split(without_val, "train").held_out(2)
     assert (card.metrics["split"], card.metrics["images"]) == (HELD_OUT, 2)
     assert card.metrics["digest"] == held_out.digest == content_hash(held_out.files)
     assert [file.name for file in held_out.files] == ["13.jpg", "14.jpg"]
     assert run_command("weights", "list") == 0
-    assert f"{HELD_OUT}, 2 pairs" in output_of(capsys)
+    assert f"{HELD_OUT}, 2 samples" in output_of(capsys)
 
     for file in (without_val / "train").glob("1*.jpg"):
         file.unlink()
