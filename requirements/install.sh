@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh PIP [cpu]: install the locked dependencies of the app with this pip; cpu: with a PyTorch without CUDA.
+# install.sh PIP [cuda|cpu]: install the locked dependencies of the app with this pip; cpu: with a PyTorch without CUDA.
 set -eu
 here=$(dirname "$0") pip=$1 variant=${2:-cuda}
 case $variant in

@@ -78,9 +78,9 @@ class NetworkComparison:
     """Two networks on the same photos.
 
     Attributes:
-        overall: the mean IoU of the summed confusion matrices.
+        overall: the mean IoU of the summed confusion matrices, over the classes of the ground truth.
         per_photo: the mean over the photos of the mean IoU of each.
-        by_class: the IoU of each class.
+        by_class: the IoU of each class of the ground truth.
         photos: the photos that have a ground truth, in the order of the files.
         slices: the slices by group.
     """
@@ -147,14 +147,18 @@ def compare(
     totals = parts.sum(1)
     resampled = _resample(drawn, parts)
     by_photo = _mean(_ious(parts, in_target=True))
+    in_target = totals[0, 1] > 0  # a class that a single network predicts would count for that one only
     has_class = parts[0, :, 1] >= LEAST
     defined = ~np.isnan(by_photo).any(0)
     return NetworkComparison(
-        overall=_difference(len(first), _mean(_ious(totals)), _mean(_ious(resampled))),
+        overall=_difference(
+            len(first), _mean(_ious(totals)[:, in_target]), _mean(_ious(resampled)[..., in_target])
+        ),
         per_photo=_mean_of_photos(by_photo[:, defined]),
         by_class={
             name: _difference(int(has_class[:, k].sum()), values, sampled, len(first))
             for k, name in enumerate(names)
+            if in_target[k]
             for values, sampled in [(_ious(totals)[:, k], _ious(resampled)[..., k])]
         },
         photos=tuple(

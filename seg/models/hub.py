@@ -5,6 +5,7 @@ A repository contains the files of the weights' folder and a README that is made
 
 import contextlib
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ FILES = (CARD_FILE, WEIGHTS_FILE, "counts.npz", "metrics.jsonl")
 LIBRARY = "street-fcn"
 
 
+def check_repository(repository: str) -> None:
+    """Raise `WeightsError` unless a name has the form of a repository on the hub."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise WeightsError(f'"{repository}" is no name of a repository: use owner/name.')
+
+
 def is_repository(name: str) -> bool:
     """Return whether a name is that of a repository, ``owner/name``, and not that of weights."""
     return "/" in name
@@ -51,6 +58,7 @@ def push(name: str, repository: str, is_private: bool = False) -> str:
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
+    check_repository(repository)
     card, folder = verify_weights(name), registry_of(name) / name
     additions = [CommitOperationAdd(file, folder / file) for file in FILES if (folder / file).is_file()]
     additions.append(CommitOperationAdd("README.md", readme(card, repository).encode()))
@@ -105,6 +113,7 @@ def download(repository: str, revision: str = "main") -> tuple[str, Path]:
     """
     from huggingface_hub import snapshot_download
 
+    check_repository(repository)
     with _explained(repository):
         snapshot = Path(snapshot_download(repository, revision=revision, allow_patterns=list(FILES)))
     name = _name_of(snapshot, repository)

@@ -64,7 +64,8 @@ def test_two_variants_are_compared_and_a_photo_opens(evaluated):
     totals, by_class, slices = (table.value for table in at.dataframe)
     assert totals["metric"].tolist() == ["mean IoU", "mean IoU of a photo"]
     assert totals["difference"][0] == pytest.approx(totals["first"][0] - totals["second"][0])
-    assert by_class["class"].tolist() == list(NAMES)
+    labelled = by_class["class"].tolist()
+    assert labelled == [name for name in NAMES if name in labelled] and len(labelled) > 10
     assert slices["slice"][0].startswith("dark third")
     assert len(at.get("plotly_chart")) == 3
     assert "An interval needs at least 100 photos." in text(at) and "GFLOP" in text(at)

@@ -77,6 +77,7 @@ REFUSED = {
     "pull owner/changed": "differs from the file that its card describes",
     "pull owner/foreign --revision v9": "has no such revision",
     "pull no-owner/too/long": "is no name of a repository",
+    "pull no-owner": "is no name of a repository",
     "push missing owner/streets": "There are no weights named",
 }
 

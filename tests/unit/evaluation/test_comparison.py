@@ -111,3 +111,12 @@ def test_counts_of_other_labels_or_photos_are_refused(labels):
         compare(counts, counts[1:], NAMES)
     with pytest.raises(ValueError, match="different labels"):
         compare(counts, counts[::-1], NAMES)
+
+
+def test_classes_that_only_one_network_predicts_count_for_neither(labels):
+    labels = labels % 2  # no pole
+    first, second = labels.copy(), labels.copy()
+    second[0, :5] = 2
+    compared = compare(counts_of(first, labels), counts_of(second, labels), NAMES)
+    assert "pole" not in compared.by_class
+    assert compared.overall.first == 1 and 0.99 < compared.overall.second < 1
