@@ -12,6 +12,7 @@ from tyro.conf import Positional
 from seg import paths
 from seg.cli.console import (
     CommandError,
+    check_outputs,
     check_page,
     console,
     load_split_with_progress,
@@ -61,6 +62,7 @@ class Compare:
         if self.regressions < 0:
             raise CommandError("--regressions must be at least 0.")
         check_page(self.report, "--report")
+        check_outputs(self.report, self.json)
         sources = [open_source(text, self.device) for text in (self.first, self.second)]
         if sources[0].fingerprint == sources[1].fingerprint:
             raise CommandError(f"{self.first} and {self.second} are the same.")

@@ -3,8 +3,11 @@
 This module does not import PyTorch, which takes seconds that ``data`` does not need.
 """
 
+import errno
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +105,23 @@ def check_variants(known: Sequence[str], variants: Sequence[str]) -> None:
 def check_page(file: Path | None, option: str) -> None:
     if file and file.suffix != ".html":
         raise CommandError(f"{option} writes a page: its name ends in .html, and {file.name} does not.")
+
+
+def check_outputs(*files: Path | None) -> None:
+    """Check that files can be written which a command writes at its end, so that no long computation is lost.
+
+    Raises:
+        OSError: if one cannot; its folder is created.
+    """
+    for file in filter(None, files):
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=file.parent):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from None
 
 
 def check_height(height: int | None) -> None:

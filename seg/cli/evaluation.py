@@ -13,6 +13,7 @@ from seg.cli import photo_evaluation
 from seg.cli.console import (
     CommandError,
     check_height,
+    check_outputs,
     check_page,
     check_variants,
     console,
@@ -76,6 +77,7 @@ class Evaluate:
 
     def run(self) -> None:
         self._check()
+        check_outputs(self.json)
         if self.photos and self.classes:
             photo_evaluation.evaluate(
                 self.name, self.photos, self.classes, self.variants, self.height, self.device, self.json
@@ -200,6 +202,7 @@ class Leaderboard:
         if self.baselines and not self.baselines.is_dir():
             raise CommandError(f"There is no folder {self.baselines}.")
         check_page(self.out, "--out")
+        check_outputs(self.out, self.json)
         split = load_split_with_progress(self.data, "val")
         published, baselines = comparison.cards(self.baselines or paths.baselines(), classes=split.classes)
         cards = (*published, *baselines)
@@ -298,6 +301,7 @@ class Resolution:
             raise CommandError("--count must be at least 1.")
         if (self.photos is None) != (self.classes is None):
             raise CommandError("--photos and --classes go together.")
+        check_outputs(self.json)
         if self.photos and self.classes:
             photo_evaluation.resolution(self.name, self.photos, self.classes, self.device, self.json)
             return

@@ -143,8 +143,8 @@ def _report(run: VideoRun, predictor: Predictor) -> None:
         f"{variant} {value:.2%}" for variant, value in summary["flicker"].items() if value is not None
     )
     console.print(
-        f"{summary['frames']:,} frames are done, in {run.video_file}"
-        + (f"; pixels that flicker: {flicker}" if flicker else ""),
+        f"{summary['frames']:,} {'frame is' if summary['frames'] == 1 else 'frames are'} done, in"
+        f" {run.video_file}" + (f"; pixels that flicker: {flicker}" if flicker else ""),
         soft_wrap=True,
         highlight=False,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 from tyro.conf import Positional
 
-from seg.cli.console import CommandError, check_page, console, progress_bar, save_json, wide
+from seg.cli.console import CommandError, check_outputs, check_page, console, progress_bar, save_json, wide
 from seg.data import image_io
 from seg.inference.device import CPU, Device, pick_device
 from seg.inference.engines import REQUIREMENTS
@@ -47,6 +47,7 @@ class Benchmark:
         if not self.batch_sizes or not all(1 <= batch <= MAX_BATCH_SIZE for batch in self.batch_sizes):
             raise CommandError(f"--batch-sizes are from 1 to {MAX_BATCH_SIZE}.")
         check_page(self.plot, "--plot")
+        check_outputs(self.plot, self.json)
         device, with_engines = pick_device(self.device), engine_networks.are_installed()
         if not with_engines and device == CPU:
             console.print(f"Engines are not measured. To add them: pip install -r {REQUIREMENTS}")

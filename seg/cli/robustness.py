@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from seg import paths
 from seg.cli.console import (
     CommandError,
+    check_outputs,
     check_page,
     check_variants,
     console,
@@ -57,6 +58,7 @@ class Robustness:
         if self.limit < 1:
             raise CommandError("--limit must be at least 1.")
         check_page(self.html, "--html")
+        check_outputs(self.html, self.json)
         predictor = Predictor.from_pretrained(self.name, self.device, precision="fp32")
         check_variants(predictor.model.variants, self.variants)
         split = (

@@ -321,6 +321,8 @@ def test_every_damaged_pair_is_reported(pairs, tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (("predict", "nowhere.jpg", "--out", "x"), "There is no file or folder nowhere.jpg"),
+        (("evaluate", DEFAULT_WEIGHTS, "--json", "/proc/none/x.json"), "/proc/none"),
+        (("compare", "a", "b", "--report", "/proc/none.html"), "/proc/none.html"),
         (("evaluate", "unknown", "--data", "nowhere"), 'There are no weights named "unknown"'),
         (("evaluate", DEFAULT_WEIGHTS, "--data", "nowhere"), "There is no folder nowhere"),
         (("publish", "nowhere", "--name", "x"), "nowhere is not a run"),
