@@ -127,6 +127,19 @@ def split_pair(picture: Image.Image) -> tuple[Image.Image, np.ndarray] | None:
         The photo without the horizontal squeeze and H x W uint8 train ids of its size; None if the picture is
         not a pair.
     """
+    photo = photo_of_pair(picture)
+    if photo is None:
+        return None
+    label = np.asarray(picture)[:, SIDE:]
+    return photo, label_decoder.decode(label).repeat(PAIR_ASPECT, axis=1)
+
+
+def photo_of_pair(picture: Image.Image) -> Image.Image | None:
+    """Return the photo of a pair file without the horizontal squeeze; None if a picture is not a pair.
+
+    Args:
+        picture: the file as read by `read_photo`.
+    """
     if picture.size != (2 * SIDE, SIDE):
         return None
     pixels = np.asarray(picture)
@@ -134,8 +147,7 @@ def split_pair(picture: Image.Image) -> tuple[Image.Image, np.ndarray] | None:
     match = label_decoder.palette_match(right)
     if match < _MIN_PAIR_MATCH or label_decoder.palette_match(left) > match - MIN_HALVES_DIFFERENCE:
         return None
-    photo = restore_aspect(Image.fromarray(left))
-    return photo, label_decoder.decode(right).repeat(PAIR_ASPECT, axis=1)
+    return restore_aspect(Image.fromarray(left))
 
 
 def _to_train_ids(picture: Image.Image, rgb: np.ndarray, coding: LabelCoding | None) -> ImportedLabel:

@@ -12,9 +12,7 @@ from seg.data.decode_cache import DecodedSplit
 from seg.data.described_labels import LabelFileError, open_label
 from seg.data.pairs import mtime_fingerprint
 from seg.errors import StreetFCNError, printable
-from seg.inference.prediction_files import file_fingerprint
 from seg.system.file_names import is_system_file
-from seg.system.json_file import read_json_object
 
 
 class MaskFolderError(StreetFCNError, ValueError):
@@ -63,13 +61,8 @@ class MaskFolder:
         """Check that the first `count` photos of a split have a mask.
 
         Raises:
-            MaskFolderError: if some have none, or those of pairs were made from photo and label together.
+            MaskFolderError: if some have none.
         """
-        if split.is_pairs and any(self._is_of_whole_pair(file) for file in split.files[:count]):
-            raise MaskFolderError(
-                f"The masks in {self.folder} are those of whole pairs, with the label beside the photo."
-                " Segment the photos alone; the page Batch separates them."
-            )
         stems = [file.stem for file in split.files[:count]]
         if len(set(stems)) < len(stems):
             raise MaskFolderError("Some photos of the data have the same name, so masks cannot be assigned.")
@@ -82,14 +75,6 @@ class MaskFolder:
         raise MaskFolderError(
             f"In {self.folder}, {whose}; the first is {missing[0]}{self._end}.{self._hint(stems)}"
         )
-
-    def _is_of_whole_pair(self, pair: Path) -> bool:
-        """Return whether `predict` has made the mask from the file of a pair, as its JSON file says."""
-        try:
-            record = read_json_object(self.folder / f"{pair.stem}.json")
-            return record.get("file") == file_fingerprint(str(pair))
-        except (OSError, ValueError):
-            return False
 
     def _hint(self, stems: list[str]) -> str:
         """Return how to choose among masks that end in variants, if there are such masks of the photos."""

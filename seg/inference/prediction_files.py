@@ -17,6 +17,7 @@ from seg.data import archives
 from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import ClassSet
 from seg.data.image_io import READING_SECONDS, PhotoError, read_photo
+from seg.data.label_import import photo_of_pair
 from seg.errors import user_message
 from seg.inference import mask_io
 from seg.system.atomic_io import write_atomic, write_json
@@ -57,7 +58,8 @@ def read(source: str, member: str = "") -> tuple[Image.Image, dict[str, int], fl
         member: name of the picture in the zip `source`; empty if `source` is the picture.
 
     Returns:
-        The photo, the `file_fingerprint` of `source`, and the seconds that reading took.
+        The photo, of a pair without its label; the `file_fingerprint` of `source`; and the seconds that
+        reading took.
 
     Raises:
         PhotoError: if the file cannot be read as a picture.
@@ -76,6 +78,7 @@ def read(source: str, member: str = "") -> tuple[Image.Image, dict[str, int], fl
                 raise PhotoError(user_message(error)) from None
         else:
             photo = read_photo(Path(source))
+        photo = photo_of_pair(photo) or photo
     return photo, fingerprint, time.perf_counter() - start
 
 

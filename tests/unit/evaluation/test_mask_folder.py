@@ -1,6 +1,5 @@
 """Folders of masks that were made elsewhere."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +11,6 @@ from seg.data.cityscapes import CITYSCAPES
 from seg.data.classes import IGNORE
 from seg.evaluation.mask_folder import MaskFolder, MaskFolderError
 from seg.inference import mask_io
-from seg.inference.prediction_files import file_fingerprint
 
 MASK = np.array([[0, 1, 2, 18], [10, 13, IGNORE, 5]], np.uint8)
 
@@ -27,18 +25,7 @@ def folder_with(tmp_path, **pictures):
 
 
 def split_of(*stems):
-    return SimpleNamespace(files=[SimpleNamespace(stem=stem) for stem in stems], is_pairs=False)
-
-
-def test_masks_of_whole_pairs_are_refused(tmp_path):
-    pair = tmp_path / "a.jpg"
-    pair.write_bytes(b"photo and label")
-    folder = folder_with(tmp_path, a=MASK)
-    split = SimpleNamespace(files=[pair], is_pairs=True)
-    MaskFolder(folder).check(split, 1)
-    (folder / "a.json").write_text(json.dumps({"file": file_fingerprint(str(pair))}))
-    with pytest.raises(MaskFolderError, match="those of whole pairs"):
-        MaskFolder(folder).check(split, 1)
+    return SimpleNamespace(files=[SimpleNamespace(stem=stem) for stem in stems])
 
 
 def read(folder, size=(2, 4)):
