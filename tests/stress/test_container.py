@@ -33,8 +33,6 @@ class CleanRoot:
             if Path(name).is_file():
                 (folder / name[1:]).unlink(missing_ok=True)
                 shutil.copy(name, folder / name[1:])
-        for name in filter(None, (os.environ.get("PIP_FIND_LINKS"), "/opt/pypi", "/opt/pypi-more")):
-            (folder / name[1:]).mkdir(parents=True, exist_ok=True)
         self.run("python3 -m venv /opt/python")
 
     def apply(self, kind: str, arguments: str) -> None:
