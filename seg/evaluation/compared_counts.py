@@ -7,8 +7,6 @@ the cache folder, ``comparisons/DATA/SOURCE.npz``, so that pages can show compar
 import hashlib
 import io
 import time
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,11 +24,10 @@ from seg.evaluation.metrics import confusion
 from seg.evaluation.photo_counts import published_counts
 from seg.evaluation.photo_traits import comparisons_dir
 from seg.system.atomic_io import write_atomic
+from seg.system.npz_file import read_arrays
 
 TIMED_PHOTOS = 5
 """Number of photos whose prediction is timed."""
-
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class SourceRecord(BaseModel):
@@ -108,7 +105,7 @@ def _weights_counts(source: WeightsSource, digest: str) -> np.ndarray | None:
     return evaluation.counts.get(source.variant) if evaluation else None
 
 
-def kept_sources(digest: str) -> list[SourceRecord]:
+def stored_sources(digest: str) -> list[SourceRecord]:
     """Return what counts of a split were kept of, by title.
 
     Args:
@@ -118,11 +115,11 @@ def kept_sources(digest: str) -> list[SourceRecord]:
     return sorted(records, key=lambda record: (record.title, record.text))
 
 
-def kept_counts(record: SourceRecord, digest: str) -> np.ndarray | None:
+def stored_counts(record: SourceRecord, digest: str) -> np.ndarray | None:
     """Return the counts of a record; None if they are gone.
 
     Args:
-        record: from `kept_sources`.
+        record: from `stored_sources`.
         digest: content hash of the split.
     """
     return _read(_file(record.fingerprint, digest))[1]
@@ -183,7 +180,7 @@ def _save(source: MaskSource, split: DecodedSplit, counts: np.ndarray, seconds: 
         photos=len(counts),
         seconds=seconds,
     )
-    for earlier in kept_sources(split.digest):
+    for earlier in stored_sources(split.digest):
         if earlier.text == record.text:
             _file(earlier.fingerprint, split.digest).unlink(missing_ok=True)
     arrays: dict[str, Any] = {"counts": counts, "record": np.array(record.model_dump_json())}
@@ -197,9 +194,9 @@ def _save(source: MaskSource, split: DecodedSplit, counts: np.ndarray, seconds: 
 def _read(file: Path) -> tuple[SourceRecord, np.ndarray] | tuple[None, None]:
     """Read kept counts; None if there are none or they are damaged."""
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            record, counts = SourceRecord.model_validate_json(str(arrays["record"])), arrays["counts"]
-    except _DAMAGED:  # pydantic's errors are ValueErrors
+        arrays = read_arrays(file)
+        record, counts = SourceRecord.model_validate_json(str(arrays["record"])), arrays["counts"]
+    except (OSError, ValueError, KeyError):  # pydantic's errors are ValueErrors
         return None, None
     is_counts = counts.ndim == 3 and counts.dtype == np.int32 and len(counts) == record.photos
     return (record, counts) if is_counts else (None, None)

@@ -5,8 +5,6 @@ evaluation. `publish` writes the file beside the card.
 """
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 from seg.evaluation.evaluate import MetricAccumulator
 from seg.models.model_card import ModelCard
 from seg.models.registry import registry_of
+from seg.system.npz_file import read_arrays
 
 COUNTS_FILE = "counts.npz"
 
@@ -47,12 +46,7 @@ def read_npz(file: Path) -> PhotoCounts:
         OSError: if it is missing.
         ValueError: if it is damaged.
     """
-    try:
-        # opened here, because numpy leaves a damaged file open
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            counts = dict(arrays)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
+    counts = read_arrays(file)
     for array in counts.values():
         if array.ndim != 3 or array.shape[1] != array.shape[2] or array.dtype != np.int32:
             raise ValueError(f"{file} has counts of shape {array.shape} and type {array.dtype}")

@@ -16,6 +16,7 @@ from seg.data.decode_cache import DecodedSplit
 from seg.data.pairs import OnProgress
 from seg.evaluation.comparison import thirds
 from seg.system.atomic_io import write_atomic
+from seg.system.npz_file import read_arrays
 
 SMALL_SEGMENT = 0.01
 """Largest share of the picture that a small segment covers."""
@@ -69,11 +70,10 @@ def load_traits(split: DecodedSplit, on_progress: OnProgress | None = None) -> P
     """
     file = comparisons_dir(split.digest) / f"traits-v{TRAITS_VERSION}.npz"
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            traits = PhotoTraits(*(arrays[name] for name in ("brightness", "small_share", "is_small")))
+        traits = PhotoTraits(**read_arrays(file))
         if len(traits.brightness) == len(split) and len(traits.is_small) == len(split.classes):
             return traits
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, TypeError):
         pass  # not measured yet, or damaged
     traits = measure_traits(split, on_progress)
     content = io.BytesIO()

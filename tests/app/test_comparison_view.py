@@ -85,7 +85,7 @@ def test_masks_and_networks_of_others_can_be_chosen(evaluated, tmp_path):
     network = write_channel_network(tmp_path / "onnx", NAMES[:18])
     for source in map(open_source, (str(folder), str(network))):
         compared_counts.source_counts(source, evaluated, len(evaluated))
-    records = compared_counts.kept_sources(evaluated.digest)
+    records = compared_counts.stored_sources(evaluated.digest)
     assert [record.title for record in records] == ["masks", "other"]
     at = view(second_network=records[1].title)
     assert "does not predict these classes, so their IoU is 0: bicycle" in text(at).replace("\\", "")

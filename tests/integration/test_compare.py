@@ -71,23 +71,23 @@ def test_counts_are_kept_until_the_masks_change(pairs, masks, tmp_path, capsys):
     assert "other does not predict these classes, so their IoU is 0: bicycle." in printed
     assert "counting masks: 3 of 3" not in printed
     split = load_split(pairs, "val")
-    records = {record.text: record for record in compared_counts.kept_sources(split.digest)}
+    records = {record.text: record for record in compared_counts.stored_sources(split.digest)}
     assert records[str(masks)].seconds is None and records[str(other)].seconds > 0
-    kept = compared_counts.kept_counts(records[str(masks)], split.digest)
-    assert kept.shape == (3, 19, 19) and compute_metrics(kept[0]).pixel_accuracy == 1
-    assert compute_metrics(kept[1]).pixel_accuracy < 1
+    stored = compared_counts.stored_counts(records[str(masks)], split.digest)
+    assert stored.shape == (3, 19, 19) and compute_metrics(stored[0]).pixel_accuracy == 1
+    assert compute_metrics(stored[1]).pixel_accuracy < 1
 
     def fail(*_):
         raise AssertionError("the counts are known")
 
     source = open_source(str(masks))
     source.mask = fail
-    assert np.array_equal(compared_counts.source_counts(source, split, 2), kept[:2])
+    assert np.array_equal(compared_counts.source_counts(source, split, 2), stored[:2])
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(masks / f"{split.files[0].stem}.png")
     changed = open_source(str(masks))
     assert compared_counts.known_counts(changed, split.digest, 3) is None
     compared_counts.source_counts(changed, split, 3)
-    texts = [record.text for record in compared_counts.kept_sources(split.digest)]
+    texts = [record.text for record in compared_counts.stored_sources(split.digest)]
     assert texts.count(str(masks)) == 1
 
 

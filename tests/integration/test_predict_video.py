@@ -112,7 +112,7 @@ def test_a_killed_command_resumes_within_the_video(tmp_path):
         process.send_signal(end)
         process.wait(60)
         assert not list(out.glob("a.*"))
-    kept = sum(len(json.loads(file.read_bytes())) for file in work.glob("0*.json"))
-    assert kept >= 2 * video_run.SEGMENT_FRAMES
+    finished_frames = sum(len(json.loads(file.read_bytes())) for file in work.glob("0*.json"))
+    assert finished_frames >= 2 * video_run.SEGMENT_FRAMES
     assert run_command(*command) == 0
     assert len(decode(out / "a.video.mp4")) == 300 and not work.exists()

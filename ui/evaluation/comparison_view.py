@@ -8,7 +8,7 @@ import streamlit as st
 from seg import jobs
 from seg.errors import StreetFCNError
 from seg.evaluation import comparison_html, leaderboard
-from seg.evaluation.compared_counts import SourceRecord, kept_counts, kept_sources, known_counts
+from seg.evaluation.compared_counts import SourceRecord, known_counts, stored_counts, stored_sources
 from seg.evaluation.comparison import Difference, NetworkComparison, PhotoDifference, compare
 from seg.evaluation.comparison_html import ComparisonFacts
 from seg.evaluation.mask_sources import MaskSource, WeightsSource, open_source
@@ -58,7 +58,7 @@ def _choose_second(first: WeightsSource, pairs: ChosenSplit) -> Compared | None:
     options: dict[str, Compared] = {
         source.title: source for source in weights if source.fingerprint != first.fingerprint
     }
-    for record in kept_sources(pairs.digest):
+    for record in stored_sources(pairs.digest):
         if record.kind != "weights" and record.photos == len(pairs.files):
             options[unique_name(record.title, list(options))] = record
     if not options:
@@ -96,7 +96,7 @@ def _draw(first: WeightsSource, second: Compared, pairs: ChosenSplit) -> None:
 
 def _counts(source: Compared, pairs: ChosenSplit) -> np.ndarray | None:
     if isinstance(source, SourceRecord):
-        return kept_counts(source, pairs.digest)
+        return stored_counts(source, pairs.digest)
     return known_counts(source, pairs.digest, len(pairs.files))
 
 
