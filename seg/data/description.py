@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from seg.data.classes import IGNORE, MAX_CLASSES, MAX_NAME_LENGTH, Class, ClassSet
 from seg.data.pairs import DatasetError
 from seg.system.atomic_io import write_atomic
+from seg.system.validation import first_problem
 
 FILE = "dataset.json"
 MAX_FILE_BYTES = 2**20
@@ -173,12 +174,7 @@ def parse_description(content: bytes | str, name: str) -> DatasetDescription:
     try:
         return DatasetDescription.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise DatasetError(
-            f"{name} is no description of a data set: {f'{place}: ' if place else ''}{message}."
-        ) from None
+        raise DatasetError(f"{name} is no description of a data set: {first_problem(error)}.") from None
 
 
 def write_description(folder: Path, description: DatasetDescription) -> None:

@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 from seg.data.classes import IGNORE, MAX_CLASSES, ClassSet
 from seg.errors import StreetFCNError, printable
 from seg.inference.engines import import_package
+from seg.system.validation import first_problem
 
 MAX_DESCRIPTION_BYTES = 2**20
 
@@ -92,11 +93,8 @@ def read_foreign_description(file: Path) -> ForeignDescription:
     try:
         return ForeignDescription.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
         raise ForeignModelError(
-            f"{file} is no description of an ONNX file: {f'{place}: ' if place else ''}{message}."
+            f"{file} is no description of an ONNX file: {first_problem(error)}."
         ) from None
 
 

@@ -303,17 +303,10 @@ class Batch:
         try:
             photo = read(self.photo_file(number).read_bytes())
             is_reduced = reduced_from(photo) is not None
-            pair = label_import.split_pair(photo)
-            if pair is not None:
-                photo = pair[0]
+            photo = label_import.photo_of_pair(photo) or photo
             prediction = predict(photo)
-        except PhotoError as error:
-            entry.error = str(error)
-        except MemoryError:
-            entry.error = "There is not enough memory for this photo. Make it smaller and try again."
-        except RuntimeError as error:
-            reason = (str(error).splitlines() or ["no reason given"])[0]
-            entry.error = f"Segmenting this photo failed ({reason})."
+        except (PhotoError, MemoryError, RuntimeError) as error:
+            entry.error = _failure(error, "photo")
         else:
             entry.stem = entry.stem or unique_name(sanitize_name(entry.name), self._stems)
             self._write_thumbnails(number, photo, prediction)
@@ -353,13 +346,8 @@ class Batch:
         )
         try:
             yield from run.run(predict)
-        except VideoError as error:
-            entry.error = str(error)
-        except MemoryError:
-            entry.error = "There is not enough memory for this video. Make it smaller and try again."
-        except RuntimeError as error:
-            reason = (str(error).splitlines() or ["no reason given"])[0]
-            entry.error = f"Segmenting this video failed ({reason})."
+        except (VideoError, MemoryError, RuntimeError) as error:
+            entry.error = _failure(error, "video")
         else:
             summary = run.summary()
             entry.result = EntryResult(summary["width"], summary["height"], summary["shares"])
@@ -457,3 +445,13 @@ class Batch:
             blend = mask_io.overlay(np.asarray(small_photo), small_mask, OPACITY, self.settings.classes)
             Image.fromarray(blend).save(out, "JPEG", quality=88)
             write_atomic(self.small_file(number, variant), out.getvalue())
+
+
+def _failure(error: Exception, kind: str) -> str:
+    """Return why a file could not be segmented; its `kind` is photo or video."""
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory for this {kind}. Make it smaller and try again."
+    if isinstance(error, RuntimeError):
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        return f"Segmenting this {kind} failed ({reason})."
+    return str(error)
