@@ -1,9 +1,8 @@
 """The commands that exchange weights with the Hugging Face hub: push, pull."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
+from tyro.conf import Positional
 
 from seg import paths
 from seg.cli.console import console
@@ -14,9 +13,9 @@ from seg.models import hub
 class Push:
     """Upload published weights, with their card and a README, to the Hugging Face hub."""
 
-    name: Annotated[str, tyro.conf.Positional]
+    name: Positional[str]
     """Name of the weights."""
-    repository: Annotated[str, tyro.conf.Positional]
+    repository: Positional[str]
     """Repository on the hub, as owner/name; it is created if it is new."""
     private: bool = False
     """Make a new repository private."""
@@ -30,7 +29,7 @@ class Push:
 class Pull:
     """Download weights from the Hugging Face hub; the commands and the app then offer them."""
 
-    repository: Annotated[str, tyro.conf.Positional]
+    repository: Positional[str]
     """Repository on the hub, as owner/name."""
     revision: str = "main"
     """Branch, tag or commit."""

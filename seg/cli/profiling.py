@@ -110,6 +110,7 @@ class ProfileSize:
                 " refused."
             )
         check_page(self.plot, "--plot")
+        check_outputs(self.plot)
         with progress_bar("measuring") as on_progress:
             rows = image_size.measure(self.name, self.megapixels, self.repeats, self.device, on_progress)
         parts = list(rows[0].seconds)

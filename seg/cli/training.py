@@ -13,6 +13,7 @@ from seg import paths
 from seg.cli.console import (
     CommandError,
     check_height,
+    check_outputs,
     console,
     error_message,
     progress_bar,
@@ -86,6 +87,7 @@ class Cost(TrainConfig):
     """File for the estimate as JSON."""
 
     def run(self) -> None:
+        check_outputs(self.json)
         estimate = cost_estimate.measure(_config_of(self))
         for line in cost_estimate.format_lines(estimate):
             console.print(line, soft_wrap=True, highlight=False)

@@ -24,6 +24,7 @@ from seg.models.registry import (
     verify_weights,
 )
 from seg.system.atomic_io import new_folder
+from seg.system.json_file import read_json_object
 
 FILES = (CARD_FILE, WEIGHTS_FILE, "counts.npz", "metrics.jsonl")
 """The files of weights; the last two may be missing."""
@@ -204,14 +205,12 @@ def _data_names(card: ModelCard) -> list[str]:
 
 def _name_of(snapshot: Path, repository: str) -> str:
     """Return the name on the card of a snapshot. Raises `WeightsError` if there is none."""
-    import json
-
     foreign = f"{repository} contains no weights of this project"
     try:
-        name = json.loads((snapshot / CARD_FILE).read_text())["name"]
+        name = read_json_object(snapshot / CARD_FILE)["name"]
     except FileNotFoundError:
         raise WeightsError(f"{foreign}: it has no {CARD_FILE}.") from None
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError):
         raise WeightsError(f"{foreign}: its {CARD_FILE} is no model card.") from None
     if not isinstance(name, str):
         raise WeightsError(f"{foreign}: its {CARD_FILE} is no model card.")

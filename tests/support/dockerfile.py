@@ -23,11 +23,11 @@ def build_context(root: Path) -> list[str]:
     """Return the files, except ignored ones, that a .dockerignore of the form "nothing but these" leaves."""
     lines = (root / ".dockerignore").read_text().split()
     assert lines.index("*") < min(i for i, line in enumerate(lines) if line.startswith("!"))
-    kept = tuple(line.removeprefix("!") for line in lines if line.startswith("!"))
+    included = tuple(line.removeprefix("!") for line in lines if line.startswith("!"))
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     return [
         name
         for name in listed.splitlines()
-        if any(name == path or name.startswith(f"{path}/") for path in kept)
+        if any(name == path or name.startswith(f"{path}/") for path in included)
     ]
